@@ -1,0 +1,52 @@
+# The front door. Meson does the work; this installs what is missing and names the usual doors.
+# Debian's own tools by full path: another python3 or meson may come first in PATH.
+MESON = /usr/bin/meson
+NINJA = /usr/bin/ninja
+PYTHON = /usr/bin/python3
+
+ARGS ?= stats
+PREFIX ?= /usr/local
+DESTDIR ?=
+FUZZ_SECONDS ?= 60
+
+.NOTPARALLEL:
+.PHONY: run build test bench fuzz format static asan install clean deps-build deps-test
+
+# What is built before a command runs is reported on stderr: stdout belongs to the command.
+run: build
+	@build/plimsoll $(ARGS)
+
+build: deps-build
+	@test -f build/build.ninja || $(MESON) setup build >&2
+	@$(NINJA) -C build plimsoll >&2
+
+# build/ may have been made before the packages for the tests were there.
+build/with-tests: | deps-test build
+	@$(MESON) configure build -Dtests=enabled >&2
+	@touch $@
+
+test: deps-test build/with-tests asan
+	@$(NINJA) -C build >&2
+	@$(PYTHON) tests/run.py $(ARGS_TEST)
+
+asan: deps-test
+	@test -f build-asan/build.ninja || \
+	    $(MESON) setup -Db_sanitize=address,undefined -Doptimization=1 build-asan >&2
+	@$(NINJA) -C build-asan >&2
+
+static: deps-build
+	@test -f build-static/build.ninja || $(MESON) setup -Dstatic=true build-static >&2
+	@$(NINJA) -C build-static plimsoll >&2
+
+install: build
+	$(MESON) configure build -Dprefix=$(abspath $(PREFIX))
+	$(MESON) install -C build $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+
+clean:
+	rm -rf build build-asan build-fuzz build-static
+
+deps-build:
+	@tools/deps build
+
+deps-test:
+	@tools/deps build test
