@@ -38,6 +38,20 @@ static: deps-build
 	@test -f build-static/build.ninja || $(MESON) setup -Dstatic=true build-static >&2
 	@$(NINJA) -C build-static plimsoll >&2
 
+# Finds go to build-fuzz/corpus, inputs that fail to build-fuzz/fail-NAME-...
+fuzz: deps-test
+	@test -f build-fuzz/build.ninja || CC=clang-14 $(MESON) setup -Dfuzzer=true \
+	    -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Dtests=disabled build-fuzz >&2
+	@$(NINJA) -C build-fuzz >&2
+	@tools/fuzz build-fuzz $(FUZZ_SECONDS)
+
+bench: deps-test build
+	@$(NINJA) -C build >&2
+	@$(PYTHON) bench/run.py $(ARGS_BENCH)
+
+format: deps-test
+	@tools/check_format --fix
+
 install: build
 	$(MESON) configure build -Dprefix=$(abspath $(PREFIX))
 	$(MESON) install -C build $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
