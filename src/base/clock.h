@@ -1,0 +1,10 @@
+/* clock.h - the two clocks: wall time for people, monotonic time for differences. */
+#pragma once
+#include "base/buf.h"
+
+int64_t clock_wall_ms(void); /* since 1970, UTC */
+int64_t clock_mono_us(void); /* since some start, never backwards */
+int64_t clock_cpu_us(void);  /* CPU time of this process, user and system */
+
+/* UTC, RFC 3339 with milliseconds. */
+void clock_add_rfc3339(struct buf *b, int64_t ms_since_1970);

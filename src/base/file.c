@@ -1,0 +1,124 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+/* Reads until the end of the file or until the buffer is full; *used counts on from what it was. */
+static int fill(int fd, bool from_start, char *buf, size_t size, size_t *used) {
+    while (*used < size) {
+        ssize_t n = from_start ? pread(fd, buf + *used, size - *used, (off_t)*used)
+                               : read(fd, buf + *used, size - *used);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return 0;
+        *used += (size_t)n;
+    }
+    return -EFBIG;
+}
+
+int file_read_at(int dir, const char *name, char *buf, size_t size, struct str *out) {
+    auto_close int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    size_t used = 0;
+    int r;
+
+    if (fd < 0)
+        return -errno;
+    r = fill(fd, false, buf, size, &used);
+    if (r < 0)
+        return r;
+    *out = (struct str){buf, used};
+    return 0;
+}
+
+int file_pread(int fd, char *buf, size_t size, struct str *out) {
+    ssize_t n;
+    size_t used;
+
+    /* cgroup and /proc files give all they have at once if the buffer is large enough, and a
+     * second call only to see the end would cost a third more: a short read is the end there. */
+    do
+        n = pread(fd, buf, size, 0);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    used = (size_t)n;
+    if (used == size) {
+        int r = fill(fd, true, buf, size, &used);
+
+        if (r < 0)
+            return r;
+    }
+    *out = (struct str){buf, used};
+    return 0;
+}
+
+int file_head_at(int dir, const char *name, char *buf, size_t size, struct str *out) {
+    auto_close int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    size_t used = 0;
+    int r;
+
+    if (fd < 0)
+        return -errno;
+    r = fill(fd, false, buf, size, &used);
+    if (r < 0 && r != -EFBIG)
+        return r;
+    *out = (struct str){buf, used};
+    return 0;
+}
+
+int file_link_at(int dir, const char *name, char *buf, size_t size, struct str *out) {
+    ssize_t n = readlinkat(dir, name, buf, size);
+
+    if (n < 0)
+        return -errno;
+    if ((size_t)n == size)
+        return -ENAMETOOLONG;
+    *out = (struct str){buf, (size_t)n};
+    return 0;
+}
+
+static int open_in_root(int dir, const char *path) {
+    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    long fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
+
+    return fd < 0 ? -errno : (int)fd;
+}
+
+int file_load_in(int dir, const char *path, size_t max, char **out, size_t *len_out) {
+    auto_close int fd = open_in_root(dir, path);
+    auto_free char *text = NULL;
+    struct stat st;
+    size_t used = 0, size;
+    int r;
+
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    if ((uint64_t)st.st_size > max)
+        return -EFBIG;
+    size = (size_t)st.st_size + 2; /* one more than it says, to notice when it has grown */
+    text = malloc(size);
+    if (!text)
+        return -ENOMEM;
+    r = fill(fd, false, text, size - 1, &used);
+    if (r < 0)
+        return r;
+    text[used] = '\0';
+    *out = take_ptr(&text);
+    *len_out = used;
+    return 0;
+}

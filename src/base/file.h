@@ -1,0 +1,29 @@
+/* file.h - small files read whole into the caller's buffer.
+ *
+ * Kernel files are read in one piece or not at all: one that does not fit is -EFBIG, never a
+ * half-parsed truth. Nothing here allocates.
+ */
+#pragma once
+#include "base/str.h"
+
+/* Reads DIR/name. *out points into buf. 0; -EFBIG when it does not fit into `size` bytes; else
+ * -errno of open or read. dir may be AT_FDCWD. Only regular files and what the kernel makes are
+ * opened sensibly: O_NOFOLLOW is not set, O_NONBLOCK and O_NOCTTY are. */
+int file_read_at(int dir, const char *name, char *buf, size_t size, struct str *out);
+
+/* Reads a descriptor that stays open from its beginning (pread): the cheap way to read the same
+ * kernel file every second. Same results. */
+int file_pread(int fd, char *buf, size_t size, struct str *out);
+
+/* The first bytes of DIR/name, at most `size`; longer files are cut. For command lines and such
+ * where a part is as good as the whole. */
+int file_head_at(int dir, const char *name, char *buf, size_t size, struct str *out);
+
+/* Where a symbolic link points; -ENAMETOOLONG when the answer fills the buffer. */
+int file_link_at(int dir, const char *name, char *buf, size_t size, struct str *out);
+
+/* Opens a file of another machine's or a container's tree: below `dir`, never outside of it
+ * (symbolic links are resolved as if dir were the root), regular files only, at most `max` bytes
+ * (larger: -EFBIG). Returns malloc'ed text with a NUL behind it in *out and its length, the
+ * caller frees it. -ELOOP, -EFTYPE-like failures are -EINVAL. */
+int file_load_in(int dir, const char *path, size_t max, char **out, size_t *len_out);

@@ -1,0 +1,194 @@
+#include "base/table.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+enum { MAX_COLUMNS = 48, LEAST_SHRUNK = 12 };
+
+void table_init(struct table *t, const struct table_column *column, size_t columns, size_t max) {
+    assert(columns > 0 && columns <= MAX_COLUMNS);
+    *t = (struct table){.column = column, .columns = columns};
+    buf_init(&t->cells, max);
+}
+
+void table_done(struct table *t) {
+    buf_done(&t->cells);
+    free(t->end);
+    t->end = NULL;
+    t->count = t->size = 0;
+}
+
+void table_clear(struct table *t) {
+    buf_clear(&t->cells);
+    t->count = 0;
+    t->error = 0;
+}
+
+struct buf *table_cell(struct table *t) {
+    return &t->cells;
+}
+
+void table_next(struct table *t) {
+    if (t->count == t->size) {
+        size_t size = t->size ? 2 * t->size : 256;
+        uint32_t *end = realloc(t->end, size * sizeof(*end));
+
+        if (!end) {
+            t->error = -ENOMEM;
+            return;
+        }
+        t->end = end;
+        t->size = size;
+    }
+    t->end[t->count++] = (uint32_t)t->cells.n;
+}
+
+void table_unknown(struct table *t) {
+    buf_add_char(&t->cells, '-');
+    table_next(t);
+}
+
+static struct str cell(const struct table *t, size_t row, size_t column) {
+    size_t i = row * t->columns + column;
+    size_t from = i ? t->end[i - 1] : 0;
+
+    return (struct str){t->cells.p + from, t->end[i] - from};
+}
+
+/* Nearly all cells are ASCII, whose columns are their bytes. */
+static size_t columns_of(struct str s) {
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return text_columns(s);
+    return s.n;
+}
+
+static size_t total_width(const size_t *width, const bool *dropped, size_t n, unsigned gap) {
+    size_t total = 0;
+
+    for (size_t c = 0; c < n; c++)
+        if (!dropped[c])
+            total += width[c] + gap;
+    return total > gap ? total - gap : 0;
+}
+
+static bool drop_one(const struct table *t, bool *dropped) {
+    size_t worst = t->columns;
+
+    for (size_t c = 0; c < t->columns; c++)
+        if (!dropped[c] && t->column[c].weight > 0 &&
+            (worst == t->columns || t->column[c].weight >= t->column[worst].weight))
+            worst = c;
+    if (worst == t->columns)
+        return false;
+    dropped[worst] = true;
+    return true;
+}
+
+/* Shrinks long names down to LEAST_SHRUNK, then drops columns, and only then cuts names more. */
+static void fit(const struct table *t, size_t limit, unsigned gap, size_t *width, bool *dropped) {
+    for (;;) {
+        size_t total = total_width(width, dropped, t->columns, gap);
+        size_t over = total > limit ? total - limit : 0;
+
+        for (size_t c = 0; c < t->columns && over > 0; c++) {
+            size_t head = strlen(t->column[c].head);
+            size_t least = head > LEAST_SHRUNK ? head : LEAST_SHRUNK;
+            size_t spare = width[c] > least ? width[c] - least : 0;
+
+            if (dropped[c] || !t->column[c].shrinks)
+                continue;
+            spare = spare < over ? spare : over;
+            width[c] -= spare;
+            over -= spare;
+        }
+        if (over == 0 || !drop_one(t, dropped))
+            return;
+    }
+}
+
+static void add_cell(struct buf *out, struct str text, size_t width, enum table_align align,
+                     bool last) {
+    size_t used = columns_of(text);
+    bool cut = used > width;
+
+    if (cut) {
+        text = text_head(text, width ? width - 1 : 0);
+        used = columns_of(text) + 1;
+    }
+    if (align == TABLE_RIGHT && used < width)
+        buf_add_fill(out, ' ', width - used);
+    buf_add(out, text);
+    if (cut)
+        buf_add_char(out, '+');
+    if (align == TABLE_LEFT && used < width && !last)
+        buf_add_fill(out, ' ', width - used);
+}
+
+static void print_plain(const struct table *t, const struct table_layout *layout, struct buf *out) {
+    size_t rows = t->count / t->columns;
+
+    for (size_t c = 0; layout->head && c < t->columns; c++) {
+        buf_add(out, str_of(t->column[c].head));
+        buf_add_char(out, c + 1 < t->columns ? '\t' : '\n');
+    }
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < t->columns; c++) {
+            buf_add(out, cell(t, r, c));
+            buf_add_char(out, c + 1 < t->columns ? '\t' : '\n');
+        }
+}
+
+static void print_line(const struct table *t, size_t row, bool head, const size_t *width,
+                       const bool *dropped, unsigned gap, struct buf *out) {
+    size_t last = 0;
+
+    for (size_t c = 0; c < t->columns; c++)
+        if (!dropped[c])
+            last = c;
+    for (size_t c = 0; c <= last; c++) {
+        if (dropped[c])
+            continue;
+        add_cell(out, head ? str_of(t->column[c].head) : cell(t, row, c), width[c],
+                 t->column[c].align, c == last);
+        if (c != last)
+            buf_add_fill(out, ' ', gap);
+    }
+    buf_add_char(out, '\n');
+}
+
+int table_print(struct table *t, const struct table_layout *layout, struct buf *out) {
+    size_t width[MAX_COLUMNS] = {0}, rows = t->count / t->columns;
+    bool dropped[MAX_COLUMNS] = {false};
+    unsigned gap = layout->gap ? layout->gap : 2;
+
+    if (t->error || buf_error(&t->cells))
+        return t->error ? t->error : buf_error(&t->cells);
+    if (layout->plain) {
+        print_plain(t, layout, out);
+        return 0;
+    }
+    for (size_t c = 0; c < t->columns; c++)
+        width[c] = layout->head ? strlen(t->column[c].head) : 0;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < t->columns; c++) {
+            size_t used = columns_of(cell(t, r, c));
+
+            if (used > width[c])
+                width[c] = used;
+        }
+    for (size_t c = 0; c < t->columns; c++)
+        if (layout->minimum > gap && width[c] + gap < layout->minimum)
+            width[c] = layout->minimum - gap;
+    if (layout->width)
+        fit(t, layout->width, gap, width, dropped);
+    if (layout->head)
+        print_line(t, 0, true, width, dropped, gap, out);
+    for (size_t r = 0; r < rows; r++)
+        print_line(t, r, false, width, dropped, gap, out);
+    return 0;
+}
