@@ -1,0 +1,76 @@
+#include "cmd/cmd.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* One line, made whole before it is written so that lines of two processes do not mix. */
+static void say(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
+
+static void say(const char *format, va_list args) {
+    char text[1024];
+
+    vsnprintf(text, sizeof(text), format, args);
+    for (char *c = text; *c; c++)
+        if (((unsigned char)*c < 0x20 && *c != '\n') || *c == 0x7f)
+            *c = '?';
+    fprintf(stderr, "plimsoll: %s\n", text);
+}
+
+int cmd_fail(const struct err *err) {
+    return cmd_failf("%s", err->text);
+}
+
+int cmd_failf(const char *format, ...) {
+    va_list args;
+
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
+    return EXIT_FAILED;
+}
+
+int cmd_usage(const struct cmd *cmd, const char *format, ...) {
+    va_list args;
+
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
+    fprintf(stderr, "try: plimsoll %s%s--help\n", cmd ? cmd->name : "", cmd ? " " : "");
+    return EXIT_USAGE;
+}
+
+void cmd_warn(const char *format, ...) {
+    va_list args;
+
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
+}
+
+void cmd_terminal_size(size_t *columns_out, size_t *rows_out) {
+    struct winsize size = {0};
+    bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+
+    *columns_out = known ? size.ws_col : 0;
+    *rows_out = known ? size.ws_row : 0;
+}
+
+int cmd_write(struct buf *out, bool *gone_out) {
+    int r = buf_flush(out, STDOUT_FILENO);
+
+    if (r == -EPIPE) {
+        if (gone_out)
+            *gone_out = true;
+        return EXIT_DONE;
+    }
+    if (r < 0) {
+        struct err err;
+
+        err_set(&err, r, "cannot write to the standard output:");
+        return cmd_fail(&err);
+    }
+    return EXIT_DONE;
+}

@@ -1,0 +1,117 @@
+/* main.c - the list of subcommands, and the way from argv to one of them. */
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cmd/opt.h"
+
+static const struct cmd *const commands[] = {&cmd_stats, &cmd_free, &cmd_ps, &cmd_map};
+
+static int print_help(void) {
+    struct buf out;
+    int r;
+
+    buf_init(&out, 65536);
+    buf_add(&out, STR("usage: plimsoll COMMAND [OPTION...] [ARGUMENT...]\n\n"
+                      "Sees and explains the memory of containers and processes.\n\n"));
+    for (size_t i = 0; i < ARRAY_N(commands); i++)
+        buf_add_format(&out, "  %-8s %s\n", commands[i]->name, commands[i]->brief);
+    buf_add(&out, STR("\n`plimsoll COMMAND --help` explains a command; "
+                      "`man plimsoll` tells what the numbers mean.\n"));
+    r = cmd_write(&out, NULL);
+    buf_done(&out);
+    return r;
+}
+
+static int print_command_help(const struct cmd *cmd) {
+    struct buf out;
+    int r;
+
+    buf_init(&out, 65536);
+    opt_add_help(cmd, &out);
+    r = cmd_write(&out, NULL);
+    buf_done(&out);
+    return r;
+}
+
+static const struct cmd *find(struct str name) {
+    for (size_t i = 0; i < ARRAY_N(commands); i++)
+        if (str_eq(name, str_of(commands[i]->name)))
+            return commands[i];
+    return NULL;
+}
+
+static int unknown_command(struct str name) {
+    const char *known[ARRAY_N(commands)];
+    const char *near;
+
+    for (size_t i = 0; i < ARRAY_N(commands); i++)
+        known[i] = commands[i]->name;
+    near = opt_suggest(name, known, ARRAY_N(commands));
+    if (near)
+        return cmd_usage(NULL, "unknown command '%.*s', did you mean '%s'?", STR_ARG(name), near);
+    return cmd_usage(NULL, "unknown command '%.*s'", STR_ARG(name));
+}
+
+static void look_at_stdout(struct cmd_context *context) {
+    const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+
+    setlocale(LC_CTYPE, "");
+    context->utf8 = str_eq(str_of(nl_langinfo(CODESET)), STR("UTF-8"));
+    setlocale(LC_CTYPE, "C");
+    context->terminal = isatty(STDOUT_FILENO) && !context->json && !context->plain;
+    context->colour = context->terminal && !(no_colour && *no_colour) && term &&
+                      !str_eq(str_of(term), STR("dumb"));
+}
+
+static int run(const struct cmd *cmd, int argc, char **argv) {
+    struct cmd_context context = {.cmd = cmd};
+    auto_free void *options = calloc(1, cmd->options_size ? cmd->options_size : 1);
+    struct err err;
+    int r;
+
+    if (!options)
+        return cmd_failf("out of memory");
+    if (cmd->defaults)
+        cmd->defaults(options);
+    r = opt_parse(cmd, argc, argv, options, &context, &err);
+    if (r < 0)
+        return cmd_usage(cmd, "%s", err.text);
+    if (r > 0)
+        return print_command_help(cmd);
+    if (context.json && context.plain)
+        return cmd_usage(cmd, "--json and --plain exclude each other");
+    look_at_stdout(&context);
+    return cmd->run(&context, options);
+}
+
+int main(int argc, char **argv) {
+    struct str name = str_of(argc > 1 ? argv[1] : NULL);
+    const struct cmd *cmd;
+
+    signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an EPIPE, not a death */
+    if (argc < 2) {
+        print_help();
+        return EXIT_USAGE;
+    }
+    if (str_eq(name, STR("--help")) || str_eq(name, STR("-h")) ||
+        (str_eq(name, STR("help")) && argc == 2))
+        return print_help();
+    if (str_eq(name, STR("--version")) || str_eq(name, STR("-V"))) {
+        printf("plimsoll %s\n", PLIMSOLL_VERSION);
+        return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+    }
+    if (str_eq(name, STR("help"))) {
+        name = str_of(argv[2]);
+        cmd = find(name);
+        return cmd ? print_command_help(cmd) : unknown_command(name);
+    }
+    cmd = find(name);
+    if (!cmd)
+        return unknown_command(name);
+    return run(cmd, argc - 1, argv + 1);
+}
