@@ -1,0 +1,35 @@
+/* procstatus.h - what only /proc/PID/status tells: owner, anon/file/shmem split, swap, namespaces.
+ *
+ * Dearer than stat and statm together: read it when one of these is wanted. Kernel threads have no
+ * Vm lines: have bits tell.
+ */
+#pragma once
+#include "base/str.h"
+
+enum procstatus_field {
+    PROCSTATUS_ANON,   /* bytes: resident anonymous pages */
+    PROCSTATUS_FILE,   /* bytes: resident pages of files */
+    PROCSTATUS_SHMEM,  /* bytes: resident tmpfs, memfd and shared anonymous pages */
+    PROCSTATUS_SWAP,   /* bytes: anonymous pages in swap; shared memory's are not in it */
+    PROCSTATUS_PEAK,   /* bytes: the highest resident size (VmHWM) */
+    PROCSTATUS_RES,    /* bytes: anon + file + shmem */
+    PROCSTATUS_LOCKED, /* bytes: mlock'ed */
+    PROCSTATUS_THREADS,
+    PROCSTATUS_EUID,
+    PROCSTATUS_TGID,     /* the process's pid, of the thread that was asked */
+    PROCSTATUS_NS_PID,   /* the pid in the innermost pid namespace it is in */
+    PROCSTATUS_NS_DEPTH, /* how many pid namespaces it is in, seen from here: 1 = ours only */
+    PROCSTATUS_N,
+};
+
+struct procstatus {
+    uint64_t value[PROCSTATUS_N];
+    uint32_t have; /* bit (1u << field): the kernel wrote it; "not written" is not zero */
+};
+
+/* Lines not known are skipped. 0; -EBADMSG or -ERANGE when a known line is malformed or the last
+ * line was cut off, and then *out is untouched. */
+int procstatus_parse(struct str text, struct procstatus *out);
+
+/* PROC/PID/status; also -errno (see procfile.h). */
+int procstatus_read(int proc, int32_t pid, struct procstatus *out);
