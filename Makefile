@@ -27,7 +27,7 @@ build/with-tests: | deps-test build
 
 test: deps-test build/with-tests asan
 	@$(NINJA) -C build >&2
-	@$(PYTHON) tests/run.py $(ARGS_TEST)
+	@$(PYTHON) tests/run.py $(TEST_ARGS)
 
 asan: deps-test
 	@test -f build-asan/build.ninja || \
@@ -47,7 +47,7 @@ fuzz: deps-test
 
 bench: deps-test build
 	@$(NINJA) -C build >&2
-	@$(PYTHON) bench/run.py $(ARGS_BENCH)
+	@$(PYTHON) bench/run.py $(BENCH_ARGS)
 
 format: deps-test
 	@tools/check_format --fix
