@@ -1,0 +1,350 @@
+#!/usr/bin/python3
+"""The one test runner: every stage's TAP is added up into the last line, N passed, N failed, N skipped.
+
+  tests/run.py [--only STAGE[,STAGE]] [-k WORD] [--list] [--build DIR] [--asan DIR] [--binary PATH]
+
+A program is one test file or check; it prints TAP, or (in the static stage) has only an exit
+code. A program that dies, hangs, breaks its plan or runs nothing is a failure of its own.
+"""
+import argparse
+import concurrent.futures
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PYTHON = "/usr/bin/python3"
+CPUS = os.cpu_count() or 1
+OUTPUT_SHOWN = 120  # lines of a failing program
+
+
+@dataclasses.dataclass
+class Program:
+    label: str
+    command: list
+    timeout: int = 300
+    env: dict = dataclasses.field(default_factory=dict)
+    tap: bool = True
+
+
+@dataclasses.dataclass
+class Stage:
+    name: str
+    about: str
+    programs: object        # function(options) -> [Program]
+    seconds: int            # limit on the whole stage
+    parallel: int = 1
+
+
+@dataclasses.dataclass
+class Case:
+    status: str             # passed, failed, skipped
+    label: str
+    detail: str = ""        # a failure's output, a skip's reason
+
+
+# --- running one program ----------------------------------------------------------------------
+
+class Children:
+    """The process groups we started and that still run, so that none outlives us."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.groups = set()
+        self.closed = False
+
+    def start(self, program):
+        with self.lock:
+            if self.closed:
+                raise InterruptedError
+            child = subprocess.Popen(
+                program.command, cwd=ROOT, env={**os.environ, **program.env},
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                start_new_session=True)
+            self.groups.add(child.pid)
+        return child
+
+    def ended(self, child):
+        with self.lock:
+            self.groups.discard(child.pid)
+
+    def end_all(self):
+        with self.lock:
+            self.closed = True
+            for group in self.groups:
+                signal_group(group, signal.SIGTERM)
+
+
+def signal_group(group, number):
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        pass
+
+
+children = Children()
+
+
+def finish(child, timeout):
+    """(stdout, stderr, what went wrong). A program over its time may clean up before it is killed."""
+    for number, patience in ((signal.SIGTERM, 20), (signal.SIGKILL, 5), (None, 0)):
+        try:
+            return *child.communicate(timeout=timeout), None
+        except subprocess.TimeoutExpired:
+            if number is None:
+                break
+            signal_group(child.pid, number)
+            timeout = patience
+    # Something that left the group still holds the pipes.
+    return b"", b"", "killed, but its output stayed open"
+
+
+def run_program(program, deadline):
+    limit = min(program.timeout, deadline - time.monotonic())
+    if limit <= 0:
+        return [Case("failed", program.label, "not run: the time of its stage was over")]
+    start = time.monotonic()
+    try:
+        child = children.start(program)
+    except OSError as error:
+        return [Case("failed", program.label, f"cannot start: {error}")]
+    try:
+        out, err, trouble = finish(child, limit)
+    finally:
+        children.ended(child)
+    if time.monotonic() - start >= limit:
+        trouble = f"over its time of {limit:.0f} s"
+    out, err = (text.decode(errors="backslashreplace") for text in (out, err))
+    if not program.tap:
+        good = child.returncode == 0 and not trouble
+        return [Case("passed" if good else "failed", program.label, tail(out + err, trouble))]
+    return read_tap(program.label, out, err, child.returncode, trouble)
+
+
+def tail(text, trouble=None):
+    lines = text.rstrip().splitlines()
+    if len(lines) > OUTPUT_SHOWN:
+        lines = [f"[{len(lines) - OUTPUT_SHOWN} lines before]", *lines[-OUTPUT_SHOWN:]]
+    return "\n".join(lines + ([trouble] if trouble else []))
+
+
+# --- TAP --------------------------------------------------------------------------------------
+
+RESULT = re.compile(r"(not )?ok\b *(\d+)? *-? *(.*)")
+PLAN = re.compile(r"1\.\.(\d+) *(?:# *skip\S* *(.*))?$", re.IGNORECASE)
+DIRECTIVE = re.compile(r"(?:^| )# *(skip|todo)\S* *(.*)$", re.IGNORECASE)
+
+
+def read_tap(label, out, err, code, trouble=None):
+    """The cases of one program, and one failed case more when the program itself went wrong."""
+    cases, plan, notes = [], None, []
+    for line in out.splitlines():
+        if found := RESULT.match(line):
+            cases.append(case_of(label, found, notes))
+            notes = []
+        elif found := PLAN.match(line):
+            plan = int(found.group(1))
+            if plan == 0 and found.group(2) is not None:
+                cases.append(Case("skipped", label, found.group(2)))
+                plan = 1
+        elif line.startswith("Bail out!"):
+            trouble = trouble or line
+        elif cases and cases[-1].status == "failed" and line.startswith("#"):
+            cases[-1].detail += line + "\n"  # cmocka explains after the result, others before
+        else:
+            notes.append(line)
+    failed = [case for case in cases if case.status == "failed"]
+    if not trouble and plan is None:
+        trouble = "no plan (1..N)"
+    if not trouble and plan != len(cases):
+        trouble = f"planned {plan} tests, ran {len(cases)}"
+    if not trouble and plan == 0:
+        trouble = "ran no test"
+    if not trouble and code != 0 and not failed:
+        trouble = f"ended by signal {-code}" if code < 0 else f"exit code {code}"
+    if trouble:
+        text = "" if failed else out
+        cases.append(Case("failed", label, tail(text + err, f"{trouble}; exit code {code}")))
+    elif failed and err.strip():
+        failed[-1].detail += tail(err)
+    return cases
+
+
+def case_of(label, found, notes):
+    name, directive = found.group(3), DIRECTIVE.search(found.group(3))
+    bad, skip = bool(found.group(1)), False
+    if directive:
+        skip = directive.group(1).lower() == "skip" and not bad
+        name = name[:directive.start()]
+    full = f"{label}: {name.strip() or found.group(2)}"
+    if skip:
+        return Case("skipped", full, directive.group(2) or "no reason given")
+    return Case("failed", full, tail("\n".join(notes)) + "\n") if bad else Case("passed", full)
+
+
+# --- the stages -------------------------------------------------------------------------------
+
+def static_programs(options):
+    checks = ["check_layers", "check_format", "check_sizes", "check_text"]
+    deep = [Program(f"check_deep {tool}", [PYTHON, "tools/check_deep", tool, options.build],
+                    timeout=400, tap=False) for tool in ("cppcheck", "analyzer", "tidy")]
+    gates = [Program(path.name, [PYTHON, str(path)]) for path in test_files("tests/tools")]
+    return [Program(name, [f"tools/{name}"], tap=False) for name in checks] + deep + gates
+
+
+def test_files(folder):
+    return [path.relative_to(ROOT) for path in sorted((ROOT / folder).glob("test_*.py"))]
+
+
+def meson_programs(build, wanted):
+    listed = subprocess.run(["/usr/bin/meson", "introspect", "--tests", build], cwd=ROOT,
+                            stdout=subprocess.PIPE, check=True)
+    return [Program(f"{build}: {test['name']}", test["cmd"], test["timeout"] or 300, test["env"],
+                    tap=test["protocol"] == "tap")
+            for test in json.loads(listed.stdout)
+            if wanted(any(suite.endswith("fuzz") for suite in test["suite"]))]
+
+
+def unit_programs(options):
+    return meson_programs(options.build, lambda is_seed: not is_seed)
+
+
+def asan_programs(options):
+    return meson_programs(options.asan, lambda is_seed: not is_seed)
+
+
+def seed_programs(options):
+    return [*meson_programs(options.build, lambda is_seed: is_seed),
+            *meson_programs(options.asan, lambda is_seed: is_seed)]
+
+
+def python_programs(folder, options):
+    return [Program(str(path), [PYTHON, str(path), "--binary", options.binary], timeout=600)
+            for path in test_files(folder)]
+
+
+def system_programs(options):
+    return python_programs("tests/system", options)
+
+
+def docker_programs(options):
+    return python_programs("tests/docker", options)
+
+
+def vm_programs(options):
+    return [Program(f"v2 machine: {path}", ["tests/vm/run_in_vm.sh", "--binary", options.binary,
+                                            str(path)], timeout=900)
+            for path in test_files("tests/system")]
+
+
+STAGES = [
+    Stage("static", "layers, format, sizes, text, cppcheck, gcc -fanalyzer, clang-tidy",
+          static_programs, 600),
+    Stage("unit", "the modules, one by one", unit_programs, 300, CPUS),
+    Stage("asan", "the same with address and undefined-behaviour sanitizers",
+          asan_programs, 600, CPUS),
+    Stage("fuzz", "every fuzz seed once, plain and sanitized", seed_programs, 600, CPUS),
+    Stage("system", "the program on this machine's cgroups", system_programs, 1800),
+    Stage("docker", "the program beside real container engines", docker_programs, 900),
+    Stage("vm", "the system tests on cgroup v2, in a virtual machine", vm_programs, 1800),
+]
+
+
+def run_stage(stage, programs):
+    deadline = time.monotonic() + stage.seconds
+    with concurrent.futures.ThreadPoolExecutor(stage.parallel) as pool:
+        try:
+            results = pool.map(lambda program: run_program(program, deadline), programs)
+            return [case for cases in results for case in cases]
+        except BaseException:
+            children.end_all()  # or leaving the pool would wait for them
+            raise
+
+
+def count(cases, status):
+    return sum(case.status == status for case in cases)
+
+
+def summary(cases):
+    return ", ".join(f"{count(cases, s)} {s}" for s in ("passed", "failed", "skipped"))
+
+
+def report(stage, cases, seconds):
+    good = count(cases, "failed") == 0
+    print(f"{'ok  ' if good else 'FAIL'} {stage.name:7} {summary(cases)}  ({seconds:.1f} s)")
+    for case in cases:
+        if case.status == "failed":
+            print(f"not ok - {case.label}")
+            print("\n".join("    " + line for line in case.detail.splitlines()))
+    sys.stdout.flush()
+
+
+def report_skips(cases):
+    by_reason = {}
+    for case in cases:
+        if case.status == "skipped":
+            by_reason.setdefault(case.detail, []).append(case.label)
+    if by_reason:
+        print("\n*** SKIPPED, and why:")
+    for reason, labels in by_reason.items():
+        print(f"*** {reason}")
+        for label in labels:
+            print(f"      {label}")
+
+
+def chosen_stages(options):
+    names = options.only.split(",") if options.only else [stage.name for stage in STAGES]
+    unknown = set(names) - {stage.name for stage in STAGES}
+    if unknown:
+        sys.exit(f"no stage {', '.join(sorted(unknown))}; there are: "
+                 + ", ".join(stage.name for stage in STAGES))
+    return [stage for stage in STAGES if stage.name in names]
+
+
+def run(options):
+    everything = []
+    for stage in chosen_stages(options):
+        programs = [p for p in stage.programs(options) if options.k in p.label]
+        if options.list:
+            print(f"{stage.name}: {stage.about}", *(f"    {p.label}" for p in programs), sep="\n")
+            continue
+        start = time.monotonic()
+        cases = run_stage(stage, programs)
+        if not cases and not options.k:
+            cases = [Case("failed", stage.name, "the stage has no tests")]
+        report(stage, cases, time.monotonic() - start)
+        everything += cases
+    if options.list:
+        return 0
+    report_skips(everything)
+    print(summary(everything))
+    return 0 if count(everything, "failed") == 0 and count(everything, "passed") > 0 else 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", metavar="STAGE[,STAGE]", help="only these stages")
+    parser.add_argument("-k", metavar="WORD", default="", help="only programs whose name has WORD")
+    parser.add_argument("--list", action="store_true", help="what would run")
+    parser.add_argument("--build", default="build", help="the ordinary build")
+    parser.add_argument("--asan", default="build-asan", help="the sanitized build")
+    parser.add_argument("--binary", help="the plimsoll under system tests (BUILD/plimsoll)")
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    options.binary = options.binary or os.path.join(options.build, "plimsoll")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    return run(options)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
