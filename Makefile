@@ -25,7 +25,7 @@ build/with-tests: | deps-test build
 	@$(MESON) configure build -Dtests=enabled >&2
 	@touch $@
 
-test: deps-test build/with-tests asan
+test: deps-test build/with-tests asan static
 	@$(NINJA) -C build >&2
 	@$(PYTHON) tests/run.py $(TEST_ARGS)
 

@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PYTHON = "/usr/bin/python3"
 CPUS = os.cpu_count() or 1
+VM_SECONDS = 1500
 OUTPUT_SHOWN = 120  # lines of a failing program
 
 
@@ -204,6 +206,8 @@ def test_files(folder):
 
 
 def meson_programs(build, wanted):
+    if not (ROOT / build / "build.ninja").exists():
+        sys.exit(f"run.py: {build} is not a build (make test makes it)")
     listed = subprocess.run(["/usr/bin/meson", "introspect", "--tests", build], cwd=ROOT,
                             stdout=subprocess.PIPE, check=True)
     return [Program(f"{build}: {test['name']}", test["cmd"], test["timeout"] or 300, test["env"],
@@ -226,7 +230,8 @@ def seed_programs(options):
 
 
 def python_programs(folder, options):
-    return [Program(str(path), [PYTHON, str(path), "--binary", options.binary], timeout=600)
+    return [Program(str(path), [PYTHON, str(path), "--binary", options.binary,
+                                "--static", options.static], timeout=600)
             for path in test_files(folder)]
 
 
@@ -239,9 +244,20 @@ def docker_programs(options):
 
 
 def vm_programs(options):
-    return [Program(f"v2 machine: {path}", ["tests/vm/run_in_vm.sh", "--binary", options.binary,
-                                            str(path)], timeout=900)
-            for path in test_files("tests/system")]
+    """One boot for all files."""
+    label, files = "cgroup v2", [str(path) for path in test_files("tests/system")]
+    lacking = [what for what, there in (("qemu-system-x86_64", shutil.which("qemu-system-x86_64")),
+                                        ("a Debian kernel in /boot", list_kernels())) if not there]
+    if not files:
+        return []
+    if lacking:
+        return [Program(label, ["echo", f"1..0 # SKIP no {' and no '.join(lacking)}"])]
+    return [Program(label, ["tests/vm/run_in_vm.sh", "-b", options.binary, "-s", options.static,
+                            "-t", str(VM_SECONDS), *files], timeout=VM_SECONDS + 60)]
+
+
+def list_kernels():
+    return list(pathlib.Path("/boot").glob("vmlinuz-*"))
 
 
 STAGES = [
@@ -335,9 +351,11 @@ def main():
     parser.add_argument("--list", action="store_true", help="what would run")
     parser.add_argument("--build", default="build", help="the ordinary build")
     parser.add_argument("--asan", default="build-asan", help="the sanitized build")
+    parser.add_argument("--static-build", default="build-static", help="the static build")
     parser.add_argument("--binary", help="the plimsoll under system tests (BUILD/plimsoll)")
     options = parser.parse_args()
     os.chdir(ROOT)
+    options.static = os.path.join(options.static_build, "plimsoll")
     options.binary = options.binary or os.path.join(options.build, "plimsoll")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     return run(options)
