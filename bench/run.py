@@ -1,0 +1,182 @@
+#!/usr/bin/python3
+"""Measures what plimsoll costs, against the least such work can cost. Prints; never fails on time.
+
+  bench/run.py [--binary PATH] [--tools DIR] [--seconds N] [sampling] [ps]
+
+sampling: `plimsoll stats --all --interval 1` against a bare paced loop of pread on the same
+          cgroups' memory.stat, usage and oom_control (v2: memory.events), both parsed.
+ps:       `plimsoll ps` against `ps -eo pid,rss`, over 1000 processes.
+"""
+import argparse
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "system"))
+import harness  # noqa: E402  the same scratch cgroups as the tests use
+
+WARM_UP_S = 2.5
+
+
+def cpu_ns(pid):
+    """Time on a processor of all threads, in ns, as the scheduler counted it."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        total += int(harness.read(f"/proc/{pid}/task/{task}/schedstat").split()[0])
+    return total
+
+
+class Running:
+    """A child whose output is read and thrown away, as a consumer would."""
+
+    def __init__(self, command, lines=None):
+        self.child = subprocess.Popen(command, stdout=subprocess.PIPE,
+                                      stdin=subprocess.PIPE if lines else subprocess.DEVNULL)
+        if lines:
+            self.child.stdin.write("".join(line + "\n" for line in lines).encode())
+            self.child.stdin.close()
+        self.got = 0
+        self.reader = threading.Thread(target=self.drain, daemon=True)
+        self.reader.start()
+
+    def drain(self):
+        while chunk := os.read(self.child.stdout.fileno(), 1 << 16):
+            self.got += len(chunk)
+
+    def measure(self, seconds):
+        """CPU in ms for each second, after a warm-up."""
+        time.sleep(WARM_UP_S)
+        if self.child.poll() is not None:
+            sys.exit(f"{self.child.args[0]} ended with {self.child.returncode}")
+        start, begin = cpu_ns(self.child.pid), time.monotonic()
+        time.sleep(seconds)
+        return (cpu_ns(self.child.pid) - start) / 1e6 / (time.monotonic() - begin)
+
+    def memory(self):
+        status = harness.keyed(harness.read(f"/proc/{self.child.pid}/status").replace(" kB", ""))
+        return status["VmRSS:"], status["RssAnon:"]
+
+    def end(self):
+        self.child.send_signal(signal.SIGTERM)
+        self.child.wait(10)
+        self.reader.join(5)
+        self.child.stdout.close()
+
+
+class Farm:
+    """N sleepers, each in its own cgroup when hierarchies are given."""
+
+    def __init__(self, tools, count, bases=()):
+        self.child = subprocess.Popen([os.path.join(tools, "farm"), str(count), *bases],
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if self.child.stdout.readline() != b"ready\n":
+            sys.exit("the farm did not start")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.stdin.close()
+        self.child.wait(60)
+
+
+def cgroup_dirs():
+    """Every memory cgroup of this machine, as `stats --all` lists them."""
+    base = harness.machine.mount["memory" if harness.machine.version == "v1" else "unified"]
+    return [folder for folder, _, files in os.walk(base)
+            if harness.machine.version == "v1" or "memory.current" in files]
+
+
+def sampled_files():
+    names = {"v1": ("memory.stat", "memory.usage_in_bytes", "memory.oom_control"),
+             "v2": ("memory.stat", "memory.current", "memory.events")}[harness.machine.version]
+    return [os.path.join(folder, name) for folder in cgroup_dirs() for name in names]
+
+
+def sampling(options):
+    harness.needs_cgroups()
+    print(f"sampling: {options.rounds} x {options.seconds} s each, taken in turn; "
+          f"CPU (user + sys) in ms a second")
+    print(f"{'cgroups':>8} {'hierarchies':>12} {'bare':>8} {'plimsoll':>9} {'ratio':>6} "
+          f"{'RSS KiB':>8} {'anon KiB':>9}")
+    every = ("memory", "cpuacct", "pids", "blkio", "unified")
+    for count, kinds in ((10, every[:1]), (100, every[:1]), (1000, every[:1]), (1000, every)):
+        if harness.machine.version == "v2" and len(kinds) > 1:
+            continue  # one hierarchy holds all controllers
+        box = harness.group("farm", limit=None, controllers=kinds[1:])
+        if harness.machine.version == "v2":
+            box.delegate()
+        with Farm(options.tools, count, list(box.dirs.values())):
+            sample_farm(options, count, len(box.dirs))
+        box.remove()
+
+
+def sample_farm(options, count, hierarchies):
+    bare, ours, memory = [], [], (0, 0)
+    for _ in range(options.rounds):
+        loop = Running([os.path.join(options.tools, "bare"), "1000"], sampled_files())
+        bare.append(loop.measure(options.seconds))
+        loop.end()
+        stats = Running([options.binary, "stats", "--all", "--interval", "1"])
+        ours.append(stats.measure(options.seconds))
+        memory = max(memory, stats.memory())
+        if stats.got == 0:
+            sys.exit("plimsoll printed nothing")
+        stats.end()
+    bare, ours = statistics.mean(bare), statistics.mean(ours)
+    print(f"{count:>8} {hierarchies:>12} {bare:>8.2f} {ours:>9.2f} {ours / bare:>6.2f} "
+          f"{memory[0]:>8} {memory[1]:>9}", flush=True)
+
+
+def run_cost(command):
+    """CPU of one run in ms."""
+    pid = os.posix_spawnp(command[0], command, os.environ, file_actions=[
+        (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
+    _, status, usage = os.wait4(pid, 0)
+    if status != 0:
+        sys.exit(f"{' '.join(command)}: wait status {status}")
+    return (usage.ru_utime + usage.ru_stime) * 1e3
+
+
+def ps(options):
+    commands = [["ps", "-eo", "pid,rss"], [options.binary, "ps"],
+                [options.binary, "ps", "--no-pss"],
+                [options.binary, "ps", "--no-pss", "-o", "pid,res"]]
+    with Farm(options.tools, 1000):
+        processes = sum(name.isdigit() for name in os.listdir("/proc"))
+        cost = [[run_cost(command) for command in commands] for _ in range(options.runs)]
+    columns = list(zip(*cost))
+    base = statistics.median(columns[0])
+    print(f"ps: {processes} processes, {options.runs} runs each, taken in turn; "
+          f"CPU (user + sys) of a run in ms")
+    print(f"{'median':>8} {'min':>8} {'ratio':>6}  command")
+    for command, column in zip(commands, columns):
+        name = " ".join([os.path.basename(command[0]), *command[1:]])
+        print(f"{statistics.median(column):>8.2f} {min(column):>8.2f} "
+              f"{statistics.median(column) / base:>6.2f}  {name}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--binary", default="build/plimsoll")
+    parser.add_argument("--tools", help="folder of farm and bare (default: bench beside --binary)")
+    parser.add_argument("--seconds", type=float, default=10, help="length of one measurement")
+    parser.add_argument("--rounds", type=int, default=2, help="measurements of each kind")
+    parser.add_argument("--runs", type=int, default=25, help="runs of each ps")
+    parser.add_argument("what", nargs="*", choices=["sampling", "ps", []], default=[])
+    options = parser.parse_args()
+    options.binary = os.path.abspath(options.binary)
+    options.tools = options.tools or os.path.join(os.path.dirname(options.binary), "bench")
+    for name, function in (("sampling", sampling), ("ps", ps)):
+        if name in options.what or not options.what:
+            try:
+                function(options)
+            except harness.Skip as reason:
+                print(f"{name}: not measured: {reason}")
+
+
+main()
