@@ -1,8 +1,8 @@
 /* buf.h - a growing buffer with a maximum: what every printer writes into.
  *
  * Appending never fails visibly: the first failure (the maximum reached: -EFBIG; no memory:
- * -ENOMEM) is remembered, later appends do nothing, and buf_error tells at the end. So printing code
- * stays free of checks, and a half-written answer is never sent.
+ * -ENOMEM) is remembered, later appends do nothing, and buf_error tells at the end. So printing
+ * code stays free of checks, and a half-written answer is never sent.
  */
 #pragma once
 #include "base/str.h"

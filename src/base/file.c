@@ -9,6 +9,9 @@
 
 #include "base/mem.h"
 
+/* Never hang on a FIFO, never get a terminal. */
+enum { open_flags = O_RDONLY | O_NONBLOCK | O_NOCTTY };
+
 /* Reads until the end of the file or until the buffer is full; *used counts on from what it was. */
 static int fill(int fd, bool from_start, char *buf, size_t size, size_t *used) {
     while (*used < size) {
@@ -27,7 +30,7 @@ static int fill(int fd, bool from_start, char *buf, size_t size, size_t *used) {
 }
 
 int file_read_at(int dir, const char *name, char *buf, size_t size, struct str *out) {
-    auto_close int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    auto_close int fd = openat(dir, name, O_CLOEXEC | open_flags);
     size_t used = 0;
     int r;
 
@@ -63,7 +66,7 @@ int file_pread(int fd, char *buf, size_t size, struct str *out) {
 }
 
 int file_head_at(int dir, const char *name, char *buf, size_t size, struct str *out) {
-    auto_close int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    auto_close int fd = openat(dir, name, O_CLOEXEC | open_flags);
     size_t used = 0;
     int r;
 
@@ -87,11 +90,40 @@ int file_link_at(int dir, const char *name, char *buf, size_t size, struct str *
     return 0;
 }
 
+/* Before Linux 5.6: component by component, and any symbolic link or ".." is refused. */
+static int walk_below(int dir, struct str path) {
+    auto_close int at = fcntl(dir, F_DUPFD_CLOEXEC, 0);
+    struct str name;
+    char text[256];
+
+    while (at >= 0 && path.n > 0) {
+        bool last = !str_cut(&path, '/', &name);
+        int next;
+
+        if (last) {
+            name = path;
+            path.n = 0;
+        }
+        if (name.n == 0 || str_eq(name, STR(".")))
+            continue;
+        if (str_eq(name, STR("..")) || str_copy(name, text, sizeof(text)) < 0)
+            return -EINVAL;
+        next = openat(at, text, O_CLOEXEC | O_NOFOLLOW | (path.n ? O_PATH : open_flags));
+        if (next < 0)
+            return -errno;
+        close(at);
+        at = next;
+    }
+    return at < 0 ? -errno : take_fd(&at);
+}
+
 static int open_in_root(int dir, const char *path) {
-    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+    struct open_how how = {.flags = O_CLOEXEC | open_flags,
                            .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     long fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
 
+    if (fd < 0 && errno == ENOSYS)
+        return walk_below(dir, str_of(path));
     return fd < 0 ? -errno : (int)fd;
 }
 

@@ -31,9 +31,9 @@ static int split(struct str s, uint64_t *whole, uint64_t *fraction, uint64_t *sc
     return 0;
 }
 
-static int scaled(uint64_t whole, uint64_t fraction, uint64_t scale, uint64_t unit,
-                  uint64_t *out) {
-    unsigned __int128 value = (unsigned __int128)whole * unit + (unsigned __int128)fraction * unit / scale;
+static int scaled(uint64_t whole, uint64_t fraction, uint64_t scale, uint64_t unit, uint64_t *out) {
+    unsigned __int128 value =
+        (unsigned __int128)whole * unit + (unsigned __int128)fraction * unit / scale;
 
     if (value > INT64_MAX)
         return -ERANGE;

@@ -27,9 +27,9 @@ struct table_layout {
 struct table {
     const struct table_column *column;
     size_t columns;
-    struct buf cells;     /* the text of all cells, one after the other */
-    uint32_t *end;        /* where each cell ends; row after row */
-    size_t count, size;   /* cells in use, room */
+    struct buf cells;   /* the text of all cells, one after the other */
+    uint32_t *end;      /* where each cell ends; row after row */
+    size_t count, size; /* cells in use, room */
     int error;
 };
 

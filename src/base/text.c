@@ -6,9 +6,12 @@
 size_t text_decode(struct str s, uint32_t *out) {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
     unsigned char first = (unsigned char)s.p[0];
-    size_t n = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3
-               : first < 0xf5                  ? 4
-                                               : 0;
+    size_t n = first < 0x80   ? 1
+               : first < 0xc2 ? 0
+               : first < 0xe0 ? 2
+               : first < 0xf0 ? 3
+               : first < 0xf5 ? 4
+                              : 0;
     uint32_t code;
 
     if (n == 0 || n > s.n)

@@ -1,6 +1,7 @@
 /* text.h - bytes from the kernel and from containers, made fit for people and programs.
  *
- * One escape function per sink. Names are bytes inside; only here, at the exit, do they become text.
+ * One escape function per sink. Names are bytes inside; only here, at the exit, do they become
+ * text.
  */
 #pragma once
 #include "base/buf.h"

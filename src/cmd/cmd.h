@@ -27,12 +27,13 @@ struct opt {
 
 struct cmd {
     const char *name;
-    const char *brief;       /* one line for `plimsoll --help` */
-    const char *synopsis;    /* what follows the name in the usage line */
-    const char *about;       /* a few lines below it, with an example; NULL: none */
-    const struct opt *opts;  /* ends with a NULL name; --help, --root, --json, --plain come by themselves */
-    bool output_opts;        /* has --json and --plain */
-    size_t options_size;     /* bytes of the command's own option struct, zeroed for it */
+    const char *brief;    /* one line for `plimsoll --help` */
+    const char *synopsis; /* what follows the name in the usage line */
+    const char *about;    /* a few lines below it, with an example; NULL: none */
+    const struct opt
+        *opts; /* ends with a NULL name; --help, --root, --json, --plain come by themselves */
+    bool output_opts;                /* has --json and --plain */
+    size_t options_size;             /* bytes of the command's own option struct, zeroed for it */
     void (*defaults)(void *options); /* NULL: all zero */
     int (*run)(struct cmd_context *context, void *options);
 };
@@ -40,14 +41,14 @@ struct cmd {
 /* What a running command gets. */
 struct cmd_context {
     const struct cmd *cmd;
-    const char *root;     /* --root, or NULL */
+    const char *root; /* --root, or NULL */
     bool json, plain;
-    char **args;          /* what is neither option nor option argument */
+    char **args; /* what is neither option nor option argument */
     size_t nargs;
     /* Of the standard output: */
-    bool terminal;        /* a terminal, and neither --json nor --plain */
-    bool colour;          /* terminal, NO_COLOR unset, TERM not dumb */
-    bool utf8;            /* the locale's character set is UTF-8 */
+    bool terminal; /* a terminal, and neither --json nor --plain */
+    bool colour;   /* terminal, NO_COLOR unset, TERM not dumb */
+    bool utf8;     /* the locale's character set is UTF-8 */
 };
 
 /* Messages on stderr, "plimsoll: " in front; control bytes shown as '?'. cmd_fail returns

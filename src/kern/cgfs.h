@@ -1,7 +1,8 @@
 /* cgfs.h - where the control groups of a machine are mounted, controller by controller.
  *
  * Which version a controller has is decided here, per controller: a hybrid machine has memory on v1
- * and PSI, kill and freeze in the unified tree. Nobody above kern/ asks for a version but to print it.
+ * and PSI, kill and freeze in the unified tree. Nobody above kern/ asks for a version but to print
+ * it.
  */
 #pragma once
 #include "kern/host.h"
@@ -10,7 +11,7 @@ enum cg_version { CG_V1, CG_V2 };
 
 enum cg_ctl {
     CG_MEMORY,
-    CG_CPU,     /* v1: cpuacct */
+    CG_CPU, /* v1: cpuacct */
     CG_PIDS,
     CG_IO,      /* v1: blkio */
     CG_UNIFIED, /* the v2 tree, with or without controllers: PSI, kill, freeze */
@@ -24,9 +25,9 @@ struct cgfs_mount {
 
 struct cgfs {
     struct cgfs_mount ctl[CG_CTL_N];
-    char memory_root[4096];  /* mountinfo's root field: "/" on a host; "/docker/ID" where only a part
-                                of the tree is mounted; "/../.." where the mount lies above our
-                                cgroup namespace (then relative paths cannot be known: "") */
+    char memory_root[4096]; /* mountinfo's root field: "/" on a host; "/docker/ID" where only a part
+                               of the tree is mounted; "/../.." where the mount lies above our
+                               cgroup namespace (then relative paths cannot be known: "") */
     char memory_point[4096]; /* where the memory hierarchy is mounted, for turning full paths into
                                 group paths */
     bool at_top;             /* the mount shows the machine's true root group: limits of ancestors
@@ -39,8 +40,9 @@ struct cgfs {
 int cgfs_open(const struct host *h, struct cgfs *out, struct err *err);
 void cgfs_done(struct cgfs *fs);
 
-/* Opens a group's directory (O_PATH), path as "/a/b" below the mount; "/" is the mount itself. Works
- * for paths of any length. Descriptor of the caller, or -errno (-ENOENT, -ENAMETOOLONG never). */
+/* Opens a group's directory (O_PATH), path as "/a/b" below the mount; "/" is the mount itself.
+ * Works for paths of any length. Descriptor of the caller, or -errno (-ENOENT, -ENAMETOOLONG
+ * never). */
 int cgfs_open_dir(const struct cgfs *fs, enum cg_ctl ctl, struct str path);
 
 /* Opens a file of a group for reading. */

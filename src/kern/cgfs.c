@@ -1,0 +1,362 @@
+#include "kern/cgfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "kern/mountinfo.h"
+#include "kern/pidlist.h"
+#include "kern/proccgroup.h"
+
+enum { MOUNTINFO_MAX = 4 << 20 }; /* a host with thousands of containers has megabytes of it */
+
+static const struct {
+    enum cg_ctl ctl;
+    struct str v1; /* the option in mountinfo and the folder below /sys/fs/cgroup */
+    struct str v2; /* the word in cgroup.controllers */
+} controllers[] = {
+    {CG_MEMORY, {"memory", 6}, {"memory", 6}},
+    {CG_CPU, {"cpuacct", 7}, {"cpu", 3}},
+    {CG_PIDS, {"pids", 4}, {"pids", 4}},
+    {CG_IO, {"blkio", 5}, {"io", 2}},
+};
+
+static int open_point(const struct host *h, const char *point) {
+    while (*point == '/')
+        point++;
+    return openat(h->root, *point ? point : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void set_mount(struct cgfs *fs, enum cg_ctl ctl, int dir, enum cg_version version) {
+    if (fs->ctl[ctl].dir >= 0)
+        close(fs->ctl[ctl].dir);
+    fs->ctl[ctl] = (struct cgfs_mount){dir, version};
+}
+
+static void set_memory_place(struct cgfs *fs, const char *root, const char *point) {
+    bool above = str_starts(str_of(root), STR("/..")); /* the mount lies above our namespace */
+
+    snprintf(fs->memory_root, sizeof(fs->memory_root), "%s", above ? "" : root);
+    snprintf(fs->memory_point, sizeof(fs->memory_point), "%s", point);
+}
+
+/* A v1 mount may carry several controllers (cpu,cpuacct). The first mount of each wins. */
+static void take_v1(const struct host *h, struct cgfs *fs, struct str options, const char *root,
+                    const char *point) {
+    for (size_t i = 0; i < ARRAY_N(controllers); i++) {
+        int dir;
+
+        if (!mountinfo_has_option(options, controllers[i].v1) ||
+            fs->ctl[controllers[i].ctl].dir >= 0)
+            continue;
+        dir = open_point(h, point);
+        if (dir < 0)
+            continue;
+        set_mount(fs, controllers[i].ctl, dir, CG_V1);
+        if (controllers[i].ctl == CG_MEMORY)
+            set_memory_place(fs, root, point);
+    }
+}
+
+static bool has_controller(struct str list, struct str wanted) {
+    struct str word;
+
+    list = str_trim(list);
+    while (str_word(&list, &word))
+        if (str_eq(word, wanted))
+            return true;
+    return false;
+}
+
+/* Controllers that no v1 mount has are taken from the unified tree, if it has them. */
+static void take_unified(const struct host *h, struct cgfs *fs, const char *root,
+                         const char *point) {
+    char buf[4096];
+    struct str list;
+    int dir = fs->ctl[CG_UNIFIED].dir;
+
+    if (dir < 0 || file_read_at(dir, "cgroup.controllers", buf, sizeof(buf), &list) < 0)
+        return;
+    for (size_t i = 0; i < ARRAY_N(controllers); i++) {
+        enum cg_ctl ctl = controllers[i].ctl;
+
+        /* cpu.stat is there without its controller */
+        if (fs->ctl[ctl].dir >= 0 || (ctl != CG_CPU && !has_controller(list, controllers[i].v2)))
+            continue;
+        set_mount(fs, ctl, open_point(h, point), CG_V2);
+        if (ctl == CG_MEMORY)
+            set_memory_place(fs, root, point);
+    }
+}
+
+struct unified {
+    char root[4096], point[4096];
+};
+
+static void take_line(const struct host *h, struct cgfs *fs, struct str line, struct unified *u) {
+    struct mount_line m;
+    char root[4096], point[4096];
+    bool v2;
+
+    if (mountinfo_parse_line(line, &m) < 0)
+        return;
+    v2 = str_eq(m.type, STR("cgroup2"));
+    if (!v2 && !str_eq(m.type, STR("cgroup")))
+        return;
+    if (mountinfo_unescape(m.root, root, sizeof(root)) < 0 ||
+        mountinfo_unescape(m.point, point, sizeof(point)) < 0)
+        return;
+    if (!v2) {
+        take_v1(h, fs, m.options, root, point);
+    } else if (fs->ctl[CG_UNIFIED].dir < 0) {
+        int dir = open_point(h, point);
+
+        if (dir < 0)
+            return;
+        set_mount(fs, CG_UNIFIED, dir, CG_V2);
+        memcpy(u->root, root, sizeof(root));
+        memcpy(u->point, point, sizeof(point));
+    }
+}
+
+static int read_mounts(const struct host *h, struct cgfs *fs, struct unified *u) {
+    /* Below --root the mounts that count are those of that machine's pid 1, not ours. */
+    const char *file = h->live ? "self/mountinfo" : "1/mountinfo";
+    auto_free char *buf = malloc(MOUNTINFO_MAX);
+    struct str text, line;
+    int r;
+
+    if (!buf)
+        return -ENOMEM;
+    r = file_read_at(h->proc, file, buf, MOUNTINFO_MAX, &text);
+    if (r < 0 && !h->live)
+        r = file_read_at(h->proc, "self/mountinfo", buf, MOUNTINFO_MAX, &text);
+    if (r < 0)
+        return r;
+    while (str_cut(&text, '\n', &line))
+        take_line(h, fs, line, u);
+    return 0;
+}
+
+/* Captured trees and strange containers: no mountinfo, but the files are where they usually are. */
+static void guess_mounts(const struct host *h, struct cgfs *fs, struct unified *u) {
+    static const char *const unified[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+
+    for (size_t i = 0; i < ARRAY_N(controllers); i++) {
+        char point[64];
+
+        snprintf(point, sizeof(point), "/sys/fs/cgroup/%.*s", STR_ARG(controllers[i].v1));
+        take_v1(h, fs, controllers[i].v1, "/", point);
+    }
+    for (size_t i = 0; i < ARRAY_N(unified) && fs->ctl[CG_UNIFIED].dir < 0; i++) {
+        auto_close int dir = open_point(h, unified[i]);
+
+        if (dir < 0 || faccessat(dir, "cgroup.controllers", F_OK, 0) < 0)
+            continue;
+        set_mount(fs, CG_UNIFIED, take_fd(&dir), CG_V2);
+        snprintf(u->root, sizeof(u->root), "/");
+        snprintf(u->point, sizeof(u->point), "%s", unified[i]);
+    }
+}
+
+/* Only the true root group lacks cgroup.events (v2) and has cgroup.sane_behavior (v1), whatever a
+ * namespace calls "/". */
+static bool is_top(const struct host *h, const struct cgfs *fs) {
+    int dir = fs->ctl[CG_MEMORY].dir;
+
+    if (fs->ctl[CG_MEMORY].version == CG_V2)
+        return faccessat(dir, "cgroup.events", F_OK, 0) < 0;
+    return faccessat(dir, "cgroup.sane_behavior", F_OK, 0) == 0 ||
+           faccessat(dir, "release_agent", F_OK, 0) == 0 ||
+           (!h->live && str_eq(str_of(fs->memory_root), STR("/")));
+}
+
+int cgfs_open(const struct host *h, struct cgfs *out, struct err *err) {
+    auto_free struct unified *u = calloc(1, sizeof(*u));
+    auto_free struct cgfs *fs = calloc(1, sizeof(*fs)); /* 8 kB each: too much for small stacks */
+    bool unified;
+
+    if (!u || !fs)
+        return err_set(err, -ENOMEM, "cannot find the control groups:");
+    for (unsigned i = 0; i < CG_CTL_N; i++)
+        fs->ctl[i].dir = -1;
+    if (read_mounts(h, fs, u) < 0 || (fs->ctl[CG_MEMORY].dir < 0 && fs->ctl[CG_UNIFIED].dir < 0))
+        guess_mounts(h, fs, u);
+    take_unified(h, fs, u->root, u->point);
+    unified = fs->ctl[CG_UNIFIED].dir >= 0;
+    if (fs->ctl[CG_MEMORY].dir < 0) {
+        cgfs_done(fs);
+        if (unified)
+            return err_set(err, -ENOENT,
+                           "the memory controller is on neither cgroup v1 nor v2 (try: boot with "
+                           "cgroup_enable=memory, or enable it in cgroup.subtree_control)");
+        return err_set(err, -ENOENT, "no control groups are mounted below '%s/sys/fs/cgroup'",
+                       h->prefix);
+    }
+    fs->at_top = is_top(h, fs);
+    *out = *fs;
+    return 0;
+}
+
+void cgfs_done(struct cgfs *fs) {
+    for (unsigned i = 0; i < CG_CTL_N; i++) {
+        if (fs->ctl[i].dir >= 0)
+            close(fs->ctl[i].dir);
+        fs->ctl[i].dir = -1;
+    }
+}
+
+/* Cuts "/a/b/c" into a head that the kernel takes in one call and the rest. */
+static int next_stretch(struct str *path, char *dst, size_t size) {
+    struct str head = *path;
+
+    if (path->n >= size) {
+        ptrdiff_t slash = str_rfind(str_head(*path, size - 1), '/');
+
+        if (slash <= 0)
+            return -ENAMETOOLONG;
+        head = str_head(*path, (size_t)slash);
+    }
+    *path = str_from(*path, head.n);
+    while (str_skip(path, STR("/")))
+        ;
+    return str_copy(head, dst, size);
+}
+
+static bool climbs(struct str path) {
+    struct str name;
+
+    while (str_cut(&path, '/', &name))
+        if (str_eq(name, STR("..")))
+            return true;
+    return str_eq(path, STR(".."));
+}
+
+int cgfs_open_dir(const struct cgfs *fs, enum cg_ctl ctl, struct str path) {
+    auto_close int dir = fs->ctl[ctl].dir < 0 ? -1 : fcntl(fs->ctl[ctl].dir, F_DUPFD_CLOEXEC, 3);
+    char stretch[4000];
+
+    if (dir < 0)
+        return fs->ctl[ctl].dir < 0 ? -ENOENT : -errno;
+    if (climbs(path))
+        return -EINVAL;
+    while (str_skip(&path, STR("/")))
+        ;
+    while (path.n > 0) {
+        int r = next_stretch(&path, stretch, sizeof(stretch));
+        int next = r < 0 ? -1 : openat(dir, stretch, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        if (next < 0)
+            return r < 0 ? r : -errno;
+        close(dir);
+        dir = next;
+    }
+    return take_fd(&dir);
+}
+
+int cgfs_open_file(const struct cgfs *fs, enum cg_ctl ctl, struct str path, const char *file) {
+    char name[4096];
+    int fd;
+
+    if (fs->ctl[ctl].dir < 0)
+        return -ENOENT;
+    if (climbs(path))
+        return -EINVAL;
+    while (str_skip(&path, STR("/")))
+        ;
+    if (path.n + strlen(file) + 2 <= sizeof(name)) {
+        memcpy(name, path.p, path.n);
+        snprintf(name + path.n, sizeof(name) - path.n, "%s%s", path.n ? "/" : "", file);
+        fd = openat(fs->ctl[ctl].dir, name, O_RDONLY | O_CLOEXEC);
+    } else {
+        auto_close int dir = cgfs_open_dir(fs, ctl, path);
+
+        if (dir < 0)
+            return dir;
+        fd = openat(dir, file, O_RDONLY | O_CLOEXEC);
+    }
+    return fd < 0 ? -errno : fd;
+}
+
+/* Whether the group at `dir` lists this process. */
+static bool holds_us(int dir) {
+    struct pidlist list = {0};
+    bool found = false;
+
+    if (pidlist_add_file_at(&list, dir, "cgroup.procs") == 0)
+        for (size_t i = 0; i < list.n && !found; i++)
+            found = list.pid[i] == getpid();
+    pidlist_done(&list);
+    return found;
+}
+
+/* Searches below `dir` (an open descriptor, taken) for the group that lists this process; `path`
+ * has n bytes so far and is extended in place. Only for mounts that lie above our namespace, where
+ * /proc/self/cgroup cannot tell the way. */
+static int search(int dir_taken, char *path, size_t n, size_t size, unsigned depth) {
+    auto_close int dir = dir_taken;
+    auto_closedir DIR *list = NULL;
+    struct dirent *entry;
+    int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (again < 0)
+        return -errno;
+    list = fdopendir(again);
+    if (!list) {
+        close(again);
+        return -errno;
+    }
+    if (holds_us(dir))
+        return 0;
+    while (depth < 64 && (entry = readdir(list))) {
+        size_t len = strlen(entry->d_name);
+        int below;
+
+        if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || n + len + 2 > size)
+            continue;
+        below = openat(dir, entry->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (below < 0)
+            continue;
+        snprintf(path + n, size - n, "/%s", entry->d_name);
+        if (search(below, path, n + len + 1, size, depth + 1) == 0)
+            return 0;
+        path[n] = '\0';
+    }
+    return -ENODATA;
+}
+
+int cgfs_own_path(const struct host *h, const struct cgfs *fs, char *out, size_t size) {
+    bool v1 = fs->ctl[CG_MEMORY].version == CG_V1;
+    auto_free char *buf = malloc(PROCCGROUP_SIZE);
+    struct proccgroup own;
+    struct str text, path;
+    int r;
+
+    if (!buf)
+        return -ENOMEM;
+    if (!h->live || size == 0)
+        return -ENODATA; /* "self" below --root is nobody */
+    if (fs->memory_root[0] == '\0') {
+        int top = cgfs_open_dir(fs, CG_MEMORY, STR("/"));
+
+        out[0] = '\0';
+        r = top < 0 ? top : search(top, out, 0, size, 0);
+        if (r == 0 && out[0] == '\0')
+            r = str_copy(STR("/"), out, size);
+        return r;
+    }
+    r = proccgroup_read(h->proc, (int32_t)getpid(), buf, PROCCGROUP_SIZE, &text);
+    if (r < 0)
+        return r;
+    r = proccgroup_parse(text, v1 ? STR("memory") : STR(""), &own);
+    if (r < 0)
+        return r;
+    path = own.path;
+    if (!str_eq(str_of(fs->memory_root), STR("/"))) {
+        if (!str_skip(&path, str_of(fs->memory_root)) || (path.n > 0 && path.p[0] != '/'))
+            return -ENODATA;
+    }
+    return str_copy(path.n ? path : STR("/"), out, size);
+}
