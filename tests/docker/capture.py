@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Writes tests/fixtures/engines: a machine with real docker, containerd and podman containers on it.
+"""Writes tests/fixtures/engines: a machine with docker, containerd and podman containers on it.
 
-Run by hand as root when the fixture has to be made again: capture.py DIR. Files are what the kernel and
-the engines wrote, with the temporary folder renamed to /srv/engines, groups of the machine's own
-replaced by /, and the bundles' JSON trimmed. expected.tsv is what
-the engines themselves say about the same containers.
+Run by hand as root when the fixture has to be made again: capture.py DIR. Files are what the kernel
+and the engines wrote, with the temporary folders renamed to /srv/engines, groups of the machine's
+own replaced by /, and the bundles' JSON trimmed. expected.tsv is what the engines themselves say
+about the same containers.
 """
 
 import json
@@ -19,13 +19,15 @@ from podman import Podman
 
 PROC_FILES = ["cgroup", "cmdline", "comm", "mountinfo", "stat", "statm", "status", "net/dev"]
 PROC_LINKS = ["cwd", "ns/cgroup", "ns/mnt", "ns/net", "ns/pid", "ns/uts"]
-GROUP_FILES = ["cgroup.procs", "cgroup.controllers", "cgroup.events", "freezer.state", "pids.current",
-               "pids.max", "cpuacct.usage", "blkio.throttle.io_service_bytes_recursive",
+GROUP_FILES = ["cgroup.procs", "cgroup.controllers", "cgroup.events", "freezer.state",
+               "pids.current", "pids.max", "cpuacct.usage",
+               "blkio.throttle.io_service_bytes_recursive",
                "blkio.throttle.io_service_bytes", "memory.usage_in_bytes", "memory.limit_in_bytes",
                "memory.max_usage_in_bytes", "memory.memsw.usage_in_bytes",
                "memory.memsw.limit_in_bytes", "memory.stat", "memory.failcnt", "memory.oom_control",
                "memory.kmem.usage_in_bytes", "memory.pressure"]
 HIERARCHIES = ["memory", "pids", "cpuacct", "blkio", "freezer", "unified"]
+STATE_FILES = ["config.v2.json", "hostconfig.json", "config.json", "hostname", "init.pid"]
 STRAY = "a\x1b[31m\nb\u202e"
 
 
@@ -88,10 +90,11 @@ class Capture:
             self.keep_process(int(process))
         self.keep_process(parent_of(pid), True)
         for folder in folders:
-            for file in ("config.v2.json", "hostconfig.json", "config.json", "hostname", "init.pid"):
+            for file in STATE_FILES:
                 if os.path.exists(f"{folder}/{file}"):
                     self.write(f"{folder}/{file}", trimmed(read(f"{folder}/{file}")))
-        self.rows.append([group[len(hierarchy("memory")):], runtime, ident, name, image, pod, str(pid)])
+        path = group[len(hierarchy("memory")):]
+        self.rows.append([path, runtime, ident, name, image, pod, str(pid)])
 
 
 def trimmed(text):
@@ -116,7 +119,8 @@ def docker_containers(capture, engine):
             with open(f"{mount}{limited}/memory.limit_in_bytes", "w") as f:
                 f.write(str(96 << 20))
     engine.run("web", "-m", "64m", "--label", "team=billing")
-    engine.run("worker", "--cgroup-parent", limited, command=("/bin/sh", "-c", "sleep 601 & sleep 602"))
+    engine.run("worker", "--cgroup-parent", limited,
+               command=("/bin/sh", "-c", "sleep 601 & sleep 602"))
     engine.run("held", "-m", "32m", "--cgroupns", "private")
     engine.docker("pause", "held")
     engine.run("stray", "--label", f"evil={STRAY}", "--env", f"EVIL={STRAY}",
@@ -125,9 +129,9 @@ def docker_containers(capture, engine):
     engine.docker("rename", "before", "after")
     for name in ("web", "worker", "held", "stray", "after"):
         seen = engine.inspect(name)
-        bundle = f"{engine.exec_root}/containerd/daemon/io.containerd.runtime.v2.task/moby/{seen['Id']}"
-        capture.container("docker", seen["Id"], name, seen["Config"]["Image"], "", seen["State"]["Pid"],
-                          [f"{engine.data}/containers/{seen['Id']}", bundle])
+        ident, image, pid = seen["Id"], seen["Config"]["Image"], seen["State"]["Pid"]
+        capture.container("docker", ident, name, image, "", pid,
+                          [f"{engine.data}/containers/{ident}", f"{engine.bundles}/moby/{ident}"])
     capture.keep_process(engine.daemon.pid, True)
     containerd = int(read(f"{engine.exec_root}/containerd/containerd.pid"))
     capture.keep_process(containerd, True)
@@ -135,11 +139,11 @@ def docker_containers(capture, engine):
 
 
 def containerd_containers(capture, engine):
-    states = f"{engine.exec_root}/containerd/daemon/io.containerd.runtime.v2.task/{engine.namespace}"
     for name, options in (("web-1", ["--memory-limit", str(48 << 20)]),
                           ("odd-path", ["--cgroup", f"/{engine.parent_name}/some/where"])):
         pid = engine.ctr_run(name, *options)
-        capture.container("containerd", name, name, "", "", pid, [f"{states}/{name}"])
+        capture.container("containerd", name, name, "", "", pid,
+                          [f"{engine.bundles}/{engine.namespace}/{name}"])
 
 
 def podman_containers(capture, podman):
@@ -147,8 +151,8 @@ def podman_containers(capture, podman):
     podman.run("tree", "--rootfs", image=None, command=(podman.rootfs, "/bin/sleep", "600"))
     podman.run("old")
     podman.podman("rename", "old", "new")
-    podman.podman("pod", "create", "--name", "shop", "--network", "none", "--infra-image", PODMAN_IMAGE,
-                  "--infra-command", "/bin/sleep 600")
+    podman.podman("pod", "create", "--name", "shop", "--network", "none",
+                  "--infra-image", PODMAN_IMAGE, "--infra-command", "/bin/sleep 600")
     podman.podman("run", "-d", "--pod", "shop", "--name", "cart", PODMAN_IMAGE, "/bin/sleep", "600")
     for name in podman.podman("ps", "--format", "{{.Names}}").stdout.split():
         seen = podman.inspect(name)
@@ -166,7 +170,8 @@ def host_files(capture):
              if line.partition(" - ")[2].split()[0] in ("cgroup", "cgroup2", "proc", "sysfs")]
     capture.write("/proc/self/mountinfo", "".join(line + "\n" for line in lines))
     capture.write("/proc/1/mountinfo", "".join(line + "\n" for line in lines))
-    own = "".join(line.rsplit(":", 1)[0] + ":/\n" for line in read("/proc/self/cgroup").splitlines())
+    own = "".join(line.rsplit(":", 1)[0] + ":/\n"
+                  for line in read("/proc/self/cgroup").splitlines())
     capture.write("/proc/self/cgroup", own)
     capture.write("/proc/1/cgroup", own)
     for name, text in (("comm", "init\n"), ("cmdline", "/sbin/init\0")):
@@ -189,13 +194,15 @@ def main():
                        (podman.place.folder, "/srv/engines/podman"),
                        (engine.parent_name, "plimsoll-parent"), (engine.namespace, "shop-floor")]
     for line in read("/proc/self/cgroup").splitlines():
-        if line.split(":", 2)[2] != "/":
-            capture.renames.append((":" + line.split(":", 1)[1], ":" + line.split(":", 2)[1] + ":/"))
+        _, names, path = line.split(":", 2)
+        if path != "/":
+            capture.renames.append((f":{names}:{path}", f":{names}:/"))
     docker_containers(capture, engine)
     containerd_containers(capture, engine)
     podman_containers(capture, podman)
     host_files(capture)
-    capture.keep_groups(["/docker", "/" + engine.parent_name, "/" + engine.namespace, "/libpod_parent"])
+    capture.keep_groups(["/docker", "/" + engine.parent_name, "/" + engine.namespace,
+                         "/libpod_parent"])
     head = ["cgroup", "runtime", "id", "name", "image", "pod", "pid"]
     text = "".join("\t".join(row) + "\n" for row in [head, *capture.rows])
     capture.write("/expected.tsv", text)

@@ -32,6 +32,7 @@ class Engine:
         self.exec_root = self.place.path("exec")
         self.socket = self.place.path("docker.sock")
         self.containerd = f"{self.exec_root}/containerd/containerd.sock"
+        self.bundles = f"{self.exec_root}/containerd/daemon/io.containerd.runtime.v2.task"
         self.log = self.place.path("dockerd.log")
         self.daemon = None
         self.tasks = []
@@ -69,13 +70,15 @@ class Engine:
             return " | ".join(f.read().splitlines()[-2:])
 
     def docker(self, *words, check=True, timeout=60):
-        return run([DOCKER, "--config", self.place.mkdir("client"), "--host", f"unix://{self.socket}",
-                    *words], check=check, timeout=timeout)
+        return run(self.client(*words), check=check, timeout=timeout)
+
+    def client(self, *words):
+        return [DOCKER, "--config", self.place.mkdir("client"), "--host", f"unix://{self.socket}",
+                *words]
 
     def make_image(self):
         tar = subprocess.Popen(["tar", "-C", self.rootfs, "-c", "."], stdout=subprocess.PIPE)
-        subprocess.run([DOCKER, "--config", self.place.mkdir("client"), "--host",
-                        f"unix://{self.socket}", "import", "-", IMAGE], stdin=tar.stdout, check=True,
+        subprocess.run(self.client("import", "-", IMAGE), stdin=tar.stdout, check=True,
                        env=clean_env(), stdout=subprocess.DEVNULL)
         tar.stdout.close()
         if tar.wait() != 0:
@@ -104,7 +107,8 @@ class Engine:
         self.docker("rm", "-f", *names)
 
     def ctr(self, *words, check=True):
-        return run([CTR, "--address", self.containerd, "--namespace", self.namespace, *words], check=check)
+        return run([CTR, "--address", self.containerd, "--namespace", self.namespace, *words],
+                   check=check)
 
     def ctr_run(self, name, *options, command=("/bin/sleep", "600")):
         """A container that only containerd knows of; its pid."""

@@ -2,8 +2,8 @@
 
 Workplace is one temporary folder with everything an engine makes. Whatever happens to the test (a
 failure, an exception, SIGTERM) close() ends the processes that came from it, takes its mounts down,
-removes the folder, and removes the cgroups and state folders that did not exist before.
-The test becomes a child subreaper first: daemons that detach themselves stay findable as our children.
+removes the folder, and removes the cgroups and state folders that did not exist before. The test
+becomes a child subreaper first: daemons that detach themselves stay findable as its children.
 """
 
 import atexit
@@ -21,15 +21,14 @@ PR_SET_CHILD_SUBREAPER = 36
 MNT_DETACH = 2
 LIBC = ctypes.CDLL(None, use_errno=True)
 
-APPLETS = ("sh sleep cat dd echo ps true false mkdir hostname head tail ip nc od sync tr kill wc ls "
-           "ping httpd wget awk").split()
+APPLETS = "sh sleep cat dd echo ps true false mkdir hostname head tail ls wc kill".split()
 
 class Missing(Exception):
     """The machine lacks what this test needs; the text says what."""
 
 
 def clean_env(**more):
-    """The engines' and containers' environment: nothing of the caller's goes into shims or conmon."""
+    """The engines' environment: nothing of the caller's goes into shims, conmon or containers."""
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"}
     env.update(more)
     return env
@@ -47,9 +46,11 @@ def run(argv, check=True, timeout=60, **more):
     """Runs a command, output captured as text; a failure carries what the command said."""
     more.setdefault("env", clean_env())
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=timeout, text=True, errors="replace", **more)
+                          stderr=subprocess.PIPE, timeout=timeout, text=True, errors="replace",
+                          **more)
     if check and done.returncode != 0:
-        raise RuntimeError(f"{' '.join(argv)}: exit {done.returncode}: {done.stderr.strip()[-800:]}")
+        said = done.stderr.strip()[-800:]
+        raise RuntimeError(f"{' '.join(argv)}: exit {done.returncode}: {said}")
     return done
 
 
@@ -74,7 +75,7 @@ def read(path, default=None):
 
 
 def parent_of(pid):
-    """The parent's pid, from behind the last ')' of /proc/PID/stat; 0 when there is no such process."""
+    """The parent's pid, from behind the last ')' of /proc/PID/stat; 0: no such process."""
     return int(read(f"/proc/{pid}/stat", ") ? 0").rpartition(")")[2].split()[1])
 
 
@@ -152,7 +153,7 @@ def alive(pid):
 
 
 class Workplace:
-    """A temporary folder, the cgroups of the engines in it, and the way back to the state before."""
+    """A temporary folder, the cgroups of the engine in it, and the way back to how it was."""
 
     def __init__(self, name, groups, states):
         """GROUPS: names directly below the hierarchies' roots that the engine will make.
@@ -182,8 +183,12 @@ class Workplace:
     def on_close(self, closer):
         self.closers.append(closer)
 
+    def on_close_last(self, closer):
+        """For what the engine's own end has to come before."""
+        self.closers.insert(0, closer)
+
     def rootfs(self, files=()):
-        """A tiny root file system: static busybox, its links, and FILES as (source, path inside)."""
+        """A tiny root file system: busybox, links to it, and FILES as (source, path inside)."""
         need("/usr/bin/busybox")
         root = self.mkdir("rootfs")
         for name in ("bin", "proc", "sys", "dev", "tmp", "etc", "run", "root"):
@@ -230,7 +235,8 @@ class Workplace:
             try:
                 step()
             except Exception as problem:  # the next steps matter more than this one
-                print(f"# clean-up: {getattr(step, '__qualname__', step)}: {problem}", file=sys.stderr)
+                name = getattr(step, "__qualname__", step)
+                print(f"# clean-up: {name}: {problem}", file=sys.stderr)
 
     def end_processes(self):
         self.thaw()

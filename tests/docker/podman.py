@@ -1,7 +1,7 @@
-"""Debian's podman for one test: its stores in one temporary folder, conmon alive beside each container.
+"""Debian's podman for one test: its stores in one temporary folder, a conmon beside each container.
 
-No network is ever asked for (podman's default one would make a bridge and firewall rules on the host),
-and resource limits are such that a root without CAP_SYS_RESOURCE can set them.
+No network is ever asked for (podman's default one would make a bridge and firewall rules on the
+host), and resource limits are such that a root without CAP_SYS_RESOURCE can set them.
 """
 
 import json
@@ -43,7 +43,8 @@ class Podman:
 
     def argv(self, *words):
         return [PODMAN, "--root", self.graphroot, "--runroot", self.place.mkdir("run"),
-                "--tmpdir", self.place.mkdir("tmp"), "--network-config-dir", self.place.mkdir("cni"),
+                "--tmpdir", self.place.mkdir("tmp"),
+                "--network-config-dir", self.place.mkdir("cni"),
                 "--cgroup-manager", "cgroupfs", "--runtime", "/usr/sbin/runc",
                 "--events-backend", "none", *words]
 
@@ -64,8 +65,8 @@ class Podman:
         """Starts a container; its full id."""
         if image is not None:
             command = (image, *command)
-        return self.podman("run", "-d", "--network", "none", "--name", name, *self.options, *options,
-                           *command).stdout.strip()
+        return self.podman("run", "-d", "--network", "none", "--name", name, *self.options,
+                           *options, *command).stdout.strip()
 
     def inspect(self, name):
         return json.loads(self.podman("inspect", name).stdout)[0]
