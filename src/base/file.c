@@ -117,7 +117,7 @@ static int walk_below(int dir, struct str path) {
     return at < 0 ? -errno : take_fd(&at);
 }
 
-static int open_in_root(int dir, const char *path) {
+int file_open_in(int dir, const char *path) {
     struct open_how how = {.flags = O_CLOEXEC | open_flags,
                            .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     long fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
@@ -128,7 +128,7 @@ static int open_in_root(int dir, const char *path) {
 }
 
 int file_load_in(int dir, const char *path, size_t max, char **out, size_t *len_out) {
-    auto_close int fd = open_in_root(dir, path);
+    auto_close int fd = file_open_in(dir, path);
     auto_free char *text = NULL;
     struct stat st;
     size_t used = 0, size;

@@ -22,8 +22,11 @@ int file_head_at(int dir, const char *name, char *buf, size_t size, struct str *
 /* Where a symbolic link points; -ENAMETOOLONG when the answer fills the buffer. */
 int file_link_at(int dir, const char *name, char *buf, size_t size, struct str *out);
 
-/* Opens a file of another machine's or a container's tree: below `dir`, never outside of it
- * (symbolic links are resolved as if dir were the root), regular files only, at most `max` bytes
- * (larger: -EFBIG). Returns malloc'ed text with a NUL behind it in *out and its length, the
+/* Opens a file of another machine's or a container's tree for reading: below `dir`, never outside
+ * of it (symbolic links are resolved as if dir were the root). It may be of any type, but opening
+ * does not wait for a FIFO's writer. Descriptor or -errno. */
+int file_open_in(int dir, const char *path);
+
+/* The whole of such a file: regular files only, at most `max` bytes (larger: -EFBIG). Returns malloc'ed text with a NUL behind it in *out and its length, the
  * caller frees it. -ELOOP, -EFTYPE-like failures are -EINVAL. */
 int file_load_in(int dir, const char *path, size_t max, char **out, size_t *len_out);
