@@ -1,7 +1,7 @@
 /* maps.h - the mappings of a process: /proc/PID/maps, one after the other.
  *
- * Read in pieces through a fixed buffer: the file may have megabytes, a line a path of 4 KiB (a
- * newline in it is "\012"). Nothing allocates.
+ * Read in pieces through a fixed buffer: the file may have megabytes, a line a path of 4 KiB or
+ * more (a newline in it is "\012"). Nothing allocates.
  */
 #pragma once
 #include "base/str.h"
@@ -14,6 +14,7 @@ struct mapping {
     uint32_t dev_major, dev_minor;
     char perms[5];      /* "rw-p" */
     bool deleted;       /* the file has no name any more (" (deleted)" is cut off path) */
+    bool path_cut;      /* too long for our buffer (PROCLINE_MAX): only its head is here */
     struct str path;    /* raw, as the kernel shows it: "/usr/lib/x.so", "[heap]", "[anon:name]",
                            "/memfd:name", "/dev/zero", "/SYSV00000000", "" ; lives until each()
                            returns */
@@ -29,7 +30,7 @@ typedef int maps_each_fn(void *ctx, const struct mapping *m);
 int maps_parse_line(struct str line, struct mapping *out);
 
 /* PROC/PID/maps. 0 at its end (a kernel thread or a zombie has none: 0 and no call); what each()
- * returned; -EBADMSG, -EFBIG (a line longer than a kernel's can be), -errno. The mappings are from
+ * returned; -EBADMSG, -errno. The mappings are from
  * several reads of the file: a process that maps and unmaps meanwhile may show one twice or not
  * at all. */
 int maps_each(int proc, int32_t pid, maps_each_fn *each, void *ctx);

@@ -1,7 +1,7 @@
 /* procfd.h - how many file descriptors a process has open.
  *
- * Linux >= 6.2 tells it in the size of the directory /proc/PID/fd; before, and in captured trees,
- * the entries are counted. Reading it of another user's process needs ptrace access.
+ * Linux >= 6.2 tells it in the size of the directory /proc/PID/fd, to everybody; before, and in
+ * captured trees, the entries are counted, which needs ptrace access to another user's process.
  */
 #pragma once
 #include <stdint.h>

@@ -21,5 +21,10 @@ int procfile_read(int proc, int32_t pid, const char *name, char *buf, size_t siz
 int procfile_read_u64(int proc, int32_t pid, const char *name, uint64_t *out);
 int procfile_read_i64(int proc, int32_t pid, const char *name, int64_t *out);
 
+/* Calls each() with every name in an open directory (its file position is moved), "." and ".." left
+ * out, until it returns something else than 0. That, or 0 at the end, or -errno. */
+typedef int procfile_name_fn(void *ctx, const char *name);
+int procfile_names(int dir, procfile_name_fn *each, void *ctx);
+
 /* Whether a negative errno means that the process is no more. */
 bool procfile_gone(int r);

@@ -33,6 +33,8 @@ struct smaps {
     uint32_t have;           /* bit (1u << field): the kernel wrote it; not written is not zero */
 };
 
+bool smaps_have(const struct smaps *s, enum smaps_field field);
+
 /* What goes when the process goes: private clean + dirty + private hugetlb. false when the kernel
  * did not write the first two. */
 bool smaps_uss(const struct smaps *s, uint64_t *out);

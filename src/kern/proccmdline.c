@@ -1,0 +1,54 @@
+#include "kern/proccmdline.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "kern/procfile.h"
+
+int proccmdline_read(int proc, int32_t pid, char *buf, size_t size, struct str *out) {
+    char path[PROCFILE_PATH];
+    struct str text;
+    int r;
+
+    if (size > PROCCMDLINE_MAX)
+        size = PROCCMDLINE_MAX;
+    r = file_head_at(proc, procfile_path(path, pid, "cmdline"), buf, size, &text);
+    if (r < 0)
+        return r;
+    /* One NUL ends the last argument; more of them (a process that wrote a shorter title over its
+     * arguments leaves many) say nothing. */
+    while (text.n > 0 && text.p[text.n - 1] == '\0')
+        text.n--;
+    *out = text;
+    return 0;
+}
+
+bool proccmdline_arg(struct str *rest, struct str *arg) {
+    if (rest->n == 0)
+        return false;
+    if (!str_cut(rest, '\0', arg)) {
+        *arg = *rest;
+        *rest = str_from(*rest, rest->n);
+    }
+    return true;
+}
+
+void proccmdline_add_joined(struct buf *b, struct str cmdline, struct str comm) {
+    struct str arg;
+    bool first = true;
+
+    if (cmdline.n == 0) {
+        buf_add_char(b, '[');
+        buf_add(b, comm);
+        buf_add_char(b, ']');
+        return;
+    }
+    while (proccmdline_arg(&cmdline, &arg)) {
+        if (!first)
+            buf_add_char(b, ' ');
+        first = false;
+        buf_add(b, arg);
+    }
+}
