@@ -10,7 +10,7 @@ DESTDIR ?=
 FUZZ_SECONDS ?= 60
 
 .NOTPARALLEL:
-.PHONY: run build test bench fuzz format static asan install clean deps-build deps-test
+.PHONY: run build test bench fuzz fuzz-build format static asan install clean deps-build deps-test
 
 # What is built before a command runs is reported on stderr: stdout belongs to the command.
 run: build
@@ -38,11 +38,13 @@ static: deps-build
 	@test -f build-static/build.ninja || $(MESON) setup -Dstatic=true build-static >&2
 	@$(NINJA) -C build-static plimsoll >&2
 
-# Finds go to build-fuzz/corpus, inputs that fail to build-fuzz/fail-NAME-...
-fuzz: deps-test
+fuzz-build: deps-test
 	@test -f build-fuzz/build.ninja || CC=clang-14 $(MESON) setup -Dfuzzer=true \
 	    -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Dtests=disabled build-fuzz >&2
 	@$(NINJA) -C build-fuzz >&2
+
+# Finds go to build-fuzz/corpus, inputs that fail to build-fuzz/fail-NAME-...
+fuzz: fuzz-build
 	@tools/fuzz build-fuzz $(FUZZ_SECONDS)
 
 bench: deps-test build
