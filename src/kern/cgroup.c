@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -41,17 +42,17 @@ static const struct file {
     {CGROUP_READ_PSI, CG_UNIFIED, {NULL, "memory.pressure"}, -1, parse_psi},
     {CGROUP_READ_PEAK, CG_MEMORY, {"memory.max_usage_in_bytes", "memory.peak"}, CGROUP_PEAK, NULL},
     {CGROUP_READ_FAILCNT, CG_MEMORY, {"memory.failcnt", NULL}, CGROUP_FAILCNT, NULL},
-    {CGROUP_READ_LIMITS, CG_MEMORY, {"memory.limit_in_bytes", "memory.max"}, CGROUP_LIMIT, NULL},
-    {CGROUP_READ_LIMITS, CG_MEMORY, {NULL, "memory.high"}, CGROUP_HIGH, NULL},
-    {CGROUP_READ_LIMITS, CG_MEMORY, {NULL, "memory.low"}, CGROUP_LOW, NULL},
-    {CGROUP_READ_LIMITS, CG_MEMORY, {NULL, "memory.min"}, CGROUP_MIN, NULL},
-    {CGROUP_READ_LIMITS, CG_MEMORY, {"memory.soft_limit_in_bytes", NULL}, CGROUP_SOFT_LIMIT, NULL},
-    {CGROUP_READ_LIMITS,
+    {CGROUP_READ_LIMIT, CG_MEMORY, {"memory.limit_in_bytes", "memory.max"}, CGROUP_LIMIT, NULL},
+    {CGROUP_READ_BOUNDS, CG_MEMORY, {NULL, "memory.high"}, CGROUP_HIGH, NULL},
+    {CGROUP_READ_BOUNDS, CG_MEMORY, {NULL, "memory.low"}, CGROUP_LOW, NULL},
+    {CGROUP_READ_BOUNDS, CG_MEMORY, {NULL, "memory.min"}, CGROUP_MIN, NULL},
+    {CGROUP_READ_BOUNDS, CG_MEMORY, {"memory.soft_limit_in_bytes", NULL}, CGROUP_SOFT_LIMIT, NULL},
+    {CGROUP_READ_BOUNDS,
      CG_MEMORY,
      {"memory.memsw.limit_in_bytes", "memory.swap.max"},
      CGROUP_SWAP_LIMIT,
      NULL},
-    {CGROUP_READ_LIMITS, CG_PIDS, {"pids.max", "pids.max"}, CGROUP_PIDS_LIMIT, NULL},
+    {CGROUP_READ_BOUNDS, CG_PIDS, {"pids.max", "pids.max"}, CGROUP_PIDS_LIMIT, NULL},
 };
 
 static void set(struct cgroup_numbers *n, enum cgroup_field field, uint64_t value) {
@@ -221,7 +222,7 @@ int cgroup_read(struct cgroup *cg, unsigned what, struct memstat_order *order, s
         if ((r == -EACCES || r == -EPERM) && files[i].what == CGROUP_READ_USAGE)
             worst = -EACCES;
     }
-    if (what & CGROUP_READ_LIMITS)
+    if (what & CGROUP_READ_BOUNDS)
         settle_swap_limit(cg, out);
     if (stat && what & CGROUP_READ_STAT && memstat_has(stat, MEMSTAT_SWAP))
         set(out, CGROUP_SWAP, stat->value[MEMSTAT_SWAP]);
@@ -378,10 +379,13 @@ static int parse_psi(struct str text, enum cg_version version, struct cgroup_num
 
 /* The kills counted in the groups below `dir_taken`, which is closed. */
 static uint64_t kills_below(int dir_taken, unsigned depth) {
-    auto_closedir DIR *list = fdopendir(dir_taken);
+    auto_closedir DIR *list = NULL;
     uint64_t sum = 0;
     struct dirent *entry;
+    struct stat st;
 
+    if (fstat(dir_taken, &st) < 0 || st.st_nlink > 2) /* 2: no directory in it */
+        list = fdopendir(dir_taken);
     if (!list) {
         close(dir_taken);
         return 0;

@@ -63,7 +63,8 @@ enum {
     CGROUP_READ_PSI = 1 << 8,
     CGROUP_READ_PEAK = 1 << 9,
     CGROUP_READ_FAILCNT = 1 << 10, /* v1 */
-    CGROUP_READ_LIMITS = 1 << 11,  /* limit, high, low, min, soft, swap limit, pids limit */
+    CGROUP_READ_LIMIT = 1 << 11,   /* the hard limit */
+    CGROUP_READ_BOUNDS = 1 << 12,  /* high, low, min, soft, swap and pids limits; with LIMIT */
 };
 
 enum { CGROUP_KEPT = 9 }; /* files that stay open: the first nine bits */
@@ -99,7 +100,7 @@ int cgroup_read(struct cgroup *cg, unsigned what, struct memstat_order *order, s
                 struct cgroup_numbers *out);
 
 /* v1 counts an OOM kill in the victim's own group only: the sum over all groups below `path`,
- * itself left out. 0 with no groups below, 0 on v2. Allocates; walks directories. */
+ * itself left out. 0 when there are none below, 0 on v2. Walks directories. */
 uint64_t cgroup_oom_kills_below(const struct cgfs *fs, struct str path);
 
 /* Parsers of the single files; 0, -EBADMSG, -ERANGE, and *out keeps what it had. */

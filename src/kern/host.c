@@ -50,33 +50,3 @@ int host_mem_total(const struct host *h, uint64_t *out) {
     *out = m.value[MEMINFO_TOTAL];
     return 0;
 }
-
-int host_cpu_parse(struct str text, struct host_cpu *out) {
-    struct host_cpu cpu = {0};
-    struct str line, word;
-
-    if (!str_cut(&text, '\n', &line) || !str_skip(&line, STR("cpu ")))
-        return -EBADMSG;
-    for (unsigned i = 0; i < 7 && str_word(&line, &word); i++) {
-        uint64_t ticks;
-        int r = str_to_u64(word, &ticks);
-
-        if (r < 0)
-            return r;
-        cpu.ticks += ticks;
-    }
-    while (str_cut(&text, '\n', &line) && str_starts(line, STR("cpu")))
-        cpu.online++;
-    if (cpu.online == 0)
-        return -EBADMSG;
-    *out = cpu;
-    return 0;
-}
-
-int host_cpu_read(const struct host *h, struct host_cpu *out) {
-    char buf[65536]; /* the lines of 500 CPUs; what follows them (interrupts) is not needed */
-    struct str text;
-    int r = file_head_at(h->proc, "stat", buf, sizeof(buf), &text);
-
-    return r < 0 ? r : host_cpu_parse(text, out);
-}

@@ -19,12 +19,3 @@ void host_done(struct host *h);
 
 /* Bytes of memory of the machine, from meminfo's MemTotal. */
 int host_mem_total(const struct host *h, uint64_t *out);
-
-/* CPUs that are online and the time all of them have spent since boot, in clock ticks,
- * summed as Docker sums it: user, nice, system, idle, iowait, irq, softirq of /proc/stat. */
-struct host_cpu {
-    uint64_t ticks;
-    unsigned online;
-};
-int host_cpu_parse(struct str text, struct host_cpu *out);
-int host_cpu_read(const struct host *h, struct host_cpu *out);

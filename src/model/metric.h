@@ -1,0 +1,21 @@
+/* metric.h - the metrics of metric.def as an enum and a table. */
+#pragma once
+
+enum metric {
+#define METRIC(id, key, exported, unit, kind, help) METRIC_##id,
+#include "model/metric.def"
+#undef METRIC
+    METRIC_N,
+};
+
+enum metric_unit { METRIC_BYTES, METRIC_COUNT, METRIC_US, METRIC_CENTIPCT, METRIC_FLAG };
+enum metric_kind { METRIC_GAUGE, METRIC_COUNTER, METRIC_BOUND };
+
+struct metric_info {
+    const char *key, *exported;
+    enum metric_unit unit;
+    enum metric_kind kind;
+    const char *help;
+};
+
+const struct metric_info *metric_info(enum metric m);

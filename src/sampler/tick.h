@@ -1,0 +1,74 @@
+/* tick.h - one tick: targets in, samples out.
+ *
+ * The only place that turns what the kernel's files say into samples. Files of a group stay open
+ * from tick to tick while descriptors last; nothing is allocated in a tick except when targets came
+ * since the last one.
+ */
+#pragma once
+#include "base/err.h"
+#include "kern/cgroup.h"
+#include "kern/limit.h"
+#include "model/sample.h"
+#include "model/target.h"
+
+/* What a tick reads beyond usage, stat, events and limits, which it always does. */
+enum {
+    TICK_CPU = 1 << 0,
+    TICK_PIDS = 1 << 1,
+    TICK_IO = 1 << 2,
+    TICK_NET = 1 << 3,
+    TICK_PSI = 1 << 4,
+    TICK_SWAP = 1 << 5,
+    TICK_KERNEL = 1 << 6,
+    TICK_PEAK = 1 << 7, /* peak and failcnt */
+    TICK_ALL = (1 << 8) - 1,
+};
+
+struct tick_options {
+    unsigned want;   /* TICK_ bits */
+    bool all_groups; /* every group is a target: kills of children are summed from their samples */
+};
+
+/* What is known of a target's limit beside the sample. */
+struct tick_limit {
+    enum limit_from from;
+    struct str
+        path;     /* of the group whose limit it is, for LIMIT_LEVEL; lives until the next tick */
+    bool certain; /* false: a limit that cannot be seen from here may be tighter */
+};
+
+/* The machine, once a tick. */
+struct tick_host {
+    uint64_t mem_total, mem_available, swap_total, swap_free; /* bytes */
+    bool have_mem, have_swap;
+};
+
+struct ticker;
+
+/* h and fs are borrowed until ticker_free. 0 or -errno with a text. */
+int ticker_new(const struct host *h, const struct cgfs *fs, const struct tick_options *options,
+               struct ticker **out, struct err *err);
+void ticker_free(struct ticker *t);
+
+/* From now on this target is read, in the place of its slot; the target is borrowed until it is
+ * removed. 0 or -ENOMEM. */
+int ticker_add(struct ticker *t, const struct target *target);
+void ticker_remove(struct ticker *t, const struct target *target);
+
+/* Reads everything once. 0 or -ENOMEM. Groups that vanish meanwhile have no sample. */
+int ticker_run(struct ticker *t);
+
+/* The newest sample of a slot, NULL when there is none (not read yet, gone). */
+const struct sample *ticker_sample(const struct ticker *t, uint32_t slot);
+void ticker_limit(const struct ticker *t, uint32_t slot, struct tick_limit *out);
+const struct tick_host *ticker_host(const struct ticker *t);
+
+/* CPU use between the last two ticks, hundredths of a percent of one CPU: the group's CPU time over
+ * wall time. That is what Docker means by its time over the time of all CPUs, times their number,
+ * without the grain of a clock tick. False before the second tick. */
+bool ticker_cpu(const struct ticker *t, uint32_t slot, uint64_t *centi_out);
+
+/* Whether some groups' files had to be opened at each tick since descriptors ran out, and how many
+ * targets could not be read for lack of permission in the last tick. */
+bool ticker_short_of_fds(const struct ticker *t);
+unsigned ticker_denied(const struct ticker *t);
