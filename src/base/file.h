@@ -27,7 +27,7 @@ int file_link_at(int dir, const char *name, char *buf, size_t size, struct str *
  * does not wait for a FIFO's writer. Descriptor or -errno. */
 int file_open_in(int dir, const char *path);
 
-/* The whole of such a file: regular files only, at most `max` bytes (larger: -EFBIG). Returns
- * malloc'ed text with a NUL behind it in *out and its length, the caller frees it. Whatever is not
- * a regular file is -EINVAL. */
+/* The whole of such a file: regular files only (others: -EINVAL), at most `max` bytes (larger:
+ * -EFBIG). Returns malloc'ed text with a NUL behind it in *out and its length, the caller frees
+ * it. */
 int file_load_in(int dir, const char *path, size_t max, char **out, size_t *len_out);
