@@ -65,13 +65,16 @@ def main():
     global options
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", default="build/plimsoll")
-    parser.add_argument("--static", help="a static plimsoll (default: beside --binary)")
-    parser.add_argument("--loads", help="folder of the load program")
+    parser.add_argument("--static", help="a static plimsoll (BUILD-static/plimsoll)")
+    parser.add_argument("--loads", help="folder of the load program (BUILD/tests/loads)")
     parser.add_argument("-k", metavar="WORD", help="only tests whose claim holds WORD")
     options = parser.parse_args()
     options.binary = os.path.abspath(options.binary)
+    beside = os.path.dirname(options.binary)
+    options.static = options.static or os.path.join(beside + "-static", "plimsoll")
+    options.static = os.path.abspath(options.static)
     if options.loads is None:
-        options.loads = os.path.join(os.path.dirname(options.binary), "tests", "loads")
+        options.loads = os.path.join(beside, "tests", "loads")
     sys.stdout.reconfigure(errors="backslashreplace")
     chosen = [t for t in _tests if not options.k or options.k in t[0]]
     print(f"TAP version 13\n1..{len(chosen)}", flush=True)
@@ -370,7 +373,7 @@ class Load:
     def __init__(self, kind, amount, word=None, groups=(), argv0="load", seconds=None):
         program = os.path.join(options.loads, "load")
         if not os.access(program, os.X_OK):
-            raise Skip(f"no load program at {program}")
+            raise AssertionError(f"no load program at {program}: build tests/loads/load")
         args = [argv0]
         for member in groups:
             for directory in member.dirs.values():

@@ -26,7 +26,7 @@ shift $((OPTIND - 1))
 folder=$(mktemp -d "${TMPDIR:-/tmp}/plimsoll-in-vm.XXXXXX") || exit 125
 trap 'rm -rf "$folder"' EXIT
 cp "$binary" "$folder/plimsoll" && cp "$loads/load" "$folder/load" || exit 125
-[ -z "$static" ] || cp "$static" "$folder/plimsoll-static" || exit 125
+[ ! -e "$static" ] || cp "$static" "$folder/plimsoll-static" || exit 125
 cp "$here"/../system/*.py "$folder/"
 files=()
 for file in "$@"; do files+=("$(basename -- "$file")"); done
@@ -45,6 +45,7 @@ done
 echo "# end of files"
 GUEST
 
+# shellcheck disable=SC2016 # awk's own $
 # One stream out of many: tests numbered through, plans added up and checked.
 merge='
 function settle() {
@@ -54,7 +55,7 @@ function settle() {
 /^# file / { settle(); file = $3 }
 /^TAP version/ { next }
 /^1\.\.[0-9]+$/ { planned += substr($0, 4); next }
-/^(not )?ok [0-9]+/ { seen++; sub(/ok [0-9]+/, "ok " ++n); if (/^not/) bad++ }
+/^(not )?ok [0-9]+ - / { seen++; sub(/ok [0-9]+ - /, "ok " ++n " - " file ": ") }
 /^# end of files/ { whole = 1; next }
 { print; fflush() }
 END {
