@@ -241,7 +241,7 @@ def parent_limit():
 @test("page cache at the limit is not memory in use")
 def cache_is_not_used():
     row = rows("full")["full"]
-    check(row["usage"] > 20 * MIB, f"usage is {row['usage']}: the container is not at its limit")
+    check(row["usage"] > 16 * MIB, f"usage is {row['usage']}: the container is not at its limit")
     check(row["used"] < 4 * MIB, f"used is {row['used']}, all but 1 MiB is clean page cache")
     check(row["failcnt"] > 50, f"failcnt is {row['failcnt']}")
 
@@ -289,7 +289,8 @@ def streaming():
         stream.read_for(6, lambda data: data.endswith(b"\n") and seen("oldtimer"))
         check(seen("oldtimer"), f"the new name is not shown: {names_in(stream)}")
         engine.remove("oldtimer")
-        check(gone_from(stream, ident), "a removed container is still shown after 4 s")
+        check(gone_from(stream, ident),
+              f"4 s after its removal, shown or nothing is: {stream.errors()[-300:]!r}")
     finally:
         code = stream.end()
     equal(stream.errors(), "", "messages")
@@ -391,28 +392,22 @@ def targets():
 @test("an ambiguous id prefix is an error that lists the candidates")
 def ambiguous():
     engine = docker_engine()
-    made, shared = {}, None
-    while shared is None and len(made) < 40:
-        name = f"twin{len(made)}"
-        made[name] = engine.run(name)
-        ids = [i for i in {**made, **running(engine)}.values() if i[0] in "abcdef"]
-        firsts = [i[:2] for i in ids]
-        shared = next((f for f in firsts if firsts.count(f) > 1), None)
+    # docker chooses its ids itself; containerd takes any, here two that begin alike
+    twins = ["feedface" + "0" * 55 + end for end in "12"]
+    for ident in twins:
+        engine.ctr_run(ident)
     try:
-        check(shared, "no two of 40 ids begin alike")
-        candidates = [n for n, i in running(engine).items() if i.startswith(shared)]
-        result = plimsoll("stats", "--no-stream", shared, code=None)
-        check(result.code in (1, 2), f"exit code {result.code}")
-        equal(result.out, "", "output")
-        for name in candidates:
-            check(name in result.err, f"{name} is not in {result.err!r}")
+        for command in (["stats", "--no-stream"], ["ps"], ["free"]):
+            result = plimsoll(*command, "feedface", code=None)
+            check(result.code in (1, 2), f"{command}: exit code {result.code}")
+            equal(result.out, "", f"{command}: output")
+            for ident in twins:
+                check(ident[:12] in result.err, f"{command}: {ident} is not in {result.err!r}")
+        found = plimsoll("stats", "--no-stream", "--json", twins[1]).objects
+        equal([row["id"] for row in found], [twins[1]], "by the whole id")
     finally:
-        engine.remove(*made)
-
-
-def running(engine):
-    lines = engine.docker("ps", "--no-trunc", "--format", "{{.Names}} {{.ID}}").stdout.splitlines()
-    return dict(line.split() for line in lines)
+        for ident in twins:
+            engine.ctr_remove(ident)
 
 
 @test("an unknown target is an error with a suggestion")
