@@ -61,6 +61,7 @@ def needs_pod():
 
 
 def rows(*words):
+    engine()
     found = plimsoll("stats", "--no-stream", "--json", *words).objects
     by_name = {row["name"]: row for row in found}
     equal(len(by_name), len(found), "rows with the same name: " + repr([r["name"] for r in found]))
