@@ -1,0 +1,122 @@
+#include "cmd/session.h"
+
+#include <errno.h>
+
+static void on_added(void *ctx, const struct target *t) {
+    struct session *s = ctx;
+
+    s->changes++;
+    if (s->ticker && ticker_add(s->ticker, t) < 0)
+        s->failed = true;
+}
+
+static void on_removed(void *ctx, const struct target *t) {
+    struct session *s = ctx;
+
+    s->changes++;
+    if (s->ticker)
+        ticker_remove(s->ticker, t);
+}
+
+static void on_renamed(void *ctx, const struct target *t) {
+    struct session *s = ctx;
+
+    (void)t;
+    s->changes++;
+}
+
+int session_open(struct session *s, const struct cmd_context *context,
+                 const struct session_options *options, struct err *err) {
+    struct targets_options table = {
+        .scope = options->scope,
+        .ask = true,
+        .added = on_added,
+        .removed = on_removed,
+        .renamed = on_renamed,
+        .ctx = s,
+    };
+    struct tick_options tick = {options->want, options->scope == TARGETS_ALL};
+    int r;
+
+    *s = (struct session){.host = {.root = -1, .proc = -1}};
+    for (unsigned i = 0; i < CG_CTL_N; i++)
+        s->fs.ctl[i].dir = -1;
+    r = host_open(context->root, &s->host, err);
+    if (r == 0)
+        r = cgfs_open(&s->host, &s->fs, err);
+    if (r == 0 && options->want)
+        r = ticker_new(&s->host, &s->fs, &tick, &s->ticker, err);
+    table.watch = options->watch && s->host.live;
+    table.ask = s->host.live;
+    if (r == 0)
+        r = targets_new(&s->host, &s->fs, &table, &s->targets, err);
+    if (r == 0 && s->failed)
+        r = err_set(err, -ENOMEM, "out of memory");
+    if (r < 0)
+        session_close(s);
+    return r;
+}
+
+void session_close(struct session *s) {
+    targets_free(s->targets);
+    ticker_free(s->ticker);
+    cgfs_done(&s->fs);
+    host_done(&s->host);
+    s->targets = NULL;
+    s->ticker = NULL;
+}
+
+enum {
+    TOLD_WATCHES = 1 << 0,
+    TOLD_NAMES = 1 << 1,
+    TOLD_FDS = 1 << 2,
+    TOLD_DENIED = 1 << 3,
+    TOLD_MANY = 1 << 4,
+};
+
+static void say(struct session *s, unsigned bit, struct buf *out, const char *line) {
+    if (s->told & bit)
+        return;
+    if (!out) {
+        s->told |= bit;
+        cmd_warn("%s", line);
+        return;
+    }
+    buf_add(out, str_of(line)); /* a screen is drawn anew each time: said as long as it holds */
+    buf_add_char(out, '\n');
+}
+
+void session_tell(struct session *s, struct buf *out) {
+    struct targets_health h = targets_health(s->targets);
+    unsigned unread = s->ticker ? ticker_denied(s->ticker) : 0;
+    char line[200];
+
+    if (h.no_watches)
+        say(s, TOLD_WATCHES, out,
+            "inotify's watches are used up (fs.inotify.max_user_watches): new groups are found by "
+            "looking again every few seconds");
+    if (h.denied > 0) {
+        snprintf(line, sizeof(line),
+                 "the names of %llu containers may not be read without root; ids stand for them",
+                 (unsigned long long)h.denied);
+        say(s, TOLD_NAMES, out, line);
+    }
+    if (s->ticker && ticker_short_of_fds(s->ticker))
+        say(s, TOLD_FDS, out,
+            "too few open files are allowed (ulimit -n) to keep those of all groups open: they are "
+            "opened at each tick, which costs more");
+    if (unread > 0) {
+        snprintf(line, sizeof(line),
+                 "%u groups may not be read without root; '-' stands for what is unknown", unread);
+        say(s, TOLD_DENIED, out, line);
+    }
+    if (h.too_many > 0) {
+        snprintf(line, sizeof(line), "%llu groups are left out: too deep, or too many in one place",
+                 (unsigned long long)h.too_many);
+        say(s, TOLD_MANY, out, line);
+    }
+}
+
+struct str session_name(const struct target *t) {
+    return target_is_container(t) || t->kind == TARGET_POD ? str_of(t->name) : t->path;
+}

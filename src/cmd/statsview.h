@@ -1,0 +1,37 @@
+/* statsview.h - what `stats` shows: rows of samples as a table, as JSON, as Docker does, or by a
+ * template. Knows nothing of time or terminals.
+ */
+#pragma once
+#include "base/table.h"
+#include "cmd/session.h"
+#include "cmd/template.h"
+
+enum stats_format { STATS_TEXT, STATS_PLAIN, STATS_JSON, STATS_DOCKER, STATS_TEMPLATE };
+
+struct stats_view {
+    enum stats_format format;
+    bool all;      /* rows are groups, not only containers */
+    bool no_trunc; /* whole ids, nothing cut */
+    bool ascii;    /* the terminal has no UTF-8 */
+    struct template template;
+    struct table table;
+};
+
+/* The fields of --format, for template_parse. */
+extern const char *const stats_fields[];
+extern const size_t stats_fields_n;
+
+/* What the sampler has to read for this view: TICK_ bits. */
+unsigned stats_view_wants(const struct stats_view *v);
+
+/* Makes the table the view needs, if any. */
+void stats_view_init(struct stats_view *v);
+void stats_view_done(struct stats_view *v);
+
+/* One tick: the rows of `slot`, in that order. width: columns of the terminal, 0 for no limit. */
+void stats_view_print(struct stats_view *v, const struct session *s, const uint32_t *slot, size_t n,
+                      size_t width, struct buf *out);
+
+/* Whether v1 hides how much of a group's kernel memory could be reclaimed, and it is enough to make
+ * `used` misleading. */
+bool stats_kernel_unsplit(const struct session *s, const struct sample *sample);
