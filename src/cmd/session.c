@@ -1,6 +1,7 @@
 #include "cmd/session.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 static void on_added(void *ctx, const struct target *t) {
     struct session *s = ctx;
