@@ -20,14 +20,17 @@ IMAGE = "plimsoll-box:1"
 
 class Engine:
     def __init__(self, files=(), parent=None, data="data", log_level="warn"):
-        """PARENT: the daemon's --cgroup-parent; None is docker's own default, /docker."""
+        """PARENT: the daemon's --cgroup-parent. None is docker's own default, /docker, unless
+        another engine has containers there."""
         need(DOCKER, DOCKERD, "/usr/bin/containerd", "/usr/bin/containerd-shim-runc-v2", CTR)
         self.namespace = f"plimsoll-ns-{os.getpid()}"
-        self.parent_name = f"plimsoll-docker-{os.getpid()}"
-        self.place = Workplace("docker", ["docker", self.parent_name, self.namespace],
-                               ["/run/docker", "/run/containerd"])
+        self.parent_name = f"plimsoll-parent-{os.getpid()}"
+        own = f"plimsoll-docker-{os.getpid()}"
+        self.place = Workplace("docker", ["docker", own, self.parent_name, self.namespace],
+                               [f"/run/containerd/runc/{self.namespace}", "/run/containerd",
+                                "/run/docker"])
         self.default_parent_is_ours = "docker" in self.place.groups
-        self.parent = parent or "/docker"
+        self.parent = parent or ("/docker" if self.default_parent_is_ours else "/" + own)
         self.data = self.place.path(data)
         self.exec_root = self.place.path("exec")
         self.socket = self.place.path("docker.sock")
@@ -59,7 +62,10 @@ class Engine:
             self.daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                            env=clean_env(), start_new_session=True, cwd="/")
         up = wait_for(lambda: self.daemon.poll() is not None or self.answers(), 30, 0.1)
-        return bool(up) and self.daemon.poll() is None
+        if not up:
+            self.daemon.kill()
+            self.daemon.wait()
+        return self.daemon.poll() is None
 
     def answers(self):
         return os.path.exists(self.socket) and \

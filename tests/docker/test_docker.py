@@ -96,10 +96,6 @@ def usage(engine, name):
     return int(group_file(engine, name, "memory.usage_in_bytes", "memory.current"))
 
 
-def own_parent(engine):
-    return engine.parent.strip("/")
-
-
 # --- what plimsoll says ----------------------------------------------------------------------
 
 def rows(*words, **more):
