@@ -1,9 +1,8 @@
 """More groups than descriptors: it falls back to opening files each time, and says so once."""
-import os
 import resource
 
-from harness import (MIB, Load, Stream, check, equal, group, main, needs_cgroups, plimsoll, test,
-                     wait_for)
+from harness import (MIB, QUICK, Load, Stream, check, equal, group, main, needs_cgroups, plimsoll,
+                     test, wait_for)
 
 FEW = 256
 GROUPS = 300
@@ -15,8 +14,7 @@ def few_descriptors():
 
 def make_groups():
     box = group("fds", limit=None)
-    for i in range(GROUPS):
-        os.mkdir(f"{box.dir}/f{i}")
+    box.make("f", GROUPS)
     return box
 
 
@@ -48,7 +46,7 @@ def _():
 @test("one tick with few descriptors is complete as well", [needs_cgroups])
 def _():
     box = make_groups()
-    objects = plimsoll("stats", "--all", "--no-stream", "--json", code=0,
+    objects = plimsoll("stats", "--all", *QUICK, "--json", code=0,
                        preexec_fn=few_descriptors).objects
     ours = [o for o in objects if o["cgroup"].startswith(box.path + "/")]
     equal(len(ours), GROUPS, "groups")
@@ -57,7 +55,7 @@ def _():
 
 @test("with enough descriptors nothing is said", [needs_cgroups])
 def _():
-    equal(plimsoll("stats", "--all", "--no-stream").err, "", "stderr")
+    equal(plimsoll("stats", "--all", *QUICK).err, "", "stderr")
 
 
 main()

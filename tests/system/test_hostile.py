@@ -1,7 +1,7 @@
-"""Whatever a cgroup is called: text without control bytes, JSON that parses, figures that are its."""
+"""Whatever a cgroup is called: text without control bytes, JSON that parses, its own figures."""
 import os
 
-from harness import (MIB, Load, check, equal, group, machine, main, near, needs_cgroups,
+from harness import (MIB, QUICK, Load, check, equal, group, machine, main, near, needs_cgroups,
                      no_control_bytes, plimsoll, stats_of, test)
 import harness
 
@@ -10,7 +10,7 @@ NAMES = (
     b"bell\x07\x08\r",
     b"\xff\xfe invalid \x80",
     b"quote\"back\\slash'",
-    b"<b>&amp;</b>",
+    b"<b>&amp;<b>",
     "bidi\u202egnp.exe\u2066".encode(),
     b"c1\xc2\x9b31m\xc2\x85",
     b"x,task_memcg=,task=sshd,pid=1,uid=0",
@@ -27,7 +27,7 @@ def box_of(parent, name):
 
 
 def listed():
-    return plimsoll("stats", "--no-stream", "--all", "--json").objects
+    return plimsoll("stats", *QUICK, "--all", "--json").objects
 
 
 @test("hostile cgroup names: JSON parses and every figure is its own group's", [needs_cgroups])
@@ -55,15 +55,15 @@ def _():
     outer = group("hostile", limit=None)
     for name in NAMES:
         box_of(outer, name)
-    text = plimsoll("stats", "--no-stream", "--all").raw
+    text = plimsoll("stats", *QUICK, "--all").raw
     no_control_bytes(text, "stats --all")
-    plain = plimsoll("stats", "--no-stream", "--all", "--plain").raw
+    plain = plimsoll("stats", *QUICK, "--all", "--plain").raw
     no_control_bytes(plain.replace(b"\t", b" "), "stats --all --plain")
     equal(len({line.count(b"\t") for line in plain.splitlines()}), 1, "kinds of lines in --plain")
     # The same number of groups in the text as in the JSON, whatever they are called.
     equal(len(plain.splitlines()) - len(listed()) in (0, 1), True, "lines against objects")
     for form in ("docker", "{{.Name}} {{.MemUsage}}"):
-        no_control_bytes(plimsoll("stats", "--no-stream", "--all", "--format", form).raw, form)
+        no_control_bytes(plimsoll("stats", *QUICK, "--all", "--format", form).raw, form)
 
 
 @test("hostile cgroup names can be asked for by their path", [needs_cgroups])
@@ -72,14 +72,14 @@ def _():
     for i, name in enumerate(NAMES):
         box = box_of(outer, name)
         box.limit((i + 10) * MIB)
-        found = plimsoll("stats", "--no-stream", "--json", os.fsencode(box.path)).objects
+        found = plimsoll("stats", *QUICK, "--json", os.fsencode(box.path)).objects
         equal([o["limit"] for o in found], [(i + 10) * MIB], f"limit of {name!r}")
 
 
 @test("an error about a hostile name prints no control bytes")
 def _():
     for name in (b"/\x1b[31mno", b"no\xff\x07such", "n\u202eo".encode()):
-        done = plimsoll("stats", "--no-stream", name, code=1)
+        done = plimsoll("stats", *QUICK, name, code=1)
         no_control_bytes(done.raw_err, f"stderr for {name!r}")
 
 
@@ -118,14 +118,14 @@ def _():
     os.close(fd)
     equal(child.stdout.readline(), b"ready\n", "the load")
     try:
-        done = plimsoll("stats", "--no-stream", "--all", "--json")
+        done = plimsoll("stats", *QUICK, "--all", "--json")
         ours = [o for o in done.objects if o["cgroup"].startswith(outer.path)]
         check(len(ours) >= 16, f"only {len(ours)} groups of {depth + 1}")
         for o in ours:  # each is an ancestor of the load's group, so each holds it
             near(o["used"], 30 * MIB, 4 * MIB, f"used of a path of {len(o['cgroup'])} bytes")
         if len(ours) < depth + 1:
-            check(done.err.count("\n") == 1, f"left out without one line that says so: {done.err!r}")
-        no_control_bytes(plimsoll("stats", "--no-stream", "--all").raw, "stats --all")
+            check(done.err.count("\n") == 1, f"not one line says that some are left out: {done.err!r}")
+        no_control_bytes(plimsoll("stats", *QUICK, "--all").raw, "stats --all")
         row = [o for o in plimsoll("ps", "--json").objects[:-1] if o["pid"] == child.pid][0]
         check(row["cgroup"] is None or len(row["cgroup"]) > 4095,
               f"ps names a group that was cut off: {len(row['cgroup'] or '')} bytes")

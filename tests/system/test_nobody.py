@@ -3,7 +3,7 @@ import os
 import shutil
 import tempfile
 
-from harness import (MIB, Load, check, equal, group, main, needs_cgroups, no_control_bytes,
+from harness import (MIB, QUICK, Load, check, equal, group, main, needs_cgroups, no_control_bytes,
                      plimsoll, stats_of, test)
 import harness
 
@@ -23,7 +23,7 @@ def as_nobody(*args, code=0):
 def _():
     box = group(limit=100 * MIB)
     Load("anon", 30, groups=[box])
-    found = as_nobody("stats", "--no-stream", "--json", box.path).objects[0]
+    found = as_nobody("stats", *QUICK, "--json", box.path).objects[0]
     root = stats_of(box.path)
     for key in ("limit", "limit_from", "peak", "failcnt", "oom_kills", "cgroup", "version"):
         equal(found[key], root[key], key)
@@ -33,7 +33,7 @@ def _():
 @test("stats --all as nobody: exit code 0, at most one line on stderr", [needs_cgroups])
 def _():
     box = group()
-    done = as_nobody("stats", "--no-stream", "--all")
+    done = as_nobody("stats", *QUICK, "--all")
     check(box.path in done.out or os.path.basename(box.path) in done.out, "our group is missing")
     check(done.err.count("\n") <= 1, f"stderr: {done.err!r}")
 
@@ -45,12 +45,12 @@ def _():
     for name in os.listdir(hidden.dir):
         if os.path.isfile(os.path.join(hidden.dir, name)):
             os.chmod(os.path.join(hidden.dir, name), 0o600)
-    done = as_nobody("stats", "--no-stream", "--json", "--all")
+    done = as_nobody("stats", *QUICK, "--json", "--all")
     found = {o["cgroup"]: o for o in done.objects}
     equal((found[hidden.path]["usage"], found[hidden.path]["used"]), (None, None), "hidden figures")
     check(found[open_one.path]["usage"] is not None, "the open group's usage")
     equal(done.err.count("\n"), 1, f"lines on stderr: {done.err!r}")
-    text = as_nobody("stats", "--no-stream", hidden.path)
+    text = as_nobody("stats", *QUICK, hidden.path)
     check(" -" in text.out, f"unknown is not printed as '-': {text.out!r}")
 
 

@@ -6,8 +6,8 @@ import signal
 import subprocess
 import time
 
-from harness import (MIB, PAGE, PATIENCE, Load, Skip, Stream, check, equal, group, keyed, machine,
-                     main, meminfo, near, needs_cgroups, plimsoll, read, read_int, stats_of,
+from harness import (MIB, PAGE, PATIENCE, QUICK, Load, Skip, Stream, check, equal, group, keyed,
+                     machine, main, meminfo, near, needs_cgroups, plimsoll, read, read_int, stats_of,
                      test, top, wait_for)
 import harness
 
@@ -211,7 +211,7 @@ def _():
 @claim("a target is found by its path, and several are shown together")
 def _():
     boxes = [group(), group()]
-    found = plimsoll("stats", "--no-stream", "--json", *(b.path for b in boxes)).objects
+    found = plimsoll("stats", *QUICK, "--json", *(b.path for b in boxes)).objects
     equal(sorted(o["cgroup"] for o in found), sorted(b.path for b in boxes), "targets")
 
 
@@ -225,10 +225,10 @@ def _():
 @claim("--all lists every cgroup, the default only containers")
 def _():
     box = group()
-    paths = [o["cgroup"] for o in plimsoll("stats", "--no-stream", "--json", "--all").objects]
+    paths = [o["cgroup"] for o in plimsoll("stats", *QUICK, "--json", "--all").objects]
     check(box.path in paths and top().path in paths, "--all lacks our cgroups")
     equal(len(paths), len(set(paths)), "paths listed twice")
-    default = plimsoll("stats", "--no-stream", "--json").objects
+    default = plimsoll("stats", *QUICK, "--json").objects
     check(box.path not in [o["cgroup"] for o in default], "a plain cgroup is called a container")
 
 
@@ -238,7 +238,7 @@ def _():
 def _():
     box = group()
     Load("anon", 50, groups=[box])
-    lines = plimsoll("stats", "--no-stream", box.path).lines
+    lines = plimsoll("stats", *QUICK, box.path).lines
     rows = [line for line in lines if re.search(r"\b5[0-2](\.\d+)? ?Mi?B?", line)]
     equal(len(rows), 1, f"rows that show about 50 MiB in {lines}")
 
@@ -246,7 +246,7 @@ def _():
 @claim("--plain is tab-separated, every line with the same number of fields")
 def _():
     box = group()
-    lines = plimsoll("stats", "--no-stream", "--plain", box.path).lines
+    lines = plimsoll("stats", *QUICK, "--plain", box.path).lines
     check(len(lines) >= 1 and "\t" in lines[0], f"no tabs in {lines}")
     equal(len({line.count("\t") for line in lines}), 1, "kinds of lines")
 
@@ -255,7 +255,7 @@ def _():
 def _():
     box = group(limit=64 * MIB)
     Load("anon", 20, groups=[box])
-    out = plimsoll("stats", "--no-stream", "--format", "{{.Name}}|{{.MemUsage}}|{{.PIDs}}",
+    out = plimsoll("stats", *QUICK, "--format", "{{.Name}}|{{.MemUsage}}|{{.PIDs}}",
                    box.path).lines
     equal(len(out), 1, f"lines in {out}")
     check(re.search(r"\|(2[0-2])(\.\d+)?MiB / 64MiB\|", out[0]), f"got {out[0]!r}")
@@ -264,7 +264,7 @@ def _():
 @claim("--format docker has docker's columns")
 def _():
     box = group()
-    lines = plimsoll("stats", "--no-stream", "--format", "docker", box.path).lines
+    lines = plimsoll("stats", *QUICK, "--format", "docker", box.path).lines
     equal(re.split(r"\s{2,}", lines[0].strip()),
           ["CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O",
            "PIDS"], "heading")
@@ -273,7 +273,7 @@ def _():
 
 @claim("an unknown field in a template is an error that names it")
 def _():
-    done = plimsoll("stats", "--no-stream", "--format", "{{.Nome}}", top().path, code=None)
+    done = plimsoll("stats", *QUICK, "--format", "{{.Nome}}", top().path, code=None)
     check(done.code in (1, 2) and "Nome" in done.err, f"exit {done.code}, {done.err!r}")
 
 
@@ -377,7 +377,7 @@ def _():
 @claim("an unknown target is an error of code 1 that names it")
 def _():
     for target in ("/plimsoll-no-such-group", "nosuchcontainer", "2147483000"):
-        done = plimsoll("stats", "--no-stream", target, code=1)
+        done = plimsoll("stats", *QUICK, target, code=1)
         equal(done.out, "", "stdout")
         check(target in done.err, f"{target} is not named: {done.err!r}")
 
