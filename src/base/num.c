@@ -86,25 +86,31 @@ int num_parse_ms(struct str s, uint64_t *ms_out) {
     return -EBADMSG;
 }
 
+/* bytes * 10^decimals in units of 1024^power, rounded to nearest. */
+static uint64_t in_unit(uint64_t bytes, unsigned power, unsigned decimals) {
+    static const unsigned scale[] = {1, 10, 100};
+
+    return (uint64_t)(((unsigned __int128)bytes * scale[decimals] + (1ull << (10 * power - 1))) >>
+                      (10 * power));
+}
+
 void num_add_iec(struct buf *b, uint64_t bytes) {
     static const char letters[] = "KMGTPE";
-    unsigned power = 0;
-    unsigned __int128 centi; /* hundredths of the unit */
+    unsigned power = 1;
 
     if (bytes < 1024) {
         buf_add_u64(b, bytes);
         buf_add_char(b, 'B');
         return;
     }
-    while (power < 6 && (bytes >> (10 * power)) >= 1024)
+    while (power < 6 && in_unit(bytes, power, 0) >= 1024)
         power++;
-    centi = ((unsigned __int128)bytes * 100 + (1ull << (10 * power - 1))) >> (10 * power);
-    if (centi >= 10000)
-        buf_add_u64(b, (uint64_t)((centi + 50) / 100)); /* 100 and above: no decimals */
-    else if (centi >= 1000)
-        num_add_centi(b, (uint64_t)(centi + 5), 1);
+    if (in_unit(bytes, power, 2) < 1000)
+        num_add_centi(b, in_unit(bytes, power, 2), 2);
+    else if (in_unit(bytes, power, 1) < 1000)
+        num_add_centi(b, in_unit(bytes, power, 1) * 10, 1);
     else
-        num_add_centi(b, (uint64_t)centi, 2);
+        buf_add_u64(b, in_unit(bytes, power, 0));
     buf_add_char(b, letters[power - 1]);
 }
 
