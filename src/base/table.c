@@ -89,25 +89,39 @@ static bool drop_one(const struct table *t, bool *dropped) {
     return true;
 }
 
-/* Shrinks long names down to LEAST_SHRUNK, then drops columns, and only then cuts names more. */
+/* Takes what is too much from the columns that may shrink, but leaves each its head and `floor`
+ * columns (a floor of 1: not even the head). True when it fits now. */
+static bool shrink(const struct table *t, size_t limit, unsigned gap, size_t floor, size_t *width,
+                   const bool *dropped) {
+    size_t total = total_width(width, dropped, t->columns, gap);
+    size_t over = total > limit ? total - limit : 0;
+
+    for (size_t c = 0; c < t->columns && over > 0; c++) {
+        size_t head = floor > 1 ? strlen(t->column[c].head) : 0;
+        size_t least = head > floor ? head : floor;
+        size_t spare = width[c] > least ? width[c] - least : 0;
+
+        if (dropped[c] || !t->column[c].shrinks)
+            continue;
+        spare = spare < over ? spare : over;
+        width[c] -= spare;
+        over -= spare;
+    }
+    return over == 0;
+}
+
+/* Shrinks long names down to LEAST_SHRUNK, then drops columns, and only then cuts names more. What
+ * a dropped column leaves over, the names have back. */
 static void fit(const struct table *t, size_t limit, unsigned gap, size_t *width, bool *dropped) {
-    for (;;) {
-        size_t total = total_width(width, dropped, t->columns, gap);
-        size_t over = total > limit ? total - limit : 0;
+    size_t natural[MAX_COLUMNS];
 
-        for (size_t c = 0; c < t->columns && over > 0; c++) {
-            size_t head = strlen(t->column[c].head);
-            size_t least = head > LEAST_SHRUNK ? head : LEAST_SHRUNK;
-            size_t spare = width[c] > least ? width[c] - least : 0;
-
-            if (dropped[c] || !t->column[c].shrinks)
-                continue;
-            spare = spare < over ? spare : over;
-            width[c] -= spare;
-            over -= spare;
-        }
-        if (over == 0 || !drop_one(t, dropped))
+    memcpy(natural, width, t->columns * sizeof(*width));
+    while (!shrink(t, limit, gap, LEAST_SHRUNK, width, dropped)) {
+        if (!drop_one(t, dropped)) {
+            (void)shrink(t, limit, gap, 1, width, dropped);
             return;
+        }
+        memcpy(width, natural, t->columns * sizeof(*width));
     }
 }
 
