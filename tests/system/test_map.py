@@ -1,0 +1,164 @@
+"""`plimsoll map` adds a process's mappings up as smaps has them, and tells which of them grow."""
+import os
+import re
+import subprocess
+import time
+
+from harness import (MIB, PATIENCE, Load, check, equal, main, near, no_control_bytes, plimsoll,
+                     read, scratch_dir, test)
+
+WORDS = {"size": ("Size",), "rss": ("Rss",), "pss": ("Pss",), "swap": ("Swap",),
+         "uss": ("Private_Clean", "Private_Dirty", "Private_Hugetlb"),
+         "private_dirty": ("Private_Dirty",), "lazyfree": ("LazyFree",), "locked": ("Locked",)}
+
+
+def map_of(pid, *args):
+    return plimsoll("map", "--json", *args, pid).objects[0]
+
+
+def smaps(pid):
+    """[(start, end, name, {key: bytes})] of each mapping."""
+    found = []
+    for line in read(f"/proc/{pid}/smaps").splitlines():
+        head = re.match(r"([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ \d+ *(.*)", line)
+        if head:
+            found.append((int(head.group(1), 16), int(head.group(2), 16), head.group(3), {}))
+        elif line.endswith(" kB"):
+            key, number = line[:-3].split(":")
+            found[-1][3][key] = int(number) * 1024
+    return found
+
+
+def sum_of(mappings, words):
+    return sum(values.get(word, 0) for *_, values in mappings for word in words)
+
+
+def file_name(suffix=""):
+    return os.path.join(scratch_dir(), f"plimsoll-test-{os.getpid()}{suffix}")
+
+
+@test("the totals are the sums over smaps")
+def _():
+    load = Load("mix", 50)
+    kernel, found = smaps(load.pid), map_of(load.pid)
+    for key, words in WORDS.items():
+        equal(found["total"][key], sum_of(kernel, words), f"total {key}")
+    equal(found["total"]["mappings"], len(kernel), "mappings")
+    for key in WORDS:
+        equal(sum(g[key] for g in found["groups"]), found["total"][key], f"sum of the groups' {key}")
+    check(found["total"]["lazyfree"] >= 9 * MIB and found["total"]["locked"] >= 9 * MIB,
+          f"the load does not show: {found['total']}")
+
+
+@test("each mapping alone is as smaps has it")
+def _():
+    load = Load("shared-anon", 20)
+    kernel = smaps(load.pid)
+    found = map_of(load.pid, "--each")["mappings"]
+    equal([(int(m["start"], 16), int(m["end"], 16)) for m in found], [k[:2] for k in kernel],
+          "addresses")
+    for m, k in zip(found, kernel):
+        for key in ("size", "rss", "pss", "uss"):
+            equal(m[key], sum_of([k], WORDS[key]), f"{key} of {m['backing']}")
+
+
+@test("the totals are what pmap -x prints")
+def _():
+    load = Load("anon", 30)
+    out = subprocess.run(["pmap", "-x", str(load.pid)], check=True, capture_output=True, text=True)
+    total = re.findall(r"^total kB +(\d+) +(\d+)", out.stdout, re.M)[0]
+    found = map_of(load.pid)["total"]
+    near(found["size"], int(total[0]) * 1024, 64 << 10, "size")  # pmap leaves vsyscall in
+    equal(found["rss"], int(total[1]) * 1024, "rss")
+
+
+@test("what backs the memory is told apart: heap, stack, anonymous, shared, file")
+def _():
+    load = Load("mix", 50)
+    groups = {g["kind"]: g for g in map_of(load.pid)["groups"]}
+    check({"heap", "stack", "anon", "shared", "file"} <= set(groups), f"kinds: {set(groups)}")
+    near(groups["anon"]["rss"], 20 * MIB, 2 * MIB, "rss of anonymous memory")
+    near(groups["shared"]["rss"], 10 * MIB, MIB, "rss of shared memory")
+
+
+@test("a deleted file and a memfd are named")
+def _():
+    name = file_name()
+    load = Load("nameless", 8, word=name)
+    groups = {g["backing"]: g for g in map_of(load.pid)["groups"]}
+    check(name in groups and groups[name]["deleted"] is True, f"{name}: {groups.get(name)}")
+    equal(groups[name]["rss"], 8 * MIB, "rss of the deleted file")
+    memfd = [g for backing, g in groups.items() if "plimsoll-memfd" in backing]
+    equal([(g["kind"], g["rss"]) for g in memfd], [("memfd", 8 * MIB)], "the memfd")
+    text = plimsoll("map", load.pid).out
+    check(re.search(re.escape(name) + r" \(deleted\)", text), f"not said in the text: {text!r}")
+
+
+@test("--diff shows the mapping that grows on top, and by how much")
+def _():
+    load = Load("grow", 200)
+    before, start = rss_anon(load.pid), time.monotonic()
+    found = map_of(load.pid, "--diff", "2")
+    grown, passed = rss_anon(load.pid) - before, time.monotonic() - start
+    top = found["groups"][0]
+    check(top["kind"] == "anon" and top["growth"] > 5 * MIB / PATIENCE, f"on top: {top}")
+    check(top["growth"] <= grown, f"grew by {grown} at most, not {top['growth']}")
+    near(top["growth"], grown * 2 / passed, 4 * MIB, "growth")
+    near(found["diff_ms"], 2000, 500 * PATIENCE, "diff_ms")
+    equal(found["total"]["growth"], sum(g["growth"] for g in found["groups"]), "total growth")
+    growths = [g["growth"] for g in found["groups"]]
+    equal(growths, sorted(growths, reverse=True), "order")
+    text = plimsoll("map", "--diff", "1", load.pid).lines
+    check(re.search(r"\+\d+(\.\d+)?M", text[2]), f"the first row does not grow: {text[:4]}")
+
+
+def rss_anon(pid):
+    return int(re.search(r"RssAnon:\s+(\d+)", read(f"/proc/{pid}/status")).group(1)) * 1024
+
+
+@test("--diff of a process that stands still shows no growth")
+def _():
+    found = map_of(Load("anon", 20).pid, "--diff", "0.3")
+    equal([g["growth"] for g in found["groups"] if g["growth"] != 0], [], "growth")
+
+
+@test("--sort orders the rows, the biggest first")
+def _():
+    load = Load("mix", 50)
+    for key in ("rss", "pss", "size"):
+        values = [g[key] for g in map_of(load.pid, "--sort", key)["groups"]]
+        equal(values, sorted(values, reverse=True), f"order by {key}")
+
+
+@test("--plain is tab-separated, in bytes")
+def _():
+    load = Load("anon", 20)
+    lines = plimsoll("map", "--plain", load.pid).lines
+    equal(len({line.count("\t") for line in lines}), 1, "kinds of lines")
+    check(any(f.isdigit() and 20 * MIB <= int(f) < 21 * MIB for f in lines[1].split("\t")),
+          f"no 20 MiB in {lines[1]!r}")
+
+
+@test("a hostile file name breaks neither the text nor the JSON")
+def _():
+    name = os.fsencode(file_name()) + b"\x1b[2J\nRss: 1 kB\xff\xe2\x80\xae"
+    load = Load("nameless", 2, word=name)
+    found = map_of(load.pid)
+    equal(sum(g["rss"] for g in found["groups"]), sum_of(smaps(load.pid), ("Rss",)), "rss")
+    check(any("Rss: 1 kB" in g["backing"] and g["rss"] == 2 * MIB for g in found["groups"]),
+          "the file is not found")
+    no_control_bytes(plimsoll("map", load.pid).raw, "map")
+
+
+@test("a process that is gone, a zombie, a kernel thread: code 1, and the text says which")
+def _():
+    zombie = Load("zombies", 1).children[0]
+    check("zombie" in plimsoll("map", zombie, code=1).err, "zombie")
+    gone = subprocess.Popen(["/bin/true"])
+    gone.wait()
+    check(f"process {gone.pid}" in plimsoll("map", gone.pid, code=1).err, "gone")
+    if os.path.exists("/proc/2/status") and "\nPPid:\t0\n" in read("/proc/2/status"):
+        check("kernel thread" in plimsoll("map", 2, code=1).err, "kernel thread")
+
+
+main()
