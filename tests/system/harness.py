@@ -75,6 +75,10 @@ def main():
     options.static = os.path.abspath(options.static)
     if options.loads is None:
         options.loads = os.path.join(beside, "tests", "loads")
+    for program in (options.binary, os.path.join(options.loads, "load")):
+        if not os.access(program, os.X_OK):
+            print(f"Bail out! no program at {program}")
+            sys.exit(1)
     sys.stdout.reconfigure(errors="backslashreplace")
     chosen = [t for t in _tests if not options.k or options.k in t[0]]
     print(f"TAP version 13\n1..{len(chosen)}", flush=True)
@@ -380,8 +384,6 @@ class Load:
 
     def __init__(self, kind, amount, word=None, groups=(), argv0="load", seconds=None):
         program = os.path.join(options.loads, "load")
-        if not os.access(program, os.X_OK):
-            raise AssertionError(f"no load program at {program}: build tests/loads/load")
         args = [argv0]
         for member in groups:
             for directory in member.dirs.values():
