@@ -1,6 +1,7 @@
 #include "discover/shim.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #include "base/mem.h"
 #include "kern/proccgroup.h"
@@ -130,9 +131,10 @@ static bool better(const struct first_process *a, const struct first_process *b)
     return a->start_ticks < b->start_ticks;
 }
 
-int shim_first_process(const struct host *h, int group, struct pidlist *room,
+int shim_first_process(const struct host *h, int group, bool thorough, struct pidlist *room,
                        struct first_process *out) {
     struct first_process best = {0};
+    unsigned least = UINT_MAX;
     int r;
 
     pidlist_clear(room);
@@ -147,12 +149,15 @@ int shim_first_process(const struct host *h, int group, struct pidlist *room,
             continue; /* gone meanwhile */
         if (best.pid == 0 || better(&p, &best))
             best = p;
-        if (best.is_init && best.depth <= 2)
+        if (p.depth < least)
+            least = p.depth;
+        if (best.is_init && best.depth <= 2 && !thorough)
             break;
     }
     if (best.pid == 0)
         return -ENODATA;
     best.processes = room->n;
+    best.least = least;
     *out = best;
     return 0;
 }

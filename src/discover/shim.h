@@ -30,14 +30,16 @@ struct first_process {
     int32_t pid, ppid;
     size_t processes; /* in this very group */
     unsigned depth;   /* pid namespaces it is in, seen from here: 1 = ours only */
+    unsigned least;   /* the least depth of all processes looked at */
     bool is_init;     /* it is pid 1 of its pid namespace */
     uint64_t start_ticks;
     char comm[16]; /* raw bytes */
 };
 
-/* Looks at the processes of an open group: its init if it has one, else the oldest. `room` is
- * scratch, kept by the caller. 0; -ENODATA when no process is in it; -ENOMEM; -errno. */
-int shim_first_process(const struct host *h, int group, struct pidlist *room,
+/* Looks at the processes of an open group: its init if it has one, else the oldest. `thorough`
+ * looks on when the init has been found, for the sake of out->least. `room` is scratch, kept by the
+ * caller. 0; -ENODATA when no process is in it; -ENOMEM; -errno. */
+int shim_first_process(const struct host *h, int group, bool thorough, struct pidlist *room,
                        struct first_process *out);
 
 enum { SHIM_CMDLINE = 4096 };

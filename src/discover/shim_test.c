@@ -119,13 +119,18 @@ static void first_process_is_the_outer_init(void **state) {
     put_process(&t, 20, 7, "nginx", "20 1", 0, 900, "/docker/" ID, "nginx", 5);
     put_process(&t, 30, 20, "inner", "30 8 1", 0, 950, "/docker/" ID, "x", 1);
     dir = testtree_open_group(&t, "/docker/" ID);
-    assert_int_equal(shim_first_process(&t.host, dir, &room, &first), 0); /* 40 is gone */
+    assert_int_equal(shim_first_process(&t.host, dir, false, &room, &first), 0); /* 40 is gone */
     assert_int_equal(first.pid, 20);
     assert_int_equal(first.ppid, 7);
     assert_true(first.is_init);
     assert_int_equal(first.depth, 2);
     assert_int_equal(first.processes, 4);
     assert_string_equal(first.comm, "nginx");
+    assert_int_equal(first.least, 2);
+    put_process(&t, 40, 1, "guest", "40", 0, 990, "/docker/" ID, "x", 1);
+    assert_int_equal(shim_first_process(&t.host, dir, true, &room, &first), 0);
+    assert_int_equal(first.pid, 20);
+    assert_int_equal(first.least, 1);
     pidlist_done(&room);
     testtree_done(&t);
 }
@@ -140,7 +145,7 @@ static void an_empty_group_has_no_first(void **state) {
     testtree_init(&t);
     testtree_group(&t, "/empty", "");
     dir = testtree_open_group(&t, "/empty");
-    assert_int_equal(shim_first_process(&t.host, dir, &room, &first), -ENODATA);
+    assert_int_equal(shim_first_process(&t.host, dir, false, &room, &first), -ENODATA);
     pidlist_done(&room);
     testtree_done(&t);
 }
