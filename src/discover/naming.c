@@ -344,6 +344,19 @@ static bool take_facts(struct node *n, const struct facts *f) {
     return changed;
 }
 
+/* A pod is called what its containers say it is. */
+static void name_parent(struct namer *m, const struct node *n) {
+    struct node *pod = n->parent;
+
+    if (n->t.pod && pod && pod->t.kind == TARGET_POD && pod->t.named_by == SOURCE_PATH &&
+        set_if(pod, &pod->t.name, n->t.pod)) {
+        set_if(pod, &pod->t.pod, n->t.pod);
+        set_if(pod, &pod->t.namespace, n->t.namespace);
+        pod->t.named_by = n->t.named_by;
+        m->changed(m->ctx, pod);
+    }
+}
+
 static struct names_query query_of(const struct node *n, const struct shim_process *shim) {
     struct names_query q = {
         .kind = n->t.kind,
@@ -426,6 +439,7 @@ static void name_container(struct namer *m, struct node *n, bool changed, uint32
     bool have_shim = have_first && believable_shim(m, n, &first, &shim);
     struct facts f = {0};
     struct names_query q;
+    bool complete;
     int r = -ENOENT;
 
     if (have_first)
@@ -448,12 +462,15 @@ static void name_container(struct namer *m, struct node *n, bool changed, uint32
         n->t.kind = TARGET_SANDBOX;
         changed = true;
     }
-    if (r == 0 && (have_first || !g->newborn || g->tries >= ARRAY_N(retry_ms)))
+    /* Named, but its first process is still to come: what is there is the engine's own helper. */
+    complete = (have_first && first.is_init) || !g->newborn || g->tries >= ARRAY_N(retry_ms);
+    if (r == 0 && complete)
         settle(n, now_ms);
     else if (r == 0)
-        due_in(n, now_ms, retry_ms[g->tries++]); /* named, but its process is still to come */
+        due_in(n, now_ms, retry_ms[g->tries++]);
     else
         next_stage(m, n, r, now_ms);
+    name_parent(m, n);
     if (changed)
         m->changed(m->ctx, n);
 }
