@@ -241,8 +241,7 @@ int cgroup_parse_number(struct str text, uint64_t *out) {
     r = str_to_u64(text, &number);
     if (r < 0)
         return r;
-    /* "No limit" of v1 is LONG_MAX rounded down to pages, which may be 64 KiB large. */
-    *out = number >= INT64_MAX - 65535 ? CGROUP_NO_LIMIT : number;
+    *out = number >= CGROUP_NONE_FROM ? CGROUP_NO_LIMIT : number;
     return 0;
 }
 
@@ -384,7 +383,7 @@ static uint64_t kills_below(int dir_taken, unsigned depth) {
     struct dirent *entry;
     struct stat st;
 
-    if (fstat(dir_taken, &st) < 0 || st.st_nlink > 2) /* 2: no directory in it */
+    if (fstat(dir_taken, &st) < 0 || st.st_nlink != 2) /* 2: no directory in it; 1: who knows */
         list = fdopendir(dir_taken);
     if (!list) {
         close(dir_taken);

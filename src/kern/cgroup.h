@@ -10,6 +10,9 @@
 
 #define CGROUP_NO_LIMIT UINT64_MAX /* the value of a limit that is known to be none */
 
+/* v1 writes "none" as LONG_MAX rounded down to pages, which may be 64 KiB large: this and above. */
+#define CGROUP_NONE_FROM ((uint64_t)INT64_MAX - 65535)
+
 enum cgroup_field {
     CGROUP_USAGE,         /* bytes charged: what the limit is compared with */
     CGROUP_PEAK,          /* highest usage ever (v1, v2 since Linux 5.19) */

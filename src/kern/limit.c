@@ -59,7 +59,8 @@ bool limit_find(const struct limit_input *in, struct limit *out) {
         l.certain = false;
     if (hier > 0) { /* v1: the kernel's own minimum, which sees through namespaces */
         l.certain = true;
-        if (hier < l.bytes && (in->host_total == 0 || hier < in->host_total)) {
+        if (hier < l.bytes && hier < CGROUP_NONE_FROM &&
+            (in->host_total == 0 || hier < in->host_total)) {
             l.bytes = hier;
             l.from = LIMIT_OUTSIDE;
             if (own->have_used) /* at most: what its other children use cannot be seen */
