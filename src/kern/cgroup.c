@@ -75,6 +75,7 @@ void cgroup_fds_init(struct cgroup_fds *fds, int reserve) {
     if (limit.rlim_cur > 1 << 20)
         limit.rlim_cur = 1 << 20;
     fds->left = (int)limit.rlim_cur > reserve ? (int)limit.rlim_cur - reserve : 0;
+    fds->extra_left = fds->left / 4;
 }
 
 void cgroup_init(struct cgroup *cg, const struct cgfs *fs, struct cgroup_fds *fds,
@@ -84,11 +85,26 @@ void cgroup_init(struct cgroup *cg, const struct cgfs *fs, struct cgroup_fds *fd
         cg->kept[i] = NOT_OPENED;
 }
 
+/* stat, usage and events are the first bits of what can be read. */
+static bool is_extra(const struct cgroup *cg, const int *place) {
+    return place - cg->kept > 2;
+}
+
+static bool may_keep(const struct cgroup *cg, const int *place) {
+    return cg->fds->left > 0 && (!is_extra(cg, place) || cg->fds->extra_left > 0);
+}
+
+static void count_kept(struct cgroup *cg, const int *place, int n) {
+    cg->fds->left -= n;
+    if (is_extra(cg, place))
+        cg->fds->extra_left -= n;
+}
+
 void cgroup_done(struct cgroup *cg) {
     for (unsigned i = 0; i < CGROUP_KEPT; i++) {
         if (cg->kept[i] >= 0) {
             close(cg->kept[i]);
-            cg->fds->left++;
+            count_kept(cg, &cg->kept[i], -1);
         }
         cg->kept[i] = NOT_OPENED;
     }
@@ -104,22 +120,19 @@ void cgroup_retry(struct cgroup *cg) {
 static void open_kept(struct cgroup *cg, int *place, enum cg_ctl ctl, const char *name) {
     int fd;
 
-    if (cg->fds->left <= 0) {
-        cg->fds->exhausted = true;
-        *place = NOT_KEPT;
+    *place = NOT_KEPT;
+    if (!may_keep(cg, place)) {
+        cg->fds->exhausted |= !is_extra(cg, place);
         return;
     }
     fd = cgfs_open_file(cg->fs, ctl, cg->path, name);
     if (fd >= 0) {
-        cg->fds->left--;
+        count_kept(cg, place, 1);
         *place = fd;
     } else if (fd == -EMFILE || fd == -ENFILE) {
         cg->fds->left = 0;
         cg->fds->exhausted = true;
-        *place = NOT_KEPT;
-    } else if (fd == -EACCES || fd == -EPERM) {
-        *place = NOT_KEPT; /* asked again each time: the answer names the reason */
-    } else {
+    } else if (fd != -EACCES && fd != -EPERM) { /* those are asked again: the answer tells why */
         *place = MISSING;
     }
 }

@@ -72,10 +72,13 @@ enum {
 
 enum { CGROUP_KEPT = 9 }; /* files that stay open: the first nine bits */
 
-/* How many descriptors may be kept, shared by all groups. */
+/* How many descriptors may be kept, shared by all groups. The three files that every tick reads
+ * (stat, usage, events) may use them all, the others a quarter, so that these do not crowd out
+ * those of groups that come later. */
 struct cgroup_fds {
     int left;       /* how many more; made from RLIMIT_NOFILE by cgroup_fds_init */
-    bool exhausted; /* some group had to do without: worth telling once */
+    int extra_left; /* how many of them for other files than those three */
+    bool exhausted; /* one of the three had to do without: worth telling once */
 };
 
 /* Raises the soft limit on descriptors to the hard one and leaves `reserve` for others. */
