@@ -3,20 +3,25 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "kern/procfile.h"
 
 int proccmdline_read(int proc, int32_t pid, char *buf, size_t size, struct str *out) {
     char path[PROCFILE_PATH];
-    struct str text;
-    int r;
+    auto_close int fd = openat(proc, procfile_path(path, pid, "cmdline"), O_RDONLY | O_CLOEXEC);
+    struct str text = {buf, 0};
+    ssize_t n;
 
+    if (fd < 0)
+        return -errno;
     if (size > PROCCMDLINE_MAX)
         size = PROCCMDLINE_MAX;
-    r = file_head_at(proc, procfile_path(path, pid, "cmdline"), buf, size, &text);
-    if (r < 0)
-        return r;
+    do /* once: the kernel gives all it has that fits */
+        n = pread(fd, buf, size, 0);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    text.n = (size_t)n;
     /* One NUL ends the last argument; more of them (a process that wrote a shorter title over its
      * arguments leaves many) say nothing. */
     while (text.n > 0 && text.p[text.n - 1] == '\0')

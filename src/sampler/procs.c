@@ -430,22 +430,31 @@ int procs_collect(struct procs *p, const struct pidlist *pids) {
 }
 
 bool proc_value(const struct proc_row *row, enum proc_field field, uint64_t *out) {
-    const uint64_t *const value[PROC_N] = {
-        [PROC_FDS] = &row->fds,           [PROC_VIRT] = &row->virt, [PROC_RES] = &row->res,
-        [PROC_SHR] = &row->shr,           [PROC_DATA] = &row->data, [PROC_CODE] = &row->code,
-        [PROC_SWAP] = &row->swap,         [PROC_ANON] = &row->anon, [PROC_FILE] = &row->file,
-        [PROC_SHMEM] = &row->shmem,       [PROC_PSS] = &row->pss,   [PROC_USS] = &row->uss,
-        [PROC_LAZYFREE] = &row->lazyfree,
+    static const size_t place[PROC_N] = {
+        [PROC_FDS] = offsetof(struct proc_row, fds),
+        [PROC_VIRT] = offsetof(struct proc_row, virt),
+        [PROC_RES] = offsetof(struct proc_row, res),
+        [PROC_SHR] = offsetof(struct proc_row, shr),
+        [PROC_DATA] = offsetof(struct proc_row, data),
+        [PROC_CODE] = offsetof(struct proc_row, code),
+        [PROC_SWAP] = offsetof(struct proc_row, swap),
+        [PROC_ANON] = offsetof(struct proc_row, anon),
+        [PROC_FILE] = offsetof(struct proc_row, file),
+        [PROC_SHMEM] = offsetof(struct proc_row, shmem),
+        [PROC_PSS] = offsetof(struct proc_row, pss),
+        [PROC_USS] = offsetof(struct proc_row, uss),
+        [PROC_LAZYFREE] = offsetof(struct proc_row, lazyfree),
     };
 
     if (!proc_has(row, field))
         return false;
-    if (field == PROC_THREADS)
+    if (field == PROC_THREADS) {
         *out = row->threads;
-    else if (value[field])
-        *out = *value[field];
-    else
+        return true;
+    }
+    if (place[field] == 0)
         return false;
+    memcpy(out, (const char *)row + place[field], sizeof(*out));
     return true;
 }
 

@@ -1,0 +1,389 @@
+/* cmd_ps.c - the processes of the machine, of a group, or of a process and its descendants, with
+ * the sizes that add up (PSS, USS) beside those that do not (RES).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cmd/opt.h"
+#include "cmd/psview.h"
+#include "cmd/session.h"
+#include "kern/limit.h"
+#include "kern/meminfo.h"
+#include "kern/procstat.h"
+
+enum { SETTLE_MS = 300, OUTPUT_MAX = 1 << 30 };
+
+struct options {
+    bool exact, no_pss, have_columns;
+    int64_t interval_us; /* 0: once */
+    struct psview_columns columns;
+    struct psview_sort sort;
+};
+
+static int set_sort(void *into, struct str value, struct err *err) {
+    return psview_parse_sort(value, &((struct options *)into)->sort, err);
+}
+
+static int set_exact(void *into, struct str value, struct err *err) {
+    (void)value, (void)err;
+    ((struct options *)into)->exact = true;
+    return 0;
+}
+
+static int set_no_pss(void *into, struct str value, struct err *err) {
+    (void)value, (void)err;
+    ((struct options *)into)->no_pss = true;
+    return 0;
+}
+
+static int set_interval(void *into, struct str value, struct err *err) {
+    return opt_interval_us(value, &((struct options *)into)->interval_us, err);
+}
+
+static int set_columns(void *into, struct str value, struct err *err) {
+    ((struct options *)into)->have_columns = true;
+    return psview_parse_columns(value, &((struct options *)into)->columns, err);
+}
+
+static void defaults(void *options) {
+    struct options *o = options;
+    struct err err;
+
+    psview_default_columns(&o->columns);
+    (void)psview_parse_sort(STR("res"), &o->sort, &err);
+}
+
+/* Whose processes. */
+struct scope {
+    int32_t pid;       /* this one and its descendants; 0: not by pid */
+    bool has_group;    /* `path` is of the group that the sum is compared with */
+    bool all;          /* all of /proc */
+    int dir;           /* of the group whose processes are shown; -1: not by group */
+    char *path, *name; /* of the group; owned */
+};
+
+struct ps {
+    struct cmd_context *context;
+    const struct options *options;
+    struct host host;
+    struct cgfs fs;
+    bool have_fs;
+    struct scope scope;
+    struct cgroup_fds fds;
+    struct cgroup group;
+    struct procs procs;
+    struct pidlist pids;
+    struct passwd *users;
+    struct buf out;
+    bool gone, told;
+};
+
+static int scope_of_target(struct ps *ps, struct session *s, struct str text, struct err *err) {
+    struct resolved found;
+    int r = resolve_target(s->targets, text, &found, err);
+
+    if (r < 0)
+        return r;
+    if (found.how == RESOLVE_PID) {
+        ps->scope.pid = found.pid;
+    } else {
+        struct str path = {found.path, found.path_len};
+
+        if (targets_choose(s->targets, path) == 0)
+            targets_settle(s->targets, SETTLE_MS);
+        found.target = targets_find(s->targets, path);
+        if (found.target && target_is_container(found.target))
+            ps->scope.name = strdup(found.target->name);
+        ps->scope.path = take_ptr(&found.path);
+        ps->scope.has_group = true;
+        ps->scope.dir = cgfs_open_dir(&ps->fs, CG_MEMORY, path);
+        r = ps->scope.dir < 0
+                ? err_set(err, ps->scope.dir, "cannot open the group '%s':", ps->scope.path)
+                : 0;
+    }
+    resolved_done(&found);
+    return r;
+}
+
+/* A pid needs no groups: also where there are none, or no table of them can be made. */
+static bool is_pid(const struct ps *ps, struct str text, int32_t *out) {
+    struct procstat stat;
+    uint64_t number;
+
+    if (str_to_u64(text, &number) < 0 || number > INT32_MAX || number == 0)
+        return false;
+    if (procstat_read(ps->host.proc, (int32_t)number, &stat) < 0)
+        return false;
+    *out = (int32_t)number;
+    return true;
+}
+
+static int find_target(struct ps *ps, struct str text, struct err *err) {
+    struct session_options open = {TARGETS_CHOSEN, 0, false};
+    struct session session;
+    int r = session_open(&session, ps->context, &open, err);
+
+    if (r < 0)
+        return is_pid(ps, text, &ps->scope.pid) ? 0 : r;
+    r = scope_of_target(ps, &session, text, err);
+    session_close(&session);
+    return r;
+}
+
+/* Without a TARGET it is all processes that can be seen. Inside a container these are the
+ * container's, and so the sum is compared with its group. */
+static int find_own_group(struct ps *ps) {
+    char path[8192];
+
+    ps->scope.all = true;
+    if (!ps->have_fs || ps->fs.at_top || cgfs_own_path(&ps->host, &ps->fs, path, sizeof(path)) < 0)
+        return 0;
+    ps->scope.path = strdup(path);
+    ps->scope.has_group = ps->scope.path != NULL;
+    return ps->scope.path ? 0 : -ENOMEM;
+}
+
+static uint32_t wanted(const struct ps *ps) {
+    uint32_t want = psview_want(&ps->options->columns, &ps->options->sort);
+
+    return ps->context->json ? psview_want_json() : want;
+}
+
+static int open_all(struct ps *ps, struct err *err) {
+    const struct options *o = ps->options;
+    struct procs_options collect = {
+        .want = wanted(ps),
+        .pss = o->exact    ? PROCS_PSS_EXACT
+               : o->no_pss ? PROCS_PSS_NONE
+                           : PROCS_PSS_BUDGET,
+        .streaming = o->interval_us > 0,
+    };
+    struct err no_groups;
+    int r = host_open(ps->context->root, &ps->host, err);
+
+    if (r < 0)
+        return r;
+    ps->have_fs = cgfs_open(&ps->host, &ps->fs, &no_groups) == 0;
+    r = ps->context->nargs > 0 ? find_target(ps, str_of(ps->context->args[0]), err)
+                               : find_own_group(ps);
+    if (r == -ENOMEM)
+        return err_set(err, r, "out of memory");
+    if (r < 0)
+        return r;
+    collect.proc = ps->host.proc;
+    collect.live = ps->host.live;
+    r = procs_init(&ps->procs, &collect);
+    if (r == 0)
+        r = passwd_open(ps->host.root, &ps->users);
+    if (r < 0)
+        return err_set(err, r, "cannot start reading processes:");
+    cgroup_fds_init(&ps->fds, 64);
+    if (ps->scope.has_group)
+        cgroup_init(&ps->group, &ps->fs, &ps->fds, str_of(ps->scope.path));
+    return 0;
+}
+
+static void close_all(struct ps *ps) {
+    if (ps->scope.has_group && ps->group.fs)
+        cgroup_done(&ps->group);
+    procs_done(&ps->procs);
+    pidlist_done(&ps->pids);
+    passwd_free(ps->users);
+    if (ps->scope.dir >= 0)
+        close(ps->scope.dir);
+    free(ps->scope.path);
+    free(ps->scope.name);
+    if (ps->have_fs)
+        cgfs_done(&ps->fs);
+    host_done(&ps->host);
+    buf_done(&ps->out);
+}
+
+static int list(struct ps *ps, struct err *err) {
+    int r = 0;
+
+    pidlist_clear(&ps->pids);
+    if (ps->scope.pid) {
+        r = procs_descendants(ps->host.proc, ps->scope.pid, &ps->pids);
+        if (r < 0)
+            return err_set(err, r, "there is no process %d", ps->scope.pid);
+    } else if (ps->scope.dir >= 0) {
+        r = procs_of_group(ps->scope.dir, &ps->pids);
+        if (r < 0)
+            return err_set(err, r, "cannot list the processes of '%s':", ps->scope.path);
+    }
+    r = procs_collect(&ps->procs, ps->scope.all ? NULL : &ps->pids);
+    return r < 0 ? err_set(err, r, "cannot list the processes:") : 0;
+}
+
+static void take_stat(const struct memstat *m, enum memstat_field field, bool *have,
+                      uint64_t *out) {
+    *have = memstat_has(m, field);
+    *out = m->value[field];
+}
+
+static void look_at_group(struct ps *ps, struct psview_group *g) {
+    const unsigned what = CGROUP_READ_STAT | CGROUP_READ_USAGE | CGROUP_READ_KERNEL;
+    struct cgroup_numbers numbers = {.have = 0};
+    struct memstat stat = {.have = 0};
+    struct memstat_order *order = NULL;
+
+    *g = (struct psview_group){.have = false};
+    if (!ps->scope.has_group || cgroup_read(&ps->group, what, order, &stat, &numbers) < 0)
+        return;
+    g->name = str_of(ps->scope.name ? ps->scope.name : ps->scope.path);
+    g->have = cgroup_has(&numbers, CGROUP_USAGE);
+    g->usage = numbers.value[CGROUP_USAGE];
+    g->have_used = limit_used(&numbers, &stat, &g->used);
+    take_stat(&stat, MEMSTAT_SHMEM, &g->have_shmem, &g->shmem);
+    take_stat(&stat, MEMSTAT_FILE, &g->have_cache, &g->cache);
+    if (g->have_shmem && g->have_cache) /* the kernel counts tmpfs as page cache */
+        g->cache = g->cache > g->shmem ? g->cache - g->shmem : 0;
+    take_stat(&stat, MEMSTAT_KERNEL, &g->have_kernel, &g->kernel);
+    if (!g->have_kernel && cgroup_has(&numbers, CGROUP_KERNEL)) {
+        g->kernel = numbers.value[CGROUP_KERNEL];
+        g->have_kernel = true;
+    }
+}
+
+static uint64_t machine_used(const struct ps *ps) {
+    struct meminfo m;
+
+    if (meminfo_read(ps->host.proc, &m) < 0 || !meminfo_has(&m, MEMINFO_TOTAL) ||
+        !meminfo_has(&m, MEMINFO_AVAILABLE))
+        return 0;
+    return m.value[MEMINFO_TOTAL] - m.value[MEMINFO_AVAILABLE];
+}
+
+static int print(struct ps *ps, bool first) {
+    struct psview v = {
+        .procs = &ps->procs,
+        .users = ps->users,
+        .columns = ps->options->columns,
+        .sort = ps->options->sort,
+        .whole_machine = ps->scope.all && !ps->scope.has_group,
+        .plain = ps->context->plain,
+        .ascii = ps->context->terminal && !ps->context->utf8,
+    };
+    bool redraw = ps->context->terminal && ps->options->interval_us > 0;
+    int r;
+
+    look_at_group(ps, &v.group);
+    if (v.whole_machine)
+        v.machine_used = machine_used(ps);
+    if (ps->context->terminal)
+        cmd_terminal_size(&v.width, &v.height);
+    if (redraw)
+        buf_add(&ps->out, STR("\033[H\033[2J"));
+    else
+        v.height = 0;
+    if (ps->context->json) {
+        r = psview_print_json(&v, clock_wall_ms(), &ps->out);
+    } else {
+        if (!first && !redraw)
+            buf_add_char(&ps->out, '\n');
+        r = psview_print_text(&v, &ps->out);
+    }
+    if (r < 0)
+        return cmd_failf("out of memory");
+    return cmd_write(&ps->out, &ps->gone);
+}
+
+/* One line a run about what only root may read. What even root may not (a process with more
+ * capabilities than ours) is said in the line of the sum. */
+static void tell(struct ps *ps) {
+    size_t fds = 0;
+
+    if (ps->told || geteuid() == 0 || (ps->context->terminal && ps->options->interval_us > 0))
+        return;
+    for (size_t i = 0; ps->host.live && i < ps->procs.n; i++)
+        fds += wanted(ps) & PROC_BIT(PROC_FDS) && !proc_has(&ps->procs.row[i], PROC_FDS);
+    if (ps->procs.pss_denied == 0 && fds == 0)
+        return;
+    ps->told = true;
+    cmd_warn("%s of %zu processes may not be read without root; '-' stands for what is unknown",
+             fds == 0                    ? "PSS and USS"
+             : ps->procs.pss_denied == 0 ? "the open files"
+                                         : "PSS, USS and open files",
+             fds > ps->procs.pss_denied ? fds : ps->procs.pss_denied);
+}
+
+static void wait_until(int64_t mono_us) {
+    struct timespec t = {mono_us / 1000000, mono_us % 1000000 * 1000};
+
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
+        ;
+}
+
+static int watch(struct ps *ps) {
+    int64_t next_us = clock_mono_us();
+    struct err err;
+
+    for (bool first = true;; first = false) {
+        int status;
+
+        if (list(ps, &err) < 0)
+            return cmd_fail(&err);
+        status = print(ps, first);
+        tell(ps);
+        if (status != EXIT_DONE || ps->gone || ps->options->interval_us == 0)
+            return status;
+        next_us += ps->options->interval_us;
+        if (next_us < clock_mono_us()) /* too slow for the interval: no burst to catch up */
+            next_us = clock_mono_us();
+        wait_until(next_us);
+    }
+}
+
+static int run(struct cmd_context *context, void *options) {
+    struct ps ps = {
+        .context = context,
+        .options = options,
+        .host = {.root = -1, .proc = -1},
+        .scope = {.dir = -1},
+    };
+    struct err err;
+    int status;
+
+    if (context->nargs > 1)
+        return cmd_usage(context->cmd, "ps takes one TARGET, not %zu", context->nargs);
+    if (ps.options->exact && ps.options->no_pss)
+        return cmd_usage(context->cmd, "--pss and --no-pss exclude each other");
+    buf_init(&ps.out, OUTPUT_MAX);
+    status = open_all(&ps, &err) < 0 ? cmd_fail(&err) : watch(&ps);
+    close_all(&ps);
+    return status;
+}
+
+static const struct opt opts[] = {
+    {"sort", 's', "KEY", "order by this column, -KEY reverses (default: res)", set_sort},
+    {"pss", 'p', NULL, "read PSS and USS of all processes now, whatever it costs", set_exact},
+    {"no-pss", 0, NULL, "read no PSS and USS", set_no_pss},
+    {"interval", 'i', "S", "again and again, every S seconds", set_interval},
+    {"columns", 'o', "COLS", "these columns, separated by commas", set_columns},
+    {NULL, 0, NULL, NULL, NULL},
+};
+
+const struct cmd cmd_ps = {
+    .name = "ps",
+    .brief = "processes of the machine, of a container or of a process, with PSS and USS",
+    .synopsis = "[TARGET] [--sort KEY] [--pss | --no-pss] [--interval S] [-o COLS]",
+    .about =
+        "PSS and USS are read on a budget of 2 % of a CPU (20 ms in a single look), the largest\n"
+        "processes first; ~ marks what was estimated from RES. Columns beyond the usual ones: "
+        "ppid,\n"
+        "comm, anon, file, shmem, lazyfree, oom, start, cgroup.\n\n"
+        "  plimsoll ps\n"
+        "  plimsoll ps web --pss --sort pss\n"
+        "  plimsoll ps 4711 -o pid,res,pss,command\n",
+    .opts = opts,
+    .output_opts = true,
+    .options_size = sizeof(struct options),
+    .defaults = defaults,
+    .run = run,
+};
