@@ -6,17 +6,29 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* One line, made whole before it is written so that lines of two processes do not mix. */
+#include "base/text.h"
+
+/* Made whole before it is written, so that lines of two processes do not mix. Names of containers
+ * and of what a user typed are shown as in tables. */
 static void say(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
 
 static void say(const char *format, va_list args) {
     char text[1024];
+    struct str rest, line;
+    struct buf out;
 
     vsnprintf(text, sizeof(text), format, args);
-    for (char *c = text; *c; c++)
-        if (((unsigned char)*c < 0x20 && *c != '\n') || *c == 0x7f)
-            *c = '?';
-    fprintf(stderr, "plimsoll: %s\n", text);
+    buf_init(&out, 8 * sizeof(text));
+    buf_add(&out, STR("plimsoll: "));
+    rest = str_of(text);
+    while (str_cut(&rest, '\n', &line)) {
+        text_add_visible(&out, line, false);
+        buf_add_char(&out, '\n');
+    }
+    text_add_visible(&out, rest, false);
+    buf_add_char(&out, '\n');
+    (void)buf_flush(&out, STDERR_FILENO);
+    buf_done(&out);
 }
 
 int cmd_fail(const struct err *err) {

@@ -509,6 +509,10 @@ class Stream:
     def objects(self):
         return [json.loads(line) for line in self.whole_lines()]
 
+    def ticks(self, path):
+        """The objects of one cgroup, a tick each."""
+        return [o for o in self.objects() if o["cgroup"] == path]
+
     def errors(self):
         self.stderr.seek(0)
         return self.stderr.read().decode("utf-8", "replace")

@@ -3,15 +3,23 @@ import os
 import subprocess
 import time
 
-from harness import (MIB, PATIENCE, QUICK, SMALL, Load, Stream, check, equal, group, main,
-                     needs_cgroups, note, plimsoll, read, test, wait_for)
+from harness import (MIB, PATIENCE, QUICK, SMALL, Load, Stream, check, equal, group, machine,
+                     main, needs_cgroups, note, plimsoll, read, test, wait_for)
 
 CHURN = 3000 if SMALL else 100000
 MANY = 400 if SMALL else 5000
 
 
-def fds(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
+def fds(pid, box):
+    """What is open, files of other people's cgroups left out: those come and go."""
+    cgroups = tuple(point + "/" for point in set(machine.mount.values()))
+    links = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            links.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+        except FileNotFoundError:
+            continue
+    return sorted(link for link in links if box.path in link or not link.startswith(cgroups))
 
 
 def anon_kib(pid):
@@ -31,13 +39,10 @@ for _ in range(count // len(names)):
 """
 
 
-def settled_fds(stream):
-    """Descriptors of the program, once the removed groups have been noticed."""
-    low = fds(stream.process.pid)
-    for _ in range(10):
-        stream.read_for(0.3 * PATIENCE)
-        low = min(low, fds(stream.process.pid))
-    return low
+def settled_fds(stream, box):
+    """What the program has open, once the removed groups have been noticed."""
+    stream.read_for(3 * PATIENCE)
+    return fds(stream.process.pid, box)
 
 
 @test(f"{CHURN} groups made and removed while stats streams: no word, no descriptor left behind",
@@ -47,7 +52,7 @@ def _():
     stay = box.child("stays")
     stream = Stream("stats", "--all", "--json", "--interval", "0.2")
     wait_for(lambda: stay.path.encode() in stream.read_for(0.2), 20, "the first tick")
-    before, memory = settled_fds(stream), anon_kib(stream.process.pid)
+    before, memory = settled_fds(stream, box), anon_kib(stream.process.pid)
     worker = subprocess.Popen(["/usr/bin/python3", "-c", CHURN_SOURCE, box.dir, str(CHURN)])
     start = time.monotonic()
     while worker.poll() is None:
@@ -57,8 +62,8 @@ def _():
     equal(worker.returncode, 0, "the churn itself")
     stream.buffer = stream.buffer[stream.buffer.rindex(b"\n") + 1:]
     wait_for(lambda: b"churn0" not in fresh(stream), 10, "removed groups to be listed no more")
-    after, grown = settled_fds(stream), anon_kib(stream.process.pid)
-    note(f"{CHURN} in {time.monotonic() - start:.0f} s; descriptors {before} -> {after}, "
+    after, grown = settled_fds(stream, box), anon_kib(stream.process.pid)
+    note(f"{CHURN} in {time.monotonic() - start:.0f} s; descriptors {len(before)} -> {len(after)}, "
          f"private memory {memory} -> {grown} KiB")
     equal(after, before, "descriptors")
     check(grown - memory < 4096, f"private memory grew from {memory} to {grown} KiB")
@@ -95,11 +100,12 @@ def _():
     box = group("many", limit=None)
     box.make("m", MANY)
     stream = Stream("stats", "--all", "--json", "--interval", "1")
-    wanted = f'{box.path}/m{MANY - 1}"'.encode()
-    stream.read_for(60 * PATIENCE, lambda raw: raw.count(wanted) >= 2)
-    check(stream.buffer.count(wanted) >= 2, "no second tick")
+    last = f"{box.path}/m{MANY - 1}"
+    wait_for(lambda: stream.read_for(2) and len(stream.ticks(last)) >= 2, 60, "a second tick")
     equal(stream.end(), 0, "exit code")
-    equal(stream.errors(), "", "stderr")
+    # With less than some 30,000 descriptors it has to say that it cannot keep all files open.
+    said = stream.errors().splitlines()
+    check(not said or (len(said) == 1 and "open files" in said[0]), f"stderr: {said}")
 
 
 main()
