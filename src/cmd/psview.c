@@ -408,6 +408,10 @@ static void add_measured(struct buf *out, const struct procs *p) {
 static void add_sum_line(const struct psview *v, const struct sum *s, struct buf *out) {
     size_t n = v->procs->n;
 
+    if (n == 0) {
+        buf_add(out, STR("no processes\n"));
+        return;
+    }
     buf_add_format(out, "%zu process%s: ", n, n == 1 ? "" : "es");
     add_sum_of(out, "RES", v, s, PROC_RES, false);
     add_sum_of(out, ", PSS", v, s, PROC_PSS, s->estimated);
@@ -419,11 +423,13 @@ static void add_sum_line(const struct psview *v, const struct sum *s, struct buf
 }
 
 static void add_why(const struct psview *v, const struct sum *s, struct buf *out) {
-    const char *whose = v->group.have ? "group's" : v->whole_machine ? "machine's" : "true";
+    const char *whose = v->group.have      ? "the group's"
+                        : v->whole_machine ? "the machine's"
+                                           : "their";
     bool all = s->known[PROC_PSS] == v->procs->n;
 
     buf_add_format(out,
-                   "the sum of RES is not the %s memory: a page shared by several processes counts "
+                   "the sum of RES is not %s memory: a page shared by several processes counts "
                    "once for each",
                    whose);
     if (s->repeated > 0)
@@ -432,10 +438,14 @@ static void add_why(const struct psview *v, const struct sum *s, struct buf *out
                    : s->estimated ? ", here about "
                                   : ", here ",
                    s->repeated, " too much (RES - PSS)");
-    if (s->value[PROC_LAZYFREE] > 0)
-        add_amount(out, "; ", s->value[PROC_LAZYFREE],
-                   " is freed already and stays until the kernel needs it (lazyfree)");
     buf_add_char(out, '\n');
+}
+
+static void add_lazyfree(const struct sum *s, struct buf *out) {
+    if (s->value[PROC_LAZYFREE] > 0)
+        add_amount(
+            out, "", s->value[PROC_LAZYFREE],
+            " of RES is freed already and stays only until the kernel needs it (lazyfree)\n");
 }
 
 /* What the kernel charges, and what of it no process's figures show. */
@@ -443,16 +453,15 @@ static void add_group(const struct psview *v, struct buf *out) {
     const struct psview_group *g = &v->group;
 
     text_add_visible(out, g->name, v->ascii);
-    add_amount(out, ": ", g->usage, " charged");
+    add_amount(out, ": ", g->usage, " charged to the group");
     if (g->have_used)
-        add_amount(out, ", ", g->used, " used (what cannot be reclaimed)");
-    buf_add(out, STR("; in it, mapped by a process or not"));
-    if (g->have_cache)
-        add_amount(out, ": ", g->cache, " page cache");
-    if (g->have_shmem)
-        add_amount(out, g->have_cache ? ", " : ": ", g->shmem, " tmpfs and shared memory");
-    if (g->have_kernel)
-        add_amount(out, g->have_cache || g->have_shmem ? ", " : ": ", g->kernel, " kernel memory");
+        add_amount(out, ", ", g->used, " used (cannot be reclaimed)");
+    if (g->have_cache && g->have_shmem) {
+        add_amount(out, "; charged even where no process maps it: page cache ", g->cache, "");
+        add_amount(out, ", tmpfs and shared memory ", g->shmem, "");
+        if (g->have_kernel)
+            add_amount(out, ", kernel memory ", g->kernel, "");
+    }
     buf_add_char(out, '\n');
 }
 
@@ -460,7 +469,9 @@ static void add_explanation(const struct psview *v, struct buf *out) {
     struct sum s = sum_up(v->procs);
 
     add_sum_line(v, &s, out);
-    add_why(v, &s, out);
+    if (v->procs->n > 1)
+        add_why(v, &s, out);
+    add_lazyfree(&s, out);
     if (v->group.have)
         add_group(v, out);
     else if (v->whole_machine && v->machine_used > 0)
@@ -469,7 +480,7 @@ static void add_explanation(const struct psview *v, struct buf *out) {
 }
 
 int psview_print_text(const struct psview *v, struct buf *out) {
-    const size_t around = 5; /* the heads, and the lines about the sum */
+    const size_t around = 6; /* the heads, and the lines about the sum */
     size_t most = v->height > around ? v->height - around : v->height ? 1 : SIZE_MAX;
     int r = print_rows(v, most, out);
 
