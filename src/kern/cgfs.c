@@ -341,11 +341,9 @@ int cgfs_own_path(const struct host *h, const struct cgfs *fs, char *out, size_t
     if (fs->memory_root[0] == '\0') {
         int top = cgfs_open_dir(fs, CG_MEMORY, STR("/"));
 
-        out[0] = '\0';
-        r = top < 0 ? top : search(top, out, 0, size, 0);
-        if (r == 0 && out[0] == '\0')
-            r = str_copy(STR("/"), out, size);
-        return r;
+        buf[0] = '\0';
+        r = top < 0 ? top : search(top, buf, 0, PROCCGROUP_SIZE, 0);
+        return r < 0 ? r : str_copy(buf[0] ? str_of(buf) : STR("/"), out, size);
     }
     r = proccgroup_read(h->proc, (int32_t)getpid(), buf, PROCCGROUP_SIZE, &text);
     if (r < 0)
@@ -358,5 +356,7 @@ int cgfs_own_path(const struct host *h, const struct cgfs *fs, char *out, size_t
         if (!str_skip(&path, str_of(fs->memory_root)) || (path.n > 0 && path.p[0] != '/'))
             return -ENODATA;
     }
+    if (climbs(path)) /* we were moved out of the part that our namespace shows */
+        return -ENODATA;
     return str_copy(path.n ? path : STR("/"), out, size);
 }
