@@ -17,6 +17,7 @@ struct source {
     enum source_kind kind;
     int fd; /* the caller's, or our timerfd or signalfd */
     int signal;
+    bool once;           /* a timer that is removed when it has fired */
     uint32_t generation; /* events of a source that was removed in the same turn are dropped */
     loop_handler *handler;
     void *ctx;
@@ -92,7 +93,7 @@ static int add(struct loop *loop, struct source made, uint32_t events, uint32_t 
 
 int loop_add_fd(struct loop *loop, int fd, uint32_t events, loop_handler *handler, void *ctx,
                 uint32_t *id_out) {
-    return add(loop, (struct source){SOURCE_FD, fd, 0, 0, handler, ctx}, events, id_out);
+    return add(loop, (struct source){SOURCE_FD, fd, 0, false, 0, handler, ctx}, events, id_out);
 }
 
 static struct timespec timespec_of(int64_t us) {
@@ -107,7 +108,8 @@ int loop_add_timer(struct loop *loop, int64_t first_us, int64_t every_us, loop_h
 
     if (fd < 0 || timerfd_settime(fd, 0, &when, NULL) < 0)
         return -errno;
-    r = add(loop, (struct source){SOURCE_TIMER, fd, 0, 0, handler, ctx}, EPOLLIN, id_out);
+    r = add(loop, (struct source){SOURCE_TIMER, fd, 0, every_us == 0, 0, handler, ctx}, EPOLLIN,
+            id_out);
     if (r == 0)
         (void)take_fd(&fd);
     return r;
@@ -127,7 +129,8 @@ int loop_add_signal(struct loop *loop, int signal, loop_handler *handler, void *
     fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0)
         return -errno;
-    r = add(loop, (struct source){SOURCE_SIGNAL, fd, signal, 0, handler, ctx}, EPOLLIN, id_out);
+    r = add(loop, (struct source){SOURCE_SIGNAL, fd, signal, false, 0, handler, ctx}, EPOLLIN,
+            id_out);
     if (r == 0)
         (void)take_fd(&fd);
     return r;
@@ -166,16 +169,18 @@ static uint32_t read_own(const struct source *s) {
 
 static int dispatch(struct loop *loop, const struct epoll_event *event) {
     uint32_t id = (uint32_t)event->data.u64, what = event->events;
-    const struct source *s = &loop->source[id];
+    const struct source s = loop->source[id];
 
-    if (s->kind == SOURCE_FREE || s->generation != (uint32_t)(event->data.u64 >> 32))
+    if (s.kind == SOURCE_FREE || s.generation != (uint32_t)(event->data.u64 >> 32))
         return 0;
-    if (s->kind != SOURCE_FD) {
-        what = read_own(s);
+    if (s.kind != SOURCE_FD) {
+        what = read_own(&s);
         if (what == 0)
             return 0;
     }
-    return s->handler(loop, what, s->ctx);
+    if (s.once)
+        loop_remove(loop, id);
+    return s.handler(loop, what, s.ctx);
 }
 
 int loop_run(struct loop *loop) {

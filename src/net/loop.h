@@ -21,8 +21,9 @@ void loop_free(struct loop *loop);
 int loop_add_fd(struct loop *loop, int fd, uint32_t events, loop_handler *handler, void *ctx,
                 uint32_t *id_out);
 
-/* Calls first after first_us, then every `every_us` (0: once), paced by the monotonic clock: a late
- * turn does not shift the next one. Expirations missed meanwhile are counted, not repeated. */
+/* Calls first after first_us, then every `every_us` (0: once, and then it is removed by itself: its
+ * id means nothing any more), paced by the monotonic clock: a late turn does not shift the next
+ * one. Expirations missed meanwhile are counted, not repeated. */
 int loop_add_timer(struct loop *loop, int64_t first_us, int64_t every_us, loop_handler *handler,
                    void *ctx, uint32_t *id_out);
 

@@ -367,8 +367,8 @@ def _():
 
     def seen():
         stream.read_for(0.2)
-        last = [o for o in stream.objects() if o["cgroup"] == box.path][-1]
-        return last["usage"] > 9 * MIB and (last["peak"] is None or last["peak"] < 20 * MIB)
+        last = stream.ticks(box.path)[-1]
+        return (last["usage"] or 0) > 9 * MIB and (last["peak"] or 0) < 20 * MIB
     wait_for(seen, 10, "the second one's own figures")
     equal(stream.errors(), "", "stderr")
 
