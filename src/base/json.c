@@ -30,11 +30,11 @@ static void open_level(struct json *j, bool array) {
     buf_add_char(j->out, array ? '[' : '{');
 }
 
-void json_object(struct json *j) {
+void json_begin_object(struct json *j) {
     open_level(j, false);
 }
 
-void json_array(struct json *j) {
+void json_begin_array(struct json *j) {
     open_level(j, true);
 }
 
@@ -80,7 +80,7 @@ void json_bool(struct json *j, bool value) {
     buf_add(j->out, value ? STR("true") : STR("false"));
 }
 
-void json_null(struct json *j) {
+void json_unknown(struct json *j) {
     before_value(j);
     buf_add(j->out, STR("null"));
 }
@@ -112,5 +112,5 @@ void json_key_maybe(struct json *j, const char *key, bool have, uint64_t value) 
     if (have)
         json_u64(j, value);
     else
-        json_null(j);
+        json_unknown(j);
 }

@@ -1,7 +1,8 @@
 /* json.h - writes JSON into a buffer, one value after the other; commas and nesting are its job.
  *
- *     json_object(&j);  json_key(&j, "name");  json_str(&j, name);  json_end(&j);
+ *     json_begin_object(&j);  json_key(&j, "name");  json_str(&j, name);  json_end(&j);
  *
+ * The names are not those of jansson, beside which a static program links this.
  * Misuse (a value without a key in an object, more ends than starts) is an assertion.
  */
 #pragma once
@@ -16,8 +17,8 @@ struct json {
 
 void json_start(struct json *j, struct buf *out); /* at most 31 levels deep */
 
-void json_object(struct json *j);
-void json_array(struct json *j);
+void json_begin_object(struct json *j);
+void json_begin_array(struct json *j);
 void json_end(struct json *j); /* closes the innermost object or array */
 
 void json_key(struct json *j, const char *key); /* ASCII, needs no escape */
@@ -26,7 +27,7 @@ void json_str(struct json *j, struct str s); /* any bytes; what is not UTF-8 bec
 void json_u64(struct json *j, uint64_t value);
 void json_i64(struct json *j, int64_t value);
 void json_bool(struct json *j, bool value);
-void json_null(struct json *j);
+void json_unknown(struct json *j); /* null */
 void json_centi(struct json *j, uint64_t hundredths); /* 1234 -> 12.34 */
 
 /* UTC with milliseconds: "2026-11-21T07:48:16.123Z". */

@@ -16,24 +16,24 @@ static void commas_and_nesting_are_its_own_job(void **state) {
     (void)state;
     buf_init(&b, 4096);
     json_start(&j, &b);
-    json_object(&j);
+    json_begin_object(&j);
     json_key_str(&j, "name", STR("a\"b"));
     json_key(&j, "empty");
-    json_object(&j);
+    json_begin_object(&j);
     json_end(&j);
     json_key(&j, "list");
-    json_array(&j);
+    json_begin_array(&j);
     json_u64(&j, UINT64_MAX);
-    json_array(&j);
+    json_begin_array(&j);
     json_end(&j);
-    json_object(&j);
+    json_begin_object(&j);
     json_key_u64(&j, "n", 0);
     json_end(&j);
     json_i64(&j, INT64_MIN);
     json_i64(&j, 5);
     json_bool(&j, true);
     json_bool(&j, false);
-    json_null(&j);
+    json_unknown(&j);
     json_end(&j);
     json_key_maybe(&j, "unknown", false, 5);
     json_key_maybe(&j, "known", true, 5);
@@ -77,9 +77,9 @@ static void any_tree_of_values_parses(void **state) {
             if (depth < 31 && (depth == 0 || dice % 4 == 1)) {
                 object[++depth] = dice & 16;
                 if (object[depth])
-                    json_object(&j);
+                    json_begin_object(&j);
                 else
-                    json_array(&j);
+                    json_begin_array(&j);
             } else {
                 json_i64(&j, (int64_t)dice);
             }

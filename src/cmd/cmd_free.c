@@ -197,7 +197,7 @@ static int print_table(const struct answer *a, struct buf *out) {
 static void json_line(struct json *j, const char *key, const struct line *l,
                       const struct line *swap) {
     json_key(j, key);
-    json_object(j);
+    json_begin_object(j);
     for (unsigned c = 0; c < COLUMNS; c++)
         json_key_maybe(j, column_keys[c], l->have >> c & 1, l->value[c]);
     json_key_maybe(j, "swap_total", swap->have >> TOTAL & 1, swap->value[TOTAL]);
@@ -214,11 +214,11 @@ static void json_target(struct json *j, const struct answer *a) {
     if (t->id)
         json_str(j, str_of(t->id));
     else
-        json_null(j);
+        json_unknown(j);
     json_key_str(j, "cgroup", t->path);
     json_key(j, "limit_from");
     if (!sample_has(a->sample, METRIC_LIMIT))
-        json_null(j);
+        json_unknown(j);
     else if (a->limit.from == LIMIT_LEVEL)
         json_str(j, a->limit.path);
     else
@@ -231,7 +231,7 @@ static void print_json(const struct answer *a, struct buf *out) {
     struct json j;
 
     json_start(&j, out);
-    json_object(&j);
+    json_begin_object(&j);
     json_key(&j, "ts");
     json_time_ms(&j, clock_wall_ms());
     if (a->target) {
@@ -239,7 +239,7 @@ static void print_json(const struct answer *a, struct buf *out) {
         json_line(&j, "container", &a->group, &a->group_swap);
     } else {
         json_key(&j, "container");
-        json_null(&j);
+        json_unknown(&j);
     }
     json_line(&j, "host", &a->host, &a->host_swap);
     json_end(&j);

@@ -376,7 +376,7 @@ static void json_figure(struct json *j, const struct mapgrowth *row, enum key ke
     if (known)
         json_i64(j, value);
     else
-        json_null(j);
+        json_unknown(j);
 }
 
 static void json_figures(const struct map *m, struct json *j, const struct mapgrowth *row) {
@@ -399,7 +399,7 @@ static void json_address(struct json *j, const char *key, uint64_t address) {
 static void json_row(const struct map *m, struct json *j, const struct mapgrowth *row) {
     const struct mapgroup *g = shown(row);
 
-    json_object(j);
+    json_begin_object(j);
     json_key_str(j, "kind", str_of(mapgroup_kind_name(g->kind)));
     json_key_str(j, "backing", name_of(m, row));
     json_key(j, "deleted");
@@ -415,7 +415,7 @@ static void json_row(const struct map *m, struct json *j, const struct mapgrowth
     if (m->options->diff_us) {
         json_key(j, "change");
         if (row->before && row->after)
-            json_null(j);
+            json_unknown(j);
         else
             json_str(j, row->after ? STR("new") : STR("gone"));
     }
@@ -430,7 +430,7 @@ static void print_json(const struct map *m, struct buf *out) {
     buf_init(&joined, 2 * PROCCMDLINE_MAX);
     proccmdline_add_joined(&joined, m->cmdline, procstat_comm(&m->stat));
     json_start(&j, out);
-    json_object(&j);
+    json_begin_object(&j);
     json_key(&j, "ts");
     json_time_ms(&j, clock_wall_ms());
     json_key_u64(&j, "pid", (uint64_t)m->pid);
@@ -438,12 +438,12 @@ static void print_json(const struct map *m, struct buf *out) {
     json_key_str(&j, "command", buf_str(&joined));
     json_key_maybe(&j, "diff_ms", m->options->diff_us > 0, (uint64_t)m->passed_us / 1000);
     json_key(&j, m->options->each ? "mappings" : "groups");
-    json_array(&j);
+    json_begin_array(&j);
     for (size_t i = 0; i < m->rows; i++)
         json_row(m, &j, &m->row[i]);
     json_end(&j);
     json_key(&j, "total");
-    json_object(&j);
+    json_begin_object(&j);
     json_figures(m, &j, &total);
     json_end(&j);
     json_end(&j);

@@ -496,7 +496,7 @@ static void json_number(struct json *j, const char *key, bool have, int64_t valu
     if (have)
         json_i64(j, value);
     else
-        json_null(j);
+        json_unknown(j);
 }
 
 static void json_text(struct json *j, const char *key, bool have, struct str value) {
@@ -504,7 +504,7 @@ static void json_text(struct json *j, const char *key, bool have, struct str val
     if (have)
         json_str(j, value);
     else
-        json_null(j);
+        json_unknown(j);
 }
 
 static void json_value(struct json *j, const struct proc_row *row, enum proc_field field,
@@ -534,7 +534,7 @@ static void json_sizes(struct json *j, const struct proc_row *row) {
 static void json_row(const struct psview *v, struct json *j, const struct proc_row *row) {
     char digits[12];
 
-    json_object(j);
+    json_begin_object(j);
     json_number(j, "pid", true, row->pid);
     json_number(j, "ppid", proc_has(row, PROC_PPID), row->ppid);
     json_text(j, "user", proc_has(row, PROC_UID),
@@ -550,7 +550,7 @@ static void json_row(const struct psview *v, struct json *j, const struct proc_r
     json_number(j, "start_ms", proc_has(row, PROC_START), row->start_ms);
     json_text(j, "cgroup", proc_has(row, PROC_CGROUP), procs_text(v->procs, row->cgroup));
     json_key(j, "runtime");
-    json_null(j); /* nobody recognises runtimes yet */
+    json_unknown(j); /* nobody recognises runtimes yet */
     json_end(j);
     buf_add_char(j->out, '\n');
 }
@@ -565,9 +565,9 @@ static void json_total(const struct psview *v, int64_t at_ms, struct json *j) {
     struct sum s = sum_up(v->procs);
     const struct procs *p = v->procs;
 
-    json_object(j);
+    json_begin_object(j);
     json_key(j, "total");
-    json_object(j);
+    json_begin_object(j);
     json_key(j, "ts");
     json_time_ms(j, at_ms);
     json_key_u64(j, "processes", p->n);

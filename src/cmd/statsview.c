@@ -409,7 +409,7 @@ static void key_text(struct json *j, const char *key, const char *text) {
     if (text)
         json_str(j, str_of(text));
     else
-        json_null(j);
+        json_unknown(j);
 }
 
 static void key_centi(struct json *j, const char *key, bool have, uint64_t centi) {
@@ -417,7 +417,7 @@ static void key_centi(struct json *j, const char *key, bool have, uint64_t centi
     if (have)
         json_centi(j, centi);
     else
-        json_null(j);
+        json_unknown(j);
 }
 
 static void add_identity(struct json *j, const struct row *r) {
@@ -438,7 +438,7 @@ static void add_identity(struct json *j, const struct row *r) {
     if (t->inside)
         json_str(j, session_name(t->inside));
     else
-        json_null(j);
+        json_unknown(j);
     json_key_str(j, "cgroup", t->path);
     key_text(j, "version", version == CG_V1 ? "v1" : "v2");
     json_key_maybe(j, "init_pid", t->init_pid > 0, (uint64_t)t->init_pid);
@@ -446,7 +446,7 @@ static void add_identity(struct json *j, const struct row *r) {
     if (t->start_ms > 0)
         json_i64(j, t->start_ms);
     else
-        json_null(j);
+        json_unknown(j);
 }
 
 static void add_metrics(struct json *j, const struct row *r) {
@@ -455,7 +455,7 @@ static void add_metrics(struct json *j, const struct row *r) {
 
         json_key(j, info->key);
         if (!has(r, m) || (info->kind == METRIC_BOUND && value(r, m) == SAMPLE_NONE))
-            json_null(j);
+            json_unknown(j);
         else if (info->unit == METRIC_CENTIPCT)
             json_centi(j, value(r, m));
         else if (info->unit == METRIC_FLAG)
@@ -471,7 +471,7 @@ static void print_json(const struct row *r, struct buf *out) {
     bool have_pct = used_pct(r, &pct);
 
     json_start(&j, out);
-    json_object(&j);
+    json_begin_object(&j);
     add_identity(&j, r);
     key_centi(&j, "cpu_pct", r->have_cpu, r->cpu_centi);
     key_centi(&j, "used_pct", have_pct, pct);
@@ -479,7 +479,7 @@ static void print_json(const struct row *r, struct buf *out) {
     if (has(r, METRIC_LIMIT))
         json_str(&j, limit_from(r, false));
     else
-        json_null(&j);
+        json_unknown(&j);
     json_key(&j, "limit_certain");
     json_bool(&j, has(r, METRIC_LIMIT) && r->limit.certain);
     json_key(&j, "kernel_reclaimable_unknown");
@@ -499,7 +499,7 @@ static void print_docker_json(const struct row *r, struct buf *out) {
 
     buf_init(&field, 1 << 20);
     json_start(&j, out);
-    json_object(&j);
+    json_begin_object(&j);
     for (size_t i = 0; i < ARRAY_N(order); i++) {
         buf_clear(&field);
         add_field(&field, r, order[i]);
