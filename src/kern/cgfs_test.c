@@ -372,5 +372,5 @@ int main(void) {
         cmocka_unit_test(ones_own_group_is_found_from_inside_a_real_namespace),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, cgtest_real_sweep);
 }

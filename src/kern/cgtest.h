@@ -206,6 +206,22 @@ static inline int cgtest_real_write(const struct cgtest_real *r, const char *bel
     return fd < 0 || write(fd, text, strlen(text)) < 0 ? errno : 0;
 }
 
+static char cgtest_real_left[256]; /* what a test that failed did not remove */
+
+static inline int cgtest_real_sweep_one(const char *path, const struct stat *st, int kind,
+                                        struct FTW *at) {
+    (void)st, (void)at;
+    return kind == FTW_DP ? rmdir(path) : 0;
+}
+
+/* For the teardown of all tests. */
+static inline int cgtest_real_sweep(void **state) {
+    (void)state;
+    if (cgtest_real_left[0])
+        nftw(cgtest_real_left, cgtest_real_sweep_one, 8, FTW_DEPTH | FTW_PHYS);
+    return 0;
+}
+
 /* Makes the folder, or skips the test and says why. */
 static inline void cgtest_real_init(struct cgtest_real *r) {
     struct err err = {0};
@@ -225,6 +241,7 @@ static inline void cgtest_real_init(struct cgtest_real *r) {
         host_done(&r->host);
         skip();
     }
+    memcpy(cgtest_real_left, r->top, sizeof(r->top));
 }
 
 static inline void cgtest_real_done(struct cgtest_real *r) {
