@@ -161,7 +161,7 @@ static int born_own(struct namer *m, struct node *n) {
         text = str_of(name);
     } else {
         fd = file_head_at(m->h->root, "etc/hostname", name, sizeof(name), &text);
-        text = fd < 0 ? (struct str){0} : str_trim(text);
+        text = str_trim(fd < 0 ? STR("") : text);
     }
     if (text.n > 0) {
         set_text(n, &n->t.name, text);
@@ -347,14 +347,18 @@ static bool take_facts(struct node *n, const struct facts *f) {
 /* A pod is called what its containers say it is. */
 static void name_parent(struct namer *m, const struct node *n) {
     struct node *pod = n->parent;
+    bool changed = false;
 
-    if (n->t.pod && pod && pod->t.kind == TARGET_POD && pod->t.named_by == SOURCE_PATH &&
-        set_if(pod, &pod->t.name, n->t.pod)) {
-        set_if(pod, &pod->t.pod, n->t.pod);
-        set_if(pod, &pod->t.namespace, n->t.namespace);
+    if (!n->t.pod || !pod || pod->t.kind != TARGET_POD)
+        return;
+    if (pod->t.named_by == SOURCE_PATH && set_if(pod, &pod->t.name, n->t.pod)) {
         pod->t.named_by = n->t.named_by;
-        m->changed(m->ctx, pod);
+        changed = true;
     }
+    changed |= !pod->t.pod && set_if(pod, &pod->t.pod, n->t.pod);
+    changed |= !pod->t.namespace && set_if(pod, &pod->t.namespace, n->t.namespace);
+    if (changed)
+        m->changed(m->ctx, pod);
 }
 
 static struct names_query query_of(const struct node *n, const struct shim_process *shim) {
@@ -431,6 +435,13 @@ static bool looks_like_pause(const struct node *n, const struct first_process *p
            p->processes == 1 && str_eq(str_of(p->comm), STR("pause"));
 }
 
+/* Proxmox: what its configuration calls a number. */
+static int find_guest(const struct namer *m, const struct node *n, struct facts *out) {
+    if (n->t.runtime != RUNTIME_QEMU && n->t.runtime != RUNTIME_LXC)
+        return -ENOENT;
+    return names_guest(m->names, n->t.kind == TARGET_VM, str_of(n->t.id), out);
+}
+
 static void name_container(struct namer *m, struct node *n, bool changed, uint32_t now_ms) {
     struct naming *g = n->naming;
     struct first_process first;
@@ -455,6 +466,8 @@ static void name_container(struct namer *m, struct node *n, bool changed, uint32
     else if (!g->nested) {
         names_file_done(&g->file);
         r = names_find(m->names, &q, &f, &g->file);
+        if (r < 0 && !m->h->live && find_guest(m, n, &f) == 0)
+            r = 0; /* no file system of a captured tree can hang */
     }
     changed |= take_facts(n, &f);
     facts_done(&f);
@@ -627,9 +640,8 @@ static int look_inside(void *arg, struct buf *out) {
 
         r = names_find(m->names, &q, &f, NULL);
     }
-    if (r < 0 && !n->naming->nested &&
-        (n->t.runtime == RUNTIME_QEMU || n->t.runtime == RUNTIME_LXC))
-        r = names_guest(m->names, n->t.kind == TARGET_VM, str_of(n->t.id), &f);
+    if (r < 0 && !n->naming->nested)
+        r = find_guest(m, n, &f);
     if (r < 0 && have_first && n->t.kind != TARGET_VM && has_own_name(m, first.pid)) {
         r = names_hostname(m->h, first.pid, name, sizeof(name), &text);
         if (r == 0)
@@ -715,7 +727,7 @@ static void start_asking(struct namer *m, int64_t now_us) {
 static void start_looking(struct namer *m, int64_t now_us) {
     struct node *n = m->tree->top;
 
-    for (size_t i = 1; i < NAMING_JOBS && n; i++) {
+    for (size_t i = 1; i < NAMING_JOBS; i++) {
         struct inside in;
 
         if (m->job[i].job.pid > 0)

@@ -265,7 +265,7 @@ void targets_settle(struct targets *t, int64_t max_ms) {
     int64_t end = clock_mono_us() + max_ms * 1000;
 
     for (;;) {
-        int64_t now = clock_mono_us(), until = targets_due_us(t);
+        int64_t now = clock_mono_us(), until;
         struct pollfd p = {.fd = t->epoll, .events = POLLIN};
 
         if (now >= end || targets_update(t, now) < 0 || !unsettled(t))
