@@ -17,6 +17,18 @@ enum {
     CHILD_DATA_MAX = 256 << 20, /* an answer of 16 MiB takes some 100 as parsed JSON */
 };
 
+/* A sanitizer's own memory is terabytes of address space: no limit fits. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 /* The last byte of a complete answer. */
 static const char mark = '.';
 
@@ -83,7 +95,8 @@ static _Noreturn void child(int fd, size_t max, int (*work)(void *, struct buf *
     if (getppid() != parent)
         _exit(1);
     alarm((unsigned)(left_us / 1000000) + 2); /* should the parent be stopped */
-    setrlimit(RLIMIT_DATA, &data);
+    if (!SANITIZED)
+        setrlimit(RLIMIT_DATA, &data);
     buf_init(&out, max);
     if (work(arg, &out) < 0)
         _exit(1);
@@ -126,12 +139,12 @@ int job_start(struct job *j, int (*work)(void *arg, struct buf *out), void *arg,
 /* 1 at the end of the answer, 0 when more is to come, -1 on failure. */
 static int take_in(struct job *j) {
     for (;;) {
-        char *room = buf_room(&j->answer, 4096);
-        ssize_t n;
+        size_t left = j->answer.max - j->answer.n, want = left < 4096 ? left : 4096;
+        char over, *room = want > 0 ? buf_room(&j->answer, want) : &over;
+        ssize_t n = room ? read(j->fd, room, want > 0 ? want : 1) : -1;
 
-        if (!room)
-            return -1;
-        n = read(j->fd, room, 4096);
+        if (!room || (n > 0 && want == 0))
+            return -1; /* no memory, or more than was allowed */
         if (n == 0)
             return 1;
         if (n > 0)
