@@ -15,7 +15,7 @@ static int centi_of(struct str text, uint64_t *out) {
     r = str_to_u64(whole, &percent);
     if (r == 0)
         r = str_to_u64(text, &hundredths);
-    if (r < 0)
+    if (r != 0)
         return r;
     if (percent > 1000000)
         return -ERANGE;

@@ -524,7 +524,8 @@ int procs_descendants(int proc, int32_t pid, struct pidlist *out) {
     r = read_kinship(proc, &all, &n);
     if (r < 0)
         return r;
-    qsort(all, n, sizeof(*all), by_parent);
+    if (n > 0)
+        qsort(all, n, sizeof(*all), by_parent);
     r = pidlist_add(out, pid);
     /* The list itself is the queue. A captured tree may hold a circle: there are not more than all
      * processes. */

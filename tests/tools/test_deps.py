@@ -96,4 +96,4 @@ def not_debian():
     check("dpkg sed" in text, text)
 
 
-main()
+main(needs_programs=False)

@@ -126,11 +126,12 @@ def text():
             equal((status, said), (0, ""), "the good tree")
 
 
-@test("check_deep tidy: an assignment that is always true")
+@test("check_deep tidy: a semicolon that makes a loop do nothing")
 def tidy():
     passes_and_fails(["check_deep", "tidy", "build"],
-                     GOOD.replace("return sum", "return sizeof(value) / sizeof(value[0]) + sum"),
-                     "bugprone-sizeof-expression")
+                     GOOD.replace("i++)\n        sum", "i++);\n        sum").replace("int i = 0;", "i = 0;")
+                         .replace("sum = 0;", "sum = 0, i;"),
+                     "bugprone-suspicious-semicolon")
 
 
 @test("check_deep cppcheck: a read past an array")
@@ -155,4 +156,4 @@ def looked_at_again():
         check(run_tool(folder, "check_deep", "analyzer", "build")[0] != 0, "the change is not seen")
 
 
-main()
+main(needs_programs=False)

@@ -67,4 +67,4 @@ def notes_after():
     check("# 3 != 4" in cases[0].detail, cases[0].detail)
 
 
-main()
+main(needs_programs=False)
