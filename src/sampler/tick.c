@@ -552,6 +552,11 @@ static void find_limit(struct ticker *t, struct node *n) {
     n->limit = (struct tick_limit){limit.from, from->cg.path, limit.certain};
 }
 
+/* What a group that is gone has in its sample is from before, sums included. */
+static bool counts_kills(const struct node *n) {
+    return n->is_alive && n->sample && sample_has(n->sample, METRIC_OOM_KILLS);
+}
+
 /* With every group a target, v1's local counts add up along the tree: deepest first, since children
  * come after their parents only by luck, each group's own count is added to all above it. */
 static void add_kills(struct ticker *t) {
@@ -563,14 +568,13 @@ static void add_kills(struct ticker *t) {
     for (uint32_t i = 0; i < t->nodes; i++) {
         const struct node *n = &t->node[i];
 
-        if (!n->sample || !sample_has(n->sample, METRIC_OOM_KILLS) ||
-            n->sample->value[METRIC_OOM_KILLS] == 0)
+        if (!counts_kills(n) || n->sample->value[METRIC_OOM_KILLS] == 0)
             continue;
         for (uint32_t a = n->parent; a != NO_NODE; a = t->node[a].parent)
             t->node[a].kills_below += n->sample->value[METRIC_OOM_KILLS];
     }
     for (uint32_t i = 0; i < t->nodes; i++)
-        if (t->node[i].sample)
+        if (counts_kills(&t->node[i]))
             t->node[i].sample->value[METRIC_OOM_KILLS] += t->node[i].kills_below;
 }
 
