@@ -3,7 +3,7 @@ import os
 import re
 import subprocess
 
-from harness import (MIB, PAGE, SMALL, Load, check, equal, group, keyed, main, needs_cgroups,
+from harness import (MIB, PAGE, SMALL, Load, check, equal, group, keyed, main, near, needs_cgroups,
                      no_control_bytes, plimsoll, read, test)
 
 COUNT = 60 if SMALL else 200
@@ -71,7 +71,8 @@ def _():
     seen, total = ps("--pss", box.path)
     for pid in load.children:
         exact = rollup(pid)
-        equal(seen[pid]["pss"], exact["Pss"], f"pss of {pid}")
+        # To the KiB: the share of the vdso depends on how many processes there are in all.
+        near(seen[pid]["pss"], exact["Pss"], 1024, f"pss of {pid}")
         equal(seen[pid]["uss"], exact["Private_Clean"] + exact["Private_Dirty"], f"uss of {pid}")
     equal(total["pss"], sum(o["pss"] for o in seen.values()), "sum of pss")
     check(any(seen[p]["pss"] < seen[p]["res"] for p in load.children), "nothing is shared")
