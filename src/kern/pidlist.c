@@ -53,11 +53,12 @@ bool pidlist_has(const struct pidlist *sorted, int32_t pid) {
            bsearch(&pid, sorted->pid, sorted->n, sizeof(sorted->pid[0]), by_number) != NULL;
 }
 
+enum { LONGEST = 10 }; /* digits of a pid */
+
 static int add_number(struct pidlist *list, struct str digits) {
     uint64_t number;
-    int r = str_to_u64(digits, &number);
 
-    if (r < 0 || number > INT32_MAX)
+    if (digits.n > LONGEST || str_to_u64(digits, &number) < 0 || number > INT32_MAX)
         return -EBADMSG;
     return number == 0 ? 0 : pidlist_add(list, (int32_t)number);
 }
@@ -85,8 +86,8 @@ int pidlist_add_text(struct pidlist *list, struct str text, bool last, size_t *u
         if (r < 0)
             return r;
     }
-    /* The longest number is 10 digits: anything longer is no number with its end still to come. */
-    if (rest.n > 10 || (last && rest.n > 0))
+    /* What is longer is no number with its end still to come. */
+    if (rest.n > LONGEST || (last && rest.n > 0))
         return -EBADMSG;
     *used_out = text.n - rest.n;
     return 0;
