@@ -3,6 +3,7 @@
 One engine of Debian's docker.io is started for the whole file (engine.py), with containers that are
 limited, unlimited, limited by their parent group, at their limit with page cache, and paused.
 """
+import concurrent.futures
 import functools
 import json
 import os
@@ -29,13 +30,8 @@ FILL_CACHE = "dd if=/dev/zero of=/big bs=1M count=48; cat /big /big > /dev/null;
 
 
 def static_binary():
-    """The static plimsoll: as told, or of `make static` beside the ordinary build."""
-    folder = os.path.dirname(harness.options.binary)
-    for path in (harness.options.static, folder + "-static/plimsoll",
-                 os.path.join(folder, "plimsoll-static")):
-        if path and os.access(path, os.X_OK):
-            return path
-    return None
+    path = harness.options.static
+    return path if os.access(path, os.X_OK) else None
 
 
 @functools.lru_cache(None)
@@ -68,7 +64,7 @@ def docker_engine():
 def needs_static():
     docker_engine()
     if static_binary() is None:
-        raise Skip("no static plimsoll (make static)")
+        raise Skip(f"no static program at {harness.options.static} (make static)")
 
 
 def make_parent(engine):
@@ -113,24 +109,11 @@ def ours(engine, found):
     return {name: row for name, row in found.items() if row["id"] in ids}
 
 
-def document(*words):
-    """The JSON of a one-document command."""
-    return json.loads(plimsoll(*words, "--json").raw)
-
-
-def find(value, *keys):
-    """The first of KEYS anywhere in a JSON document."""
-    stack = [value]
-    while stack:
-        item = stack.pop(0)
-        if isinstance(item, dict):
-            for key in keys:
-                if key in item:
-                    return item[key]
-            stack += item.values()
-        elif isinstance(item, list):
-            stack += item
-    return None
+def free(*words):
+    """The container's part of `free --json`, after a look at the host's."""
+    answer = json.loads(plimsoll("free", *words, "--json").raw)
+    equal(answer["host"]["total"], harness.meminfo()["MemTotal"], "total of the host")
+    return answer["container"]
 
 
 # --- beside docker stats -------------------------------------------------------------------------
@@ -225,14 +208,12 @@ def group_pids(engine, name):
 def parent_limit():
     engine = docker_engine()
     row = rows("parented")["parented"]
-    equal(row["limit"], 96 * MIB, "limit")
-    check("/" + engine.parent_name in str(row["limit_from"]), f"limit_from: {row['limit_from']!r}")
-    check(row["id"] not in str(row["limit_from"]), "limit_from names the container itself")
+    equal((row["limit"], row["limit_from"]), (96 * MIB, "/" + engine.parent_name), "limit")
     near(row["used_pct"], 100 * row["used"] / (96 * MIB), 1, "used_pct against the parent's limit")
-    check(0 < row["headroom"] <= 76 * MIB, f"headroom: {row['headroom']}")
-    own = rows("limited")["limited"]
-    check(own["id"] in str(own["limit_from"]) or own["limit_from"] in ("self", "own"),
-          f"limit_from of a container with its own limit: {own['limit_from']!r}")
+    near(row["headroom"], 96 * MIB - row["used"], MIB, "headroom below the parent's limit")
+    own = rows("limited", "unlimited")
+    equal(own["limited"]["limit_from"], own["limited"]["cgroup"], "limit_from of its own limit")
+    equal(own["unlimited"]["limit_from"], "host", "limit_from without any limit")
 
 
 @test("page cache at the limit is not memory in use")
@@ -307,6 +288,26 @@ def gone_from(stream, ident):
         if fresh and ident not in [row["id"] for row in fresh]:
             return True
     return False
+
+
+@test("stats streaming: eight containers born and gone at once are never shown under a wrong name")
+def burst():
+    engine = docker_engine()
+    names = [f"burst{n}" for n in range(8)]
+    stream = Stream("stats", "--json", "--interval", "0.2")
+    try:
+        stream.read_for(3, lambda data: b'"limited"' in data)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            ids = dict(zip(pool.map(engine.run, names), names))
+            stream.read_for(3, lambda data: all(f'"{n}"'.encode() in data for n in names))
+            list(pool.map(engine.remove, names))
+        stream.read_for(1)
+        check(stream.process.poll() is None, "plimsoll has ended")
+    finally:
+        stream.end()
+    shown = {(ids[row["id"]], row["name"]) for row in stream.objects() if row["id"] in ids}
+    equal(shown, {(name, name) for name in names}, "name and name shown")
+    equal(stream.errors(), "", "messages")
 
 
 @test("stats streaming: a restarted container goes on under its name")
@@ -448,11 +449,12 @@ def free_from_host():
     engine = docker_engine()
     text = plimsoll("free", "limited")
     no_control_bytes(text.raw, "free")
-    answer = document("free", "limited")
-    equal(find(answer, "total", "limit"), 64 * MIB, "total")
-    near(find(answer, "used"), usage(engine, "limited"), 2 * MIB, "used")
-    check(str(harness.meminfo()["MemTotal"]) in json.dumps(answer), "no line of the host")
-    equal(find(document("free", "parented"), "total", "limit"), 96 * MIB, "total below a parent")
+    answer = free("limited")
+    equal(answer["total"], 64 * MIB, "total")
+    near(answer["used"], usage(engine, "limited"), 2 * MIB, "used")
+    equal(free("parented")["total"], 96 * MIB, "total below a parent")
+    cache = free("full")
+    check(cache["cache"] > 16 * MIB and cache["used"] < 4 * MIB, f"page cache: {cache}")
 
 
 # --- CPU, block I/O, network -------------------------------------------------------------------
@@ -463,18 +465,27 @@ def cpu_percent():
     engine.run("spinner", "--cpus", "0.5", command=("/bin/sh", "-c", "while :; do :; done"))
     clock = f"{cgroup_dir(engine.pid('spinner'), 'cpuacct')}/cpuacct.usage"
     try:
-        for attempt in range(3):
-            start, spent = time.monotonic(), int(read(clock))
-            mine = rows("spinner")["spinner"]["cpu_pct"]
-            truth = (int(read(clock)) - spent) / 1e7 / (time.monotonic() - start)
-            theirs = float(engine.stats("spinner")[1]["spinner"]["CPU %"].rstrip("%"))
-            note(f"cpu %: plimsoll {mine:.1f}, docker {theirs:.1f}, kernel {truth:.1f}")
-            if abs(mine - theirs) <= 15 and abs(mine - truth) <= 15:
+        for _ in range(6):  # on a busy machine two seconds may differ by more than that
+            mine, mine_true = measured(clock, lambda: rows("spinner")["spinner"]["cpu_pct"])
+            theirs, _ = measured(clock, lambda: docker_cpu(engine, "spinner"))
+            note(f"cpu %: plimsoll {mine:.1f}, docker {theirs:.1f}, kernel {mine_true:.1f}")
+            if abs(mine - theirs) <= 15 and abs(mine - mine_true) <= 15:
                 return
         near(mine, theirs, 15, "cpu_pct against docker stats")
-        near(mine, truth, 15, "cpu_pct against cpuacct.usage")
+        near(mine, mine_true, 15, "cpu_pct against cpuacct.usage")
     finally:
         engine.remove("spinner")
+
+
+def measured(clock, ask):
+    """What ASK() says, and the kernel's own CPU % for the time that took."""
+    start, spent = time.monotonic(), int(read(clock))
+    answer = ask()
+    return answer, (int(read(clock)) - spent) / 1e7 / (time.monotonic() - start)
+
+
+def docker_cpu(engine, name):
+    return float(engine.stats(name)[1][name]["CPU %"].rstrip("%"))
 
 
 def loop_device(engine):
@@ -565,9 +576,9 @@ def inside(engine, name, *words, options=()):
 
 
 def tells_its_truth(engine, name, limit):
-    answer = json.loads(inside(engine, name, "free", "--json"))
-    equal(find(answer, "total", "limit"), limit, "total of free")
-    near(find(answer, "used"), usage(engine, name), 4 * MIB, "used of free")
+    answer = json.loads(inside(engine, name, "free", "--json"))["container"]
+    equal(answer["total"], limit, "total of free")
+    near(answer["used"], usage(engine, name), 4 * MIB, "used of free")
     lines = inside(engine, name, "stats", "--no-stream", "--json").splitlines()
     equal(len(lines), 1, f"rows of stats: {lines}")
     row = json.loads(lines[0])
@@ -613,16 +624,16 @@ def truth_as_nobody():
 def parent_limit_inside():
     engine = docker_engine()
     answer = json.loads(inside(engine, "parented", "free", "--json"))
-    equal(find(answer, "total", "limit"), 96 * MIB, "total of free")
+    equal(answer["container"]["total"], 96 * MIB, "total of free")
 
 
 @test("free inside and free NAME outside agree", needs=[needs_static])
 def inside_is_outside():
     engine = docker_engine()
-    within = json.loads(inside(engine, "limited", "free", "--json"))
-    without = document("free", "limited")
-    equal(find(within, "total", "limit"), find(without, "total", "limit"), "total")
-    near(find(within, "used"), find(without, "used"), 4 * MIB, "used")
+    within = json.loads(inside(engine, "limited", "free", "--json"))["container"]
+    without = free("limited")
+    equal(within["total"], without["total"], "total")
+    near(within["used"], without["used"], 4 * MIB, "used")
 
 
 # --- groups below containers -------------------------------------------------------------------
@@ -651,6 +662,33 @@ def nested():
         engine.remove("outer")
 
 
+@test("what looks like a container inside a container says so and takes no name from outside")
+def nested_container():
+    engine = docker_engine()
+    ident = engine.run("outer")
+    top = cgroup_dir(engine.pid("outer"))
+    inner = f"{top}/docker/{'b' * 64}"
+    os.makedirs(inner)
+    sleeper = None
+    try:
+        engine.exec("outer", "/bin/sh", "-c", "sleep 555 &")
+        sleeper = next(p for p in read(top + "/cgroup.procs").split()
+                       if int(p) != engine.pid("outer"))
+        harness.write(inner + "/cgroup.procs", sleeper)
+        found = plimsoll("stats", "--no-stream", "--json").objects
+        equal([r["id"] for r in found if r["name"] == "outer"], [ident], "ids of the name outer")
+        for row in found:
+            if row["cgroup"].startswith(f"{engine.parent}/{ident}/"):
+                check("outer" in str(row["inside"]), f"a row inside of outer: {row['inside']!r}")
+        equal(rows("outer")["outer"]["id"], ident, "the target called outer")
+    finally:
+        if sleeper:
+            host.kill_wait([int(sleeper)])
+        os.rmdir(inner)
+        os.rmdir(os.path.dirname(inner))
+        engine.remove("outer")
+
+
 @test("--all shows the engine's parent group once, and containers keep their names")
 def all_groups():
     engine = docker_engine()
@@ -663,7 +701,20 @@ def all_groups():
         equal(names.count(name), 1, f"rows of {name}")
 
 
-# --- the engine gone ---------------------------------------------------------------------------
+# --- without rights, and without the engine ----------------------------------------------------
+
+@test("as nobody: ids stand for names, the figures are there, one line says why")
+def as_nobody():
+    engine = docker_engine()
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    result = plimsoll("stats", "--no-stream", "--json", **nobody)
+    found = {row["id"]: row for row in result.objects}
+    for name in FIVE:
+        row = found[engine.inspect(name)["Id"]]
+        check(row["name"] == name or row["id"].startswith(row["name"]), f"name: {row['name']!r}")
+        near(row["usage"], usage(engine, name), MIB, f"usage of {name}")
+    equal(len(result.err.splitlines()), 1, f"messages: {result.err!r}")
+
 
 @test("no trace of docker's sockets: plimsoll opens none of them")
 def asks_nobody():
@@ -685,6 +736,19 @@ def asks_nobody():
         os.unlink(engine.socket)
         engine.show_socket()
     equal(heard, [], "connections to the engine's socket")
+
+
+@test("containers that outlive their killed engine keep their names and figures")
+def engine_killed():
+    engine = docker_engine()
+    ids = {name: engine.inspect(name)["Id"] for name in FIVE}
+    engine.daemon.kill()
+    engine.daemon.wait()
+    found = rows()
+    for name, ident in ids.items():
+        equal(found[name]["id"], ident, f"id of {name}")
+        equal(found[name]["image"], IMAGE, f"image of {name}")
+    # the last test: nothing can be asked of this engine any more
 
 
 if __name__ == "__main__":
