@@ -8,7 +8,7 @@
 
 struct err {
     int code; /* the negative errno that was returned */
-    char text[240];
+    char text[400];
 };
 
 /* Writes the text (cut to fit, control bytes shown as '?'), appends ": No such file or directory"

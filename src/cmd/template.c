@@ -48,6 +48,10 @@ static int field_of(struct str name, const char *const *names, size_t n) {
     return -1;
 }
 
+static int not_alone(struct err *err) {
+    return err_set(err, -EINVAL, "'{{.}}' in --format only works as {{json .}} alone");
+}
+
 /* The inside of {{ }}: an optional function and one field. */
 static int parse_action(struct str action, const char *const *names, size_t n, struct template *t,
                         struct err *err) {
@@ -72,8 +76,8 @@ static int parse_action(struct str action, const char *const *names, size_t n, s
                        "{{json|upper|lower .Field}}",
                        STR_ARG(action));
     if (word.n == 1) {
-        if (part.function != TEMPLATE_JSON || t->parts > 0)
-            return err_set(err, -EINVAL, "'{{.}}' in --format only works as {{json .}} alone");
+        if (part.function != TEMPLATE_JSON)
+            return not_alone(err);
         t->whole = true;
         return 0;
     }
@@ -99,6 +103,8 @@ static int parse(struct str rest, const char *const *names, size_t n, struct tem
         struct str text = from < 0 ? rest : str_head(rest, (size_t)from);
         int r;
 
+        if (t->whole)
+            return not_alone(err);
         if (t->parts + 2 > TEMPLATE_PARTS)
             return err_set(err, -E2BIG, "--format has more than %d parts", TEMPLATE_PARTS);
         if (text.n > 0)
@@ -114,7 +120,7 @@ static int parse(struct str rest, const char *const *names, size_t n, struct tem
             return r;
         rest = str_from(rest, (size_t)to + 2);
     }
-    return 0;
+    return t->whole && t->parts > 0 ? not_alone(err) : 0;
 }
 
 int template_parse(struct str source, const char *const *names, size_t n, struct template *out,
