@@ -540,6 +540,19 @@ def network():
         engine.remove("wired")
 
 
+@test("a container in the host's network has no traffic of its own")
+def host_network():
+    engine = docker_engine()
+    engine.docker("run", "-d", "--network", "host", "--name", "hosted", IMAGE, "/bin/sleep", "600")
+    try:
+        row = rows("hosted")["hosted"]
+        equal((row["net_rx"], row["net_tx"]), (None, None), "net_rx and net_tx")
+        out, _, theirs = both_tables("hosted")
+        equal(table(out)["hosted"]["NET I/O"], theirs["hosted"]["NET I/O"], "docker's column")
+    finally:
+        engine.remove("hosted")
+
+
 def give_interface(pid):
     """A pair of interfaces, one end here, one in the container; and traffic over it and over lo."""
     here, there = f"plim{os.getpid() % 100000}a", "plim0"
