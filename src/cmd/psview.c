@@ -479,16 +479,39 @@ static void add_explanation(const struct psview *v, struct buf *out) {
                    " used (MemTotal - MemAvailable), kernel memory and tmpfs included\n");
 }
 
-int psview_print_text(const struct psview *v, struct buf *out) {
-    const size_t around = 6; /* the heads, and the lines about the sum */
-    size_t most = v->height > around ? v->height - around : v->height ? 1 : SIZE_MAX;
-    int r = print_rows(v, most, out);
+/* Rows of the terminal that a text takes, long lines being broken. */
+static size_t screen_rows(struct str text, size_t width) {
+    struct str line;
+    size_t rows = 0;
 
-    if (r < 0)
-        return r;
+    while (str_cut(&text, '\n', &line)) {
+        size_t columns_used = text_columns(line);
+
+        rows += columns_used > width ? (columns_used + width - 1) / width : 1;
+    }
+    return rows;
+}
+
+int psview_print_text(const struct psview *v, struct buf *out) {
+    size_t most = SIZE_MAX;
+    struct buf below;
+    int r;
+
+    buf_init(&below, 1 << 20);
     if (!v->plain)
-        add_explanation(v, out);
-    return 0;
+        add_explanation(v, &below);
+    if (v->height > 0) {
+        size_t taken = 2 + screen_rows(buf_str(&below), v->width ? v->width : 80);
+
+        most = v->height > taken ? v->height - taken : 1; /* the heads and the cursor's line */
+    }
+    r = print_rows(v, most, out);
+    if (r == 0)
+        buf_add(out, buf_str(&below));
+    if (r == 0 && buf_error(&below))
+        r = buf_error(&below);
+    buf_done(&below);
+    return r;
 }
 
 static void json_number(struct json *j, const char *key, bool have, int64_t value) {

@@ -290,6 +290,10 @@ static int read_rollup(void *ctx, size_t index, struct pss_figures *figures_out,
     int r = smaps_read_rollup(p->options.proc, p->row[index].pid, &s);
 
     *cost_us_out = clock_cpu_us() - before;
+    if (r == -ESRCH) { /* it is ending, and its memory is gone already */
+        *figures_out = (struct pss_figures){0, 0, 0};
+        return 0;
+    }
     if (r < 0)
         return r;
     if (!smaps_have(&s, SMAPS_PSS) || !smaps_uss(&s, &figures_out->uss))
