@@ -74,11 +74,12 @@ static size_t open_all(int *fds) {
     while (n < MAX_FILES && fgets(path, sizeof(path), stdin) != NULL) {
         path[strcspn(path, "\n")] = '\0';
         fds[n] = open(path, O_RDONLY | O_CLOEXEC);
-        if (fds[n] < 0) {
+        /* Other people's cgroups may have gone since they were listed. */
+        if (fds[n] < 0 && errno != ENOENT) {
             fprintf(stderr, "bare: cannot open '%s': %s\n", path, strerror(errno));
             exit(1);
         }
-        n++;
+        n += fds[n] >= 0;
     }
     return n;
 }
