@@ -1,6 +1,8 @@
 #include "sampler/tick.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -10,10 +12,17 @@
 #include "kern/procns.h"
 
 enum {
-    FEW_TARGETS = 64,        /* up to so many, limits are read at every tick */
-    SLOW_US = 5 * 1000000,   /* otherwise this often; v1 tells changes of them in memory.stat */
-    YOUNG_US = 30 * 1000000, /* for so long, files that were not there are tried again */
+    FEW_TARGETS = 64,            /* up to so many, everything is read at every tick; with more: */
+    SLOW_US = 5 * 1000000,       /* what changes rarely, this often; */
+    LIMITS_V1_US = 30 * 1000000, /* limits on v1 so seldom: memory.stat tells when they move */
+    YOUNG_US = 6 * 1000000,      /* for so long, files that were not there are tried again */
     FDS_RESERVED = 128,
+};
+
+/* What is due in a tick beyond what always is. */
+struct pace {
+    int64_t now_us;
+    bool slow, limits;
 };
 
 #define NO_NODE UINT32_MAX
@@ -49,7 +58,7 @@ struct ticker {
     unsigned chain_room;
     struct tick_host machine;
     uint64_t own_netns;
-    int64_t slow_at_us;
+    int64_t slow_at_us, limits_at_us;
     unsigned denied;
     bool limits_moved; /* v1: some hierarchical limit changed since it was read */
 };
@@ -280,7 +289,6 @@ int ticker_add(struct ticker *t, const struct target *target) {
     t->node[i].sample = take_ptr(&sample);
     t->node[i].is_alive = true;
     t->targets++;
-    t->slow_at_us = 0; /* its limits and those of its ancestors are not known yet */
     return 0;
 }
 
@@ -448,7 +456,8 @@ static void note_cpu(struct node *n, int64_t now_us) {
     n->cpu_now_us = n->sample->value[METRIC_CPU_US];
 }
 
-static unsigned files_wanted(const struct ticker *t, const struct node *n, bool slow) {
+static unsigned files_wanted(const struct ticker *t, const struct node *n,
+                             const struct pace *pace) {
     static const struct {
         unsigned tick, read;
     } map[] = {
@@ -461,21 +470,22 @@ static unsigned files_wanted(const struct ticker *t, const struct node *n, bool 
         {TICK_PEAK, CGROUP_READ_PEAK | CGROUP_READ_FAILCNT},
     };
     unsigned what = CGROUP_READ_USAGE | CGROUP_READ_STAT;
+    bool limits = pace->limits || !n->have_own_limit; /* a group that is new, or cannot be read */
 
     if (!n->target) /* an ancestor: read only for the room under its limit */
-        return (slow ? CGROUP_READ_LIMIT : 0) |
+        return (limits ? CGROUP_READ_LIMIT : 0) |
                (n->have_own_limit && n->own_limit != CGROUP_NO_LIMIT ? what : 0);
-    what |= CGROUP_READ_EVENTS | (slow ? CGROUP_READ_LIMIT : 0);
+    what |= CGROUP_READ_EVENTS | (limits ? CGROUP_READ_LIMIT : 0);
     for (size_t i = 0; i < ARRAY_N(map); i++)
         if (t->options.want & map[i].tick)
             what |= map[i].read;
-    if (slow && t->options.want & TICK_PEAK)
+    if ((limits || pace->slow) && t->options.want & TICK_PEAK)
         what |= CGROUP_READ_BOUNDS;
     return what;
 }
 
 static void take_target(struct ticker *t, struct node *n, const struct cgroup_numbers *numbers,
-                        const struct memstat *stat, bool slow, int64_t now_us) {
+                        const struct memstat *stat, const struct pace *pace) {
     struct sample *s = n->sample;
     uint64_t value = 0;
     bool have;
@@ -487,23 +497,23 @@ static void take_target(struct ticker *t, struct node *n, const struct cgroup_nu
     sample_take(s, METRIC_WORKING_SET, have, value);
     have = kernel_of(numbers, stat, &value);
     sample_take(s, METRIC_KERNEL, have, value);
-    take_net(t, n, slow);
-    note_cpu(n, now_us);
-    if (slow && !t->options.all_groups)
+    take_net(t, n, pace->slow);
+    note_cpu(n, pace->now_us);
+    if (pace->slow && !t->options.all_groups)
         n->kills_below = cgroup_oom_kills_below(t->fs, n->cg.path);
     if (sample_has(s, METRIC_OOM_KILLS))
         s->value[METRIC_OOM_KILLS] += t->options.all_groups ? 0 : n->kills_below;
 }
 
-static void read_node(struct ticker *t, struct node *n, bool slow, int64_t now_us) {
-    unsigned what = files_wanted(t, n, slow);
+static void read_node(struct ticker *t, struct node *n, const struct pace *pace) {
+    unsigned what = files_wanted(t, n, pace);
     struct cgroup_numbers numbers;
     struct memstat stat;
     int r;
 
     if (what == 0)
         return;
-    if (slow && now_us - n->born_us < YOUNG_US)
+    if (pace->slow && pace->now_us - n->born_us < YOUNG_US)
         cgroup_retry(&n->cg);
     stat.have = 0;
     r = cgroup_read(&n->cg, what, &t->order, &stat, &numbers);
@@ -520,11 +530,12 @@ static void read_node(struct ticker *t, struct node *n, bool slow, int64_t now_u
     }
     n->have_used = limit_used(&numbers, &stat, &n->used);
     if (memstat_has(&stat, MEMSTAT_HIER_LIMIT)) {
-        t->limits_moved |= !slow && n->hier_limit != stat.value[MEMSTAT_HIER_LIMIT];
+        t->limits_moved |=
+            !(what & CGROUP_READ_LIMIT) && n->hier_limit != stat.value[MEMSTAT_HIER_LIMIT];
         n->hier_limit = stat.value[MEMSTAT_HIER_LIMIT];
     }
     if (n->target)
-        take_target(t, n, &numbers, &stat, slow, now_us);
+        take_target(t, n, &numbers, &stat, pace);
 }
 
 static void find_limit(struct ticker *t, struct node *n) {
@@ -578,7 +589,7 @@ static void add_kills(struct ticker *t) {
             t->node[i].sample->value[METRIC_OOM_KILLS] += t->node[i].kills_below;
 }
 
-static void read_all(struct ticker *t, bool slow, int64_t now_us) {
+static void read_all(struct ticker *t, const struct pace *pace) {
     int64_t wall_ms = clock_wall_ms();
 
     t->denied = 0;
@@ -587,26 +598,35 @@ static void read_all(struct ticker *t, bool slow, int64_t now_us) {
 
         if (!n->path)
             continue;
-        read_node(t, n, slow, now_us);
+        read_node(t, n, pace);
         /* an ancestor whose limit has just been seen: its use is needed in this tick already */
-        if (slow && !n->target && n->have_own_limit && n->own_limit != CGROUP_NO_LIMIT &&
-            !n->have_used)
-            read_node(t, n, false, now_us);
+        if (!n->target && n->have_own_limit && n->own_limit != CGROUP_NO_LIMIT && !n->have_used)
+            read_node(t, n, pace);
         if (n->sample)
             n->sample->at_ms = wall_ms;
     }
 }
 
-int ticker_run(struct ticker *t) {
-    int64_t now_us = clock_mono_us();
-    bool slow = t->targets <= FEW_TARGETS || now_us - t->slow_at_us >= SLOW_US ||
-                t->slow_at_us == 0 || t->limits_moved;
+static struct pace pace_now(struct ticker *t) {
+    bool v1 = t->fs->ctl[CG_MEMORY].version == CG_V1, few = t->targets <= FEW_TARGETS;
+    struct pace pace = {.now_us = clock_mono_us()};
 
+    pace.slow = few || pace.now_us - t->slow_at_us >= SLOW_US;
+    pace.limits =
+        few || t->limits_moved || (v1 ? pace.now_us - t->limits_at_us >= LIMITS_V1_US : pace.slow);
+    if (pace.slow)
+        t->slow_at_us = pace.now_us;
+    if (pace.limits)
+        t->limits_at_us = pace.now_us;
     t->limits_moved = false;
-    if (slow)
-        t->slow_at_us = now_us;
+    return pace;
+}
+
+int ticker_run(struct ticker *t) {
+    struct pace pace = pace_now(t);
+
     read_machine(t);
-    read_all(t, slow, now_us);
+    read_all(t, &pace);
     if (t->options.all_groups && t->fs->ctl[CG_MEMORY].version == CG_V1)
         add_kills(t);
     for (uint32_t i = 0; i < t->nodes; i++)
