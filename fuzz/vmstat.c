@@ -1,0 +1,17 @@
+/* vmstat_parse: /proc/vmstat. What is refused leaves the output alone. */
+#include "kern/vmstat.h"
+
+#include <assert.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct vmstat before, out;
+
+    memset(&before, 0x5a, sizeof(before));
+    out = before;
+    if (vmstat_parse((struct str){(const char *)data, size}, &out) < 0)
+        assert(memcmp(&out, &before, sizeof(out)) == 0);
+    return 0;
+}
