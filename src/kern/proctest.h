@@ -29,7 +29,7 @@ static inline struct str proctest_load(const char *path) {
 
     assert_int_equal(file_read_at(AT_FDCWD, path, buf, sizeof(buf), &text), 0);
     assert_true(text.n > 0);
-    exact = malloc(text.n);
+    exact = malloc(text.n ? text.n : 1);
     assert_non_null(exact);
     memcpy(exact, text.p, text.n);
     return (struct str){exact, text.n};

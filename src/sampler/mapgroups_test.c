@@ -157,7 +157,7 @@ static void growth_is_told_by_group(void **state) {
     auto_close int memfd = memfd_create("grows", MFD_CLOEXEC);
     struct mapgroups before, after;
     struct mapgrowth *growth;
-    const struct mapgrowth *found;
+    const struct mapgrowth *found = NULL;
     char *anon = mmap(NULL, 16 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     char *shared, *segment;
     int64_t grown;

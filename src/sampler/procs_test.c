@@ -97,8 +97,7 @@ static void a_captured_process_has_its_figures(void **state) {
     assert_int_equal(row->oom_score, 669);
     assert_false(row->pss_estimated);
     assert_true(str_eq(procs_text(&p, row->cgroup), STR("/plk/app")));
-    assert_true(str_eq(procs_text(&p, row->command),
-                       STR("/root/.pyenv/versions/3.11.7/bin/python3 mix.py")));
+    assert_true(str_ends(procs_text(&p, row->command), STR("/bin/python3 mix.py")));
     /* No fd directory, no boot time in this tree: unknown, not zero. */
     assert_false(proc_has(row, PROC_FDS) || proc_has(row, PROC_START));
     row = row_of(&p, 7596);
