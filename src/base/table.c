@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 
-enum { MAX_COLUMNS = 48, LEAST_SHRUNK = 12 };
+enum { MAX_COLUMNS = 48, LEAST_SHRUNK = 16 };
 
 void table_init(struct table *t, const struct table_column *column, size_t columns, size_t max) {
     assert(columns > 0 && columns <= MAX_COLUMNS);
@@ -96,7 +96,7 @@ static bool shrink(const struct table *t, size_t limit, unsigned gap, size_t flo
     size_t total = total_width(width, dropped, t->columns, gap);
     size_t over = total > limit ? total - limit : 0;
 
-    for (size_t c = 0; c < t->columns && over > 0; c++) {
+    for (size_t c = t->columns; c-- > 0 && over > 0;) { /* the first column, the name, last */
         size_t head = floor > 1 ? strlen(t->column[c].head) : 0;
         size_t least = head > floor ? head : floor;
         size_t spare = width[c] > least ? width[c] - least : 0;
@@ -125,20 +125,38 @@ static void fit(const struct table *t, size_t limit, unsigned gap, size_t *width
     }
 }
 
+/* Cut to `width` with a '+' where something is missing: of a path the end is kept, which is what
+ * tells it from others, of all else the beginning. */
+static size_t add_cut(struct buf *out, struct str text, size_t width) {
+    size_t room = width ? width - 1 : 0;
+
+    if (str_starts(text, STR("/"))) {
+        while (columns_of(text) > room) {
+            uint32_t code;
+            size_t n = text_decode(text, &code);
+
+            text = str_from(text, n ? n : 1);
+        }
+        buf_add_char(out, '+');
+        buf_add(out, text);
+    } else {
+        text = text_head(text, room);
+        buf_add(out, text);
+        buf_add_char(out, '+');
+    }
+    return columns_of(text) + 1;
+}
+
 static void add_cell(struct buf *out, struct str text, size_t width, enum table_align align,
                      bool last) {
     size_t used = columns_of(text);
-    bool cut = used > width;
 
-    if (cut) {
-        text = text_head(text, width ? width - 1 : 0);
-        used = columns_of(text) + 1;
-    }
     if (align == TABLE_RIGHT && used < width)
         buf_add_fill(out, ' ', width - used);
-    buf_add(out, text);
-    if (cut)
-        buf_add_char(out, '+');
+    if (used > width)
+        used = add_cut(out, text, width);
+    else
+        buf_add(out, text);
     if (align == TABLE_LEFT && used < width && !last)
         buf_add_fill(out, ' ', width - used);
 }
@@ -159,7 +177,7 @@ static void print_plain(const struct table *t, const struct table_layout *layout
 
 static void print_line(const struct table *t, size_t row, bool head, const size_t *width,
                        const bool *dropped, unsigned gap, struct buf *out) {
-    size_t last = 0;
+    size_t last = 0, start = out->n;
 
     for (size_t c = 0; c < t->columns; c++)
         if (!dropped[c])
@@ -172,6 +190,8 @@ static void print_line(const struct table *t, size_t row, bool head, const size_
         if (c != last)
             buf_add_fill(out, ' ', gap);
     }
+    while (!buf_error(out) && out->n > start && out->p[out->n - 1] == ' ')
+        out->n--; /* behind empty cells */
     buf_add_char(out, '\n');
 }
 

@@ -93,11 +93,11 @@ static void a_narrow_terminal_loses_the_least_first(void **state) {
     row(&t, (const char *[]){"abcdefghijklmnopqrst", "1.5G", "note"});
     prints(&t, (struct table_layout){.width = 32}, "abcdefghijklmnopqrst  1.5G  note\n");
     prints(&t, (struct table_layout){.width = 31}, "abcdefghijklmnopqr+  1.5G  note\n");
-    prints(&t, (struct table_layout){.width = 24}, "abcdefghijk+  1.5G  note\n");
+    prints(&t, (struct table_layout){.width = 28}, "abcdefghijklmno+  1.5G  note\n");
     /* the name has back what the note had */
-    prints(&t, (struct table_layout){.width = 23}, "abcdefghijklmnop+  1.5G\n");
-    prints(&t, (struct table_layout){.width = 18}, "abcdefghijk+  1.5G\n");
-    prints(&t, (struct table_layout){.width = 17}, "abcdefghijklmnop+\n");
+    prints(&t, (struct table_layout){.width = 27}, "abcdefghijklmnopqrst  1.5G\n");
+    prints(&t, (struct table_layout){.width = 22}, "abcdefghijklmno+  1.5G\n");
+    prints(&t, (struct table_layout){.width = 21}, "abcdefghijklmnopqrst\n");
     prints(&t, (struct table_layout){.width = 6}, "abcde+\n");
     prints(&t, (struct table_layout){.width = 0}, "abcdefghijklmnopqrst  1.5G  note\n");
     table_done(&t);
@@ -105,6 +105,16 @@ static void a_narrow_terminal_loses_the_least_first(void **state) {
     table_init(&t, only, 2, 4096);
     row(&t, (const char *[]){"abcdefghijklmnopqrst", "1.5G"});
     prints(&t, (struct table_layout){.width = 14}, "abcdefg+  1.5G\n");
+    table_done(&t);
+}
+
+static void a_path_is_cut_at_its_front(void **state) {
+    struct table t;
+
+    (void)state;
+    table_init(&t, three, 3, 4096);
+    row(&t, (const char *[]){"/system.slice/docker-4f2a.scope", "1.5G", "note"});
+    prints(&t, (struct table_layout){.width = 28}, "+cker-4f2a.scope  1.5G  note\n");
     table_done(&t);
 }
 
@@ -162,6 +172,7 @@ int main(void) {
         cmocka_unit_test(plain_has_all_columns_between_tabs),
         cmocka_unit_test(wide_characters_keep_the_columns_in_line),
         cmocka_unit_test(a_narrow_terminal_loses_the_least_first),
+        cmocka_unit_test(a_path_is_cut_at_its_front),
         cmocka_unit_test(no_line_is_wider_than_the_terminal),
         cmocka_unit_test(a_cell_that_was_lost_is_an_error),
     };

@@ -39,6 +39,7 @@ static const char *const column_keys[COLUMNS] = {"total",  "used",  "free",
 struct line {
     uint64_t value[COLUMNS];
     unsigned have; /* bit (1 << column) */
+    bool is_swap;  /* has the first three columns only */
 };
 
 static void put(struct line *l, enum column c, bool have, uint64_t value) {
@@ -74,7 +75,7 @@ static struct line group_line(const struct sample *s) {
 
 /* A group's swap: its limit, none meaning all the machine has. */
 static struct line group_swap_line(const struct sample *s, const struct tick_host *host) {
-    struct line l = {.have = 0};
+    struct line l = {.is_swap = true};
     bool have_swap = sample_has(s, METRIC_SWAP), have_total = host->have_swap;
     uint64_t total = host->swap_total;
 
@@ -107,7 +108,7 @@ static struct line host_line(const struct meminfo *m) {
 }
 
 static struct line host_swap_line(const struct meminfo *m) {
-    struct line l = {.have = 0};
+    struct line l = {.is_swap = true};
     bool have = meminfo_has(m, MEMINFO_SWAP_TOTAL) && meminfo_has(m, MEMINFO_SWAP_FREE);
 
     put(&l, TOTAL, have, m->value[MEMINFO_SWAP_TOTAL]);
@@ -132,7 +133,10 @@ static void add_row(struct table *t, struct str label, const struct line *l,
     table_next(t);
     for (unsigned c = 0; c < COLUMNS; c++) {
         if (!(l->have >> c & 1)) {
-            table_unknown(t);
+            if (!a->plain && c > FREE && l->is_swap)
+                table_next(t); /* swap has no such thing, which is not the same as unknown */
+            else
+                table_unknown(t);
             continue;
         }
         if (a->bytes)

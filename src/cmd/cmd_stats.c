@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "cmd/opt.h"
 #include "cmd/statsview.h"
 #include "net/loop.h"
@@ -148,9 +149,24 @@ static int by_value(const void *a, const void *b) {
     return by_name(a, b);
 }
 
+/* The slots that have something to show: a group may be gone and still be in the table. */
+static void fill_order(struct stats *st, uint32_t slots) {
+    st->rows = 0;
+    for (uint32_t slot = 0; slot < slots; slot++)
+        if (targets_at(st->session.targets, slot) && ticker_sample(st->session.ticker, slot))
+            st->order[st->rows++] = slot;
+}
+
+static bool some_gone(const struct stats *st) {
+    for (size_t i = 0; i < st->rows; i++)
+        if (!ticker_sample(st->session.ticker, st->order[i]))
+            return true;
+    return false;
+}
+
 static int collect_rows(struct stats *st) {
     uint32_t slots = targets_slots(st->session.targets);
-    bool changed = st->ordered_at != st->session.changes || !st->order;
+    bool changed = st->ordered_at != st->session.changes || !st->order || some_gone(st);
 
     if (slots > st->room || !st->order) {
         size_t room = slots + 64;
@@ -161,13 +177,9 @@ static int collect_rows(struct stats *st) {
         st->order = order;
         st->room = room;
     }
-    if (changed) {
-        st->rows = 0;
-        for (uint32_t slot = 0; slot < slots; slot++)
-            if (targets_at(st->session.targets, slot))
-                st->order[st->rows++] = slot;
-        st->ordered_at = st->session.changes;
-    }
+    if (changed)
+        fill_order(st, slots);
+    st->ordered_at = st->session.changes;
     sorting = st;
     if (st->options.sort != SORT_NAME)
         qsort(st->order, st->rows, sizeof(*st->order), by_value);
@@ -242,9 +254,8 @@ static void print_screen(struct stats *st) {
         bool more = left == 1 && rest.n > 0;
 
         if (more)
-            buf_add(&st->out, STR("... more rows than lines: a larger window, --sort or a TARGET"));
-        else
-            buf_add(&st->out, line);
+            line = STR("... more rows than lines: a larger window, --sort or a TARGET");
+        buf_add(&st->out, columns ? text_head(line, columns) : line);
         buf_add(&st->out, STR("\033[K\n"));
     }
     buf_add(&st->out, STR("\033[J"));

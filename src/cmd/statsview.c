@@ -32,7 +32,7 @@ struct row {
     const struct sample *sample; /* NULL: not read, or gone since */
     struct tick_limit limit;
     uint64_t cpu_centi;
-    bool have_cpu, no_trunc, ascii;
+    bool have_cpu, no_trunc, ascii, plain; /* plain: bytes as they are, no marks */
 };
 
 static bool has(const struct row *r, enum metric m) {
@@ -52,6 +52,8 @@ static void add_bytes(struct buf *out, const struct row *r, enum metric m) {
         add_dash(out);
     else if (value(r, m) == SAMPLE_NONE)
         buf_add(out, STR("none"));
+    else if (r->plain)
+        buf_add_u64(out, value(r, m));
     else
         num_add_iec(out, value(r, m));
 }
@@ -72,6 +74,17 @@ static void add_centi(struct buf *out, bool have, uint64_t centi) {
 
 static void add_visible(struct buf *out, struct str s, const struct row *r) {
     text_add_visible(out, s, r->ascii);
+}
+
+/* A container inside of a container is shown as OUTER/INNER: its memory is in both rows. */
+static void add_name(struct buf *out, const struct row *r) {
+    const struct target *t = r->target;
+
+    if (t->inside && target_is_container(t)) {
+        add_visible(out, session_name(t->inside), r);
+        buf_add_char(out, '/');
+    }
+    add_visible(out, session_name(t), r);
 }
 
 static bool used_pct(const struct row *r, uint64_t *centi_out) {
@@ -115,6 +128,12 @@ static void add_pair(struct buf *out, const struct row *r, enum metric a, enum m
         add_dash(out);
         return;
     }
+    if (r->plain) {
+        buf_add_u64(out, value(r, a));
+        buf_add(out, STR(" / "));
+        buf_add_u64(out, value(r, b));
+        return;
+    }
     num_add_docker_si(out, value(r, a));
     buf_add(out, STR(" / "));
     num_add_docker_si(out, value(r, b));
@@ -143,7 +162,7 @@ bool stats_kernel_unsplit(const struct session *s, const struct sample *sample) 
 
 static void add_used(struct buf *out, const struct row *r) {
     add_bytes(out, r, METRIC_USED);
-    if (r->sample && stats_kernel_unsplit(r->session, r->sample))
+    if (!r->plain && r->sample && stats_kernel_unsplit(r->session, r->sample))
         buf_add_char(out, '*');
 }
 
@@ -153,7 +172,7 @@ static void text_cell(struct buf *out, const struct row *r, size_t column) {
         add_id(out, r);
         break;
     case 1:
-        add_visible(out, session_name(r->target), r);
+        add_name(out, r);
         break;
     case 2:
         add_centi(out, r->have_cpu, r->cpu_centi);
@@ -163,7 +182,7 @@ static void text_cell(struct buf *out, const struct row *r, size_t column) {
         break;
     case 4:
         add_bytes(out, r, METRIC_LIMIT);
-        if (has(r, METRIC_LIMIT) && !r->limit.certain)
+        if (!r->plain && has(r, METRIC_LIMIT) && !r->limit.certain)
             buf_add_char(out, '?');
         break;
     case 5:
@@ -241,10 +260,19 @@ static void add_docker_mem_pct(struct buf *out, const struct row *r) {
     add_percent(out, have, have ? num_centi_pct(value(r, METRIC_WORKING_SET), limit) : 0);
 }
 
-/* Where Docker has nothing to tell, it prints zeros. */
-static void add_docker_pair(struct buf *out, const struct row *r, enum metric a, enum metric b) {
-    if (has(r, a) && has(r, b))
-        add_pair(out, r, a, b);
+/* Docker prints zeros for a container on the machine's network, and for disks it knows nothing of;
+ * what could not be read is its "--". */
+static void add_docker_net(struct buf *out, const struct row *r) {
+    if (has(r, METRIC_NET_RX))
+        add_pair(out, r, METRIC_NET_RX, METRIC_NET_TX);
+    else
+        buf_add(out, ticker_shares_network(r->session->ticker, r->target->slot) ? STR("0B / 0B")
+                                                                                : STR("--"));
+}
+
+static void add_docker_io(struct buf *out, const struct row *r) {
+    if (has(r, METRIC_BLK_READ))
+        add_pair(out, r, METRIC_BLK_READ, METRIC_BLK_WRITE);
     else
         buf_add(out, r->sample ? STR("0B / 0B") : STR("--"));
 }
@@ -349,10 +377,10 @@ static void add_field(struct buf *out, const struct row *r, int field) {
         add_docker_mem_pct(out, r);
         break;
     case FIELD_NET_IO:
-        add_docker_pair(out, r, METRIC_NET_RX, METRIC_NET_TX);
+        add_docker_net(out, r);
         break;
     case FIELD_BLOCK_IO:
-        add_docker_pair(out, r, METRIC_BLK_READ, METRIC_BLK_WRITE);
+        add_docker_io(out, r);
         break;
     case FIELD_PIDS:
         if (has(r, METRIC_PIDS))
@@ -397,6 +425,7 @@ static struct row row_of(const struct stats_view *v, const struct session *s, ui
         .sample = ticker_sample(s->ticker, slot),
         .no_trunc = v->no_trunc,
         .ascii = v->ascii,
+        .plain = v->format == STATS_PLAIN,
     };
 
     ticker_limit(s->ticker, slot, &r.limit);

@@ -41,7 +41,7 @@ struct node {
     int64_t born_us, cpu_before_at_us, cpu_now_at_us;
     struct tick_limit limit;
     int32_t net_pid; /* the process whose network was checked to be the target's own; 0: none yet */
-    bool net_own, have_own_limit, have_used, is_alive;
+    bool net_own, net_shared, have_own_limit, have_used, is_alive;
 };
 
 struct ticker {
@@ -436,7 +436,8 @@ static bool has_own_network(struct ticker *t, struct node *n, bool slow) {
         return n->net_own;
     r = procns_read(t->host->proc, pid, PROCNS_NET, &inode);
     n->net_pid = pid;
-    n->net_own = (r == 0 && (inode != t->own_netns || !t->fs->at_top)) || (r < 0 && !t->host->live);
+    n->net_shared = r == 0 && t->fs->at_top && inode == t->own_netns;
+    n->net_own = (r == 0 && !n->net_shared) || (r < 0 && !t->host->live);
     return n->net_own;
 }
 
@@ -660,6 +661,12 @@ bool ticker_cpu(const struct ticker *t, uint32_t slot, uint64_t *centi_out) {
     *centi_out = (n->cpu_now_us - n->cpu_before_us) * 10000 /
                  (uint64_t)(n->cpu_now_at_us - n->cpu_before_at_us);
     return true;
+}
+
+bool ticker_shares_network(const struct ticker *t, uint32_t slot) {
+    const struct node *n = node_at(t, slot);
+
+    return n && n->net_shared;
 }
 
 bool ticker_short_of_fds(const struct ticker *t) {

@@ -68,6 +68,10 @@ const struct tick_host *ticker_host(const struct ticker *t);
  * without the grain of a clock tick. False before the second tick. */
 bool ticker_cpu(const struct ticker *t, uint32_t slot, uint64_t *centi_out);
 
+/* Whether a container has no network of its own but the machine's: then it has no figures either.
+ */
+bool ticker_shares_network(const struct ticker *t, uint32_t slot);
+
 /* Whether some groups' files had to be opened at each tick since descriptors ran out, and how many
  * targets could not be read for lack of permission in the last tick. */
 bool ticker_short_of_fds(const struct ticker *t);
