@@ -50,11 +50,12 @@ static void on_renamed(void *ctx, const struct target *t) {
     snprintf(log->last, sizeof(log->last), "~%s", t->name);
 }
 
-static struct targets *open_targets(const struct host *h, const struct cgfs *fs,
-                                    enum targets_scope scope, bool watch, struct log *log) {
+static struct targets *open_targets_asking(const struct host *h, const struct cgfs *fs,
+                                           enum targets_scope scope, bool watch, bool ask,
+                                           struct log *log) {
     struct targets_options o = {.scope = scope,
                                 .watch = watch,
-                                .ask = true,
+                                .ask = ask,
                                 .added = on_added,
                                 .removed = on_removed,
                                 .renamed = on_renamed,
@@ -66,6 +67,11 @@ static struct targets *open_targets(const struct host *h, const struct cgfs *fs,
     if (targets_new(h, fs, &o, &t, &err) < 0)
         fail_msg("%s", err.text);
     return t;
+}
+
+static struct targets *open_targets(const struct host *h, const struct cgfs *fs,
+                                    enum targets_scope scope, bool watch, struct log *log) {
+    return open_targets_asking(h, fs, scope, watch, true, log);
 }
 
 static const struct target *named(const struct targets *t, const char *name) {
@@ -651,6 +657,22 @@ static bool real_init(struct real *r) {
     return false;
 }
 
+static int real_remove(const char *path, const struct stat *st, int kind, struct FTW *level) {
+    (void)st;
+    (void)level;
+    return kind == FTW_DP ? rmdir(path) : 0;
+}
+
+/* What a test that failed has left. */
+static int real_cleanup(void **state) {
+    struct real r;
+
+    (void)state;
+    if (real_init(&r) || errno == EEXIST)
+        nftw(r.point, real_remove, 16, FTW_DEPTH | FTW_PHYS);
+    return 0;
+}
+
 static void real_done(struct real *r) {
     if (rmdir(r->point) < 0)
         fail_msg("cannot remove %s: %s", r->point, strerror(errno));
@@ -782,7 +804,8 @@ static void churn_leaks_nothing(void **state) {
     (void)state;
     if (!real_init(&r))
         skip();
-    t = open_targets(&r.host, &r.fs, TARGETS_ALL, true, &log);
+    /* without asking: pipes to children that name other containers would come and go */
+    t = open_targets_asking(&r.host, &r.fs, TARGETS_ALL, true, false, &log);
     assert_int_equal(targets_update(t, clock_mono_us()), 0);
     fds = open_fds();
     groups = targets_groups(t);
@@ -994,5 +1017,5 @@ int main(void) {
         cmocka_unit_test(a_container_of_nobody_has_its_host_name),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, real_cleanup);
 }
