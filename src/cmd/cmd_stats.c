@@ -222,7 +222,8 @@ static int look(struct stats *st) {
     struct err err;
     int r = targets_update(st->session.targets, clock_mono_us());
 
-    if (r == 0 && st->context->nargs > 0 && st->ordered_at != st->session.changes)
+    /* A TARGET without a row: perhaps it was made again, under the same name in another group. */
+    if (r == 0 && st->order && targets_shown(st->session.targets) < st->context->nargs)
         r = choose_targets(st, false);
     if (r == 0)
         r = ticker_run(st->session.ticker);

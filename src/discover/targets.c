@@ -369,9 +369,13 @@ int targets_fd(const struct targets *t) {
 }
 
 int targets_choose(struct targets *t, struct str path) {
-    char **bigger = realloc(t->chosen, (t->chosen_n + 1) * sizeof(char *));
+    char **bigger;
     struct node *n;
 
+    for (size_t i = 0; i < t->chosen_n; i++)
+        if (str_eq(path, str_of(t->chosen[i])))
+            return 0;
+    bigger = realloc(t->chosen, (t->chosen_n + 1) * sizeof(char *));
     if (!bigger)
         return -ENOMEM;
     t->chosen = bigger;
