@@ -13,7 +13,8 @@ struct table_column {
     enum table_align align;
     unsigned char weight; /* which columns go first when the terminal is too narrow: the highest;
                              0 = never dropped */
-    bool shrinks;         /* a long text here is cut with '+' before columns are dropped, a path at its front */
+    bool shrinks; /* a long text here is cut with '+' before columns are dropped, a path at its
+                     front */
 };
 
 struct table_layout {

@@ -110,15 +110,20 @@ void text_add_visible(struct buf *b, struct str s, bool plain) {
  * and emoji), and of marks that take none. Whole blocks: a table cell one column off in a rare
  * script is a smaller harm than a dependence on the locale. */
 static unsigned columns_of(uint32_t c) {
-    if ((c >= 0x300 && c < 0x370) || (c >= 0x1ab0 && c < 0x1b00) || (c >= 0x1dc0 && c < 0x1e00) ||
-        (c >= 0x20d0 && c < 0x2100) || (c >= 0xfe20 && c < 0xfe30))
-        return 0;
-    if ((c >= 0x1100 && c < 0x1160) || (c >= 0x2e80 && c < 0xa4d0 && c != 0x303f) ||
-        (c >= 0xac00 && c < 0xd7a4) || (c >= 0xf900 && c < 0xfb00) || (c >= 0xfe30 && c < 0xfe70) ||
-        (c >= 0xff01 && c < 0xff61) || (c >= 0xffe0 && c < 0xffe7) ||
-        (c >= 0x1f300 && c < 0x1f650) || (c >= 0x1f680 && c < 0x1f700) ||
-        (c >= 0x1f900 && c < 0x1fb00) || (c >= 0x20000 && c < 0x3fffe))
-        return 2;
+    static const struct {
+        uint32_t first, last;
+        unsigned columns;
+    } blocks[] = {
+        {0x300, 0x36f, 0},     {0x1100, 0x115f, 2},   {0x1ab0, 0x1aff, 0},   {0x1dc0, 0x1dff, 0},
+        {0x20d0, 0x20ff, 0},   {0x2e80, 0x303e, 2},   {0x3040, 0xa4cf, 2},   {0xac00, 0xd7a3, 2},
+        {0xf900, 0xfaff, 2},   {0xfe20, 0xfe2f, 0},   {0xfe30, 0xfe6f, 2},   {0xff01, 0xff60, 2},
+        {0xffe0, 0xffe6, 2},   {0x1f300, 0x1f64f, 2}, {0x1f680, 0x1f6ff, 2}, {0x1f900, 0x1faff, 2},
+        {0x20000, 0x3fffd, 2},
+    };
+
+    for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]) && c >= blocks[i].first; i++)
+        if (c <= blocks[i].last)
+            return blocks[i].columns;
     return 1;
 }
 

@@ -16,8 +16,8 @@ static void optional_fields_may_be_none_or_many(void **state) {
     static const char *const lines[] = {
         "41 31 0:38 /docker/4f /sys/fs/cgroup/memory ro,relatime - cgroup cgroup rw,memory",
         "41 31 0:38 /docker/4f /sys/fs/cgroup/memory ro shared:1 - cgroup cgroup rw,memory",
-        "41 31 0:38 /docker/4f /sys/fs/cgroup/memory ro shared:1 master:2 unbindable future:x=- - "
-        "cgroup cgroup rw,memory",
+        ("41 31 0:38 /docker/4f /sys/fs/cgroup/memory ro shared:1 master:2 unbindable future:x=- - "
+         "cgroup cgroup rw,memory"),
     };
 
     (void)state;
