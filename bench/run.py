@@ -16,7 +16,8 @@ import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "system"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "tests", "system"))
 import harness  # noqa: E402  the same scratch cgroups as the tests use
 
 WARM_UP_S = 2.5

@@ -488,7 +488,7 @@ class Stream:
         self.process = subprocess.Popen([options.binary, *map(_arg, args)],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=self.stderr, **popen)
-        self.buffer = b""
+        self.buffer = bytearray()
         _streams.append(self)
 
     def read_for(self, seconds, enough=None):
@@ -523,7 +523,7 @@ class Stream:
             _streams.remove(self)
         if self.process.poll() is None:
             self.process.send_signal(how)
-        deadline = time.monotonic() + 10 * PATIENCE
+        deadline = time.monotonic() + 30 * PATIENCE
         while self.process.poll() is None and time.monotonic() < deadline:
             self.read_for(0.1)  # a writer blocked on a full pipe could never end
         if self.process.poll() is None:

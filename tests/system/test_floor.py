@@ -4,7 +4,7 @@ import os
 from harness import (MIB, Load, Skip, check, group, main, machine, near, needs_cgroups, note,
                      read, stats_of, test)
 
-TOLERANCE = {"v1": 4 * MIB, "v2": 2 * MIB}
+TOLERANCE = {"v1": 4000000, "v2": 2000000}
 LOADS = (
     ("anon", 100, "private memory"),
     ("read-once", 100, "a file read once"),

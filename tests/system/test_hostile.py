@@ -124,7 +124,7 @@ def _():
         for o in ours:  # each is an ancestor of the load's group, so each holds it
             near(o["used"], 30 * MIB, 4 * MIB, f"used of a path of {len(o['cgroup'])} bytes")
         if len(ours) < depth + 1:
-            check(done.err.count("\n") == 1, f"not one line says that some are left out: {done.err!r}")
+            check(done.err.count("\n") == 1, f"stderr has not one line that says so: {done.err!r}")
         no_control_bytes(plimsoll("stats", *QUICK, "--all").raw, "stats --all")
         row = [o for o in plimsoll("ps", "--json").objects[:-1] if o["pid"] == child.pid][0]
         check(row["cgroup"] is None or len(row["cgroup"]) > 4095,

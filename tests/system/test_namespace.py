@@ -165,7 +165,7 @@ def _():
                           preexec_fn=lambda: harness.write(join, "0"))
     equal(done.returncode, 0, f"exit code; stderr: {done.stderr!r}")
     found = json.loads(done.stdout)
-    # Which of the mounted groups is its own cannot always be told; but it must not tell a wrong one.
+    # Which group is its own cannot always be told; but it must not tell a wrong one.
     if found["container"] is not None:
         equal(found["container"]["total"], 96 * MIB, "total")
         near(found["container"]["used"], 40 * MIB, 4 * MIB, "used")
