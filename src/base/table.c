@@ -18,7 +18,9 @@ void table_init(struct table *t, const struct table_column *column, size_t colum
 void table_done(struct table *t) {
     buf_done(&t->cells);
     free(t->end);
+    free(t->mark);
     t->end = NULL;
+    t->mark = NULL;
     t->count = t->size = 0;
 }
 
@@ -32,19 +34,34 @@ struct buf *table_cell(struct table *t) {
     return &t->cells;
 }
 
-void table_next(struct table *t) {
-    if (t->count == t->size) {
-        size_t size = t->size ? 2 * t->size : 256;
-        uint32_t *end = realloc(t->end, size * sizeof(*end));
+static int grow(struct table *t) {
+    size_t size = t->size ? 2 * t->size : 256;
+    uint32_t *end = realloc(t->end, size * sizeof(*end));
+    uint8_t *mark;
 
-        if (!end) {
-            t->error = -ENOMEM;
-            return;
-        }
-        t->end = end;
-        t->size = size;
+    if (!end)
+        return -ENOMEM;
+    t->end = end;
+    mark = realloc(t->mark, size);
+    if (!mark)
+        return -ENOMEM;
+    t->mark = mark;
+    t->size = size;
+    return 0;
+}
+
+void table_next(struct table *t) {
+    if (t->count == t->size && grow(t) < 0) {
+        t->error = -ENOMEM;
+        return;
     }
+    t->mark[t->count] = t->next_mark;
     t->end[t->count++] = (uint32_t)t->cells.n;
+    t->next_mark = TABLE_UNMARKED;
+}
+
+void table_mark(struct table *t, enum table_mark mark) {
+    t->next_mark = mark;
 }
 
 void table_unknown(struct table *t) {
@@ -175,20 +192,43 @@ static void print_plain(const struct table *t, const struct table_layout *layout
         }
 }
 
-static void print_line(const struct table *t, size_t row, bool head, const size_t *width,
-                       const bool *dropped, unsigned gap, struct buf *out) {
+struct look {
+    const size_t *width;
+    const bool *dropped;
+    unsigned gap;
+    bool colour;
+};
+
+static void add_marked(const struct table *t, size_t row, size_t c, const struct look *look,
+                       bool last, struct buf *out) {
+    static const struct str colour[] = {
+        [TABLE_WARN] = {"\033[33m", 5}, [TABLE_BAD] = {"\033[1;31m", 7}};
+    enum table_mark mark = look->colour ? t->mark[row * t->columns + c] : TABLE_UNMARKED;
+
+    if (mark != TABLE_UNMARKED)
+        buf_add(out, colour[mark]);
+    add_cell(out, cell(t, row, c), look->width[c], t->column[c].align, last);
+    if (mark != TABLE_UNMARKED)
+        buf_add(out, STR("\033[0m"));
+}
+
+/* Row number `row`, or the heads. */
+static void print_line(const struct table *t, size_t row, bool head, const struct look *look,
+                       struct buf *out) {
     size_t last = 0, start = out->n;
 
     for (size_t c = 0; c < t->columns; c++)
-        if (!dropped[c])
+        if (!look->dropped[c])
             last = c;
     for (size_t c = 0; c <= last; c++) {
-        if (dropped[c])
+        if (look->dropped[c])
             continue;
-        add_cell(out, head ? str_of(t->column[c].head) : cell(t, row, c), width[c],
-                 t->column[c].align, c == last);
+        if (head)
+            add_cell(out, str_of(t->column[c].head), look->width[c], t->column[c].align, c == last);
+        else
+            add_marked(t, row, c, look, c == last, out);
         if (c != last)
-            buf_add_fill(out, ' ', gap);
+            buf_add_fill(out, ' ', look->gap);
     }
     while (!buf_error(out) && out->n > start && out->p[out->n - 1] == ' ')
         out->n--; /* behind empty cells */
@@ -199,6 +239,7 @@ int table_print(struct table *t, const struct table_layout *layout, struct buf *
     size_t width[MAX_COLUMNS] = {0}, rows = t->count / t->columns;
     bool dropped[MAX_COLUMNS] = {false};
     unsigned gap = layout->gap ? layout->gap : 2;
+    struct look look = {width, dropped, gap, layout->colour};
 
     if (t->error || buf_error(&t->cells))
         return t->error ? t->error : buf_error(&t->cells);
@@ -221,8 +262,8 @@ int table_print(struct table *t, const struct table_layout *layout, struct buf *
     if (layout->width)
         fit(t, layout->width, gap, width, dropped);
     if (layout->head)
-        print_line(t, 0, true, width, dropped, gap, out);
+        print_line(t, 0, true, &look, out);
     for (size_t r = 0; r < rows; r++)
-        print_line(t, r, false, width, dropped, gap, out);
+        print_line(t, r, false, &look, out);
     return 0;
 }

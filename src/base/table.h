@@ -8,6 +8,9 @@
 
 enum table_align { TABLE_LEFT, TABLE_RIGHT };
 
+/* How a cell is to be seen: in colour where there is colour, and never by colour alone. */
+enum table_mark { TABLE_UNMARKED, TABLE_WARN, TABLE_BAD };
+
 struct table_column {
     const char *head;
     enum table_align align;
@@ -23,13 +26,16 @@ struct table_layout {
     unsigned gap;     /* blanks between columns (0 means 2) */
     unsigned minimum; /* least width of a column, its gap included (Docker: 10) */
     size_t width;     /* columns of the terminal; 0 = no limit */
+    bool colour;      /* show marks by ANSI colours */
 };
 
 struct table {
     const struct table_column *column;
     size_t columns;
-    struct buf cells;   /* the text of all cells, one after the other */
-    uint32_t *end;      /* where each cell ends; row after row */
+    struct buf cells; /* the text of all cells, one after the other */
+    uint32_t *end;    /* where each cell ends; row after row */
+    uint8_t *mark;    /* of each cell: enum table_mark */
+    enum table_mark next_mark;
     size_t count, size; /* cells in use, room */
     int error;
 };
@@ -42,6 +48,7 @@ void table_clear(struct table *t);
  * row. Unknown values are table_unknown: "-". */
 struct buf *table_cell(struct table *t);
 void table_next(struct table *t);
+void table_mark(struct table *t, enum table_mark mark); /* of the cell that is being written */
 void table_unknown(struct table *t);
 
 /* Formats everything into `out`. 0, or -ENOMEM/-EFBIG when a cell was lost on the way. */

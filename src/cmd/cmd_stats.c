@@ -256,7 +256,8 @@ static void print_screen(struct stats *st) {
 
         if (more)
             line = STR("... more rows than lines: a larger window, --sort or a TARGET");
-        buf_add(&st->out, columns ? text_head(line, columns) : line);
+        /* the table fits already; lines of words may not, and have no colours */
+        buf_add(&st->out, columns && str_find(line, '\033') < 0 ? text_head(line, columns) : line);
         buf_add(&st->out, STR("\033[K\n"));
     }
     buf_add(&st->out, STR("\033[J"));
@@ -382,6 +383,7 @@ static int choose_format(struct stats *st) {
 
     st->view.all = st->options.all;
     st->view.no_trunc = st->options.no_trunc;
+    st->view.colour = st->context->colour;
     st->view.ascii = st->context->terminal && !st->context->utf8;
     if (st->options.format.n > 0 && (st->context->json || st->context->plain))
         return cmd_usage(st->context->cmd, "--format excludes --json and --plain");

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/text.h"
+#include "sampler/state.h"
 
 enum { TABLE_MAX = 64 << 20 };
 
@@ -14,8 +15,9 @@ static const struct table_column text_columns_of[] = {
     {"LIMIT", TABLE_RIGHT, 0, false},       {"USED %", TABLE_RIGHT, 0, false},
     {"LIMIT FROM", TABLE_LEFT, 8, true},    {"USAGE", TABLE_RIGHT, 6, false},
     {"SWAP", TABLE_RIGHT, 5, false},        {"PSI %", TABLE_RIGHT, 4, false},
-    {"OOM", TABLE_RIGHT, 2, false},         {"NET I/O", TABLE_RIGHT, 10, false},
-    {"BLOCK I/O", TABLE_RIGHT, 11, false},  {"PIDS", TABLE_RIGHT, 7, false},
+    {"OOM", TABLE_RIGHT, 2, false},         {"STATE", TABLE_LEFT, 0, false},
+    {"NET I/O", TABLE_RIGHT, 10, false},    {"BLOCK I/O", TABLE_RIGHT, 11, false},
+    {"PIDS", TABLE_RIGHT, 7, false},
 };
 
 static const struct table_column docker_columns[] = {
@@ -166,6 +168,31 @@ static void add_used(struct buf *out, const struct row *r) {
         buf_add_char(out, '*');
 }
 
+static enum state row_state(const struct row *r) {
+    return r->sample ? state_of(r->sample, ticker_host(r->session->ticker)) : STATE_UNKNOWN;
+}
+
+/* What deserves a second look: the state and the figures behind it, and kills. */
+static enum table_mark mark_of(const struct row *r, size_t column) {
+    enum state state = row_state(r);
+
+    switch (column) {
+    case 5: /* USED % */
+        return state == STATE_FULL ? TABLE_BAD : state == STATE_HIGH ? TABLE_WARN : TABLE_UNMARKED;
+    case 8: /* SWAP */
+        return state == STATE_SWAPPING ? TABLE_WARN : TABLE_UNMARKED;
+    case 9: /* PSI % */
+        return state == STATE_STALLED ? TABLE_WARN : TABLE_UNMARKED;
+    case 10: /* OOM */
+        return has(r, METRIC_OOM_KILLS) && value(r, METRIC_OOM_KILLS) > 0 ? TABLE_WARN
+                                                                          : TABLE_UNMARKED;
+    case 11: /* STATE */
+        return state >= STATE_FULL ? TABLE_BAD : state > STATE_OK ? TABLE_WARN : TABLE_UNMARKED;
+    default:
+        return TABLE_UNMARKED;
+    }
+}
+
 static void text_cell(struct buf *out, const struct row *r, size_t column) {
     switch (column) {
     case 0:
@@ -206,13 +233,14 @@ static void text_cell(struct buf *out, const struct row *r, size_t column) {
         break;
     case 10:
         add_count(out, r, METRIC_OOM_KILLS);
-        if (has(r, METRIC_UNDER_OOM) && value(r, METRIC_UNDER_OOM))
-            buf_add(out, STR(" HUNG"));
         break;
     case 11:
-        add_pair(out, r, METRIC_NET_RX, METRIC_NET_TX);
+        buf_add(out, str_of(state_name(row_state(r))));
         break;
     case 12:
+        add_pair(out, r, METRIC_NET_RX, METRIC_NET_TX);
+        break;
+    case 13:
         add_pair(out, r, METRIC_BLK_READ, METRIC_BLK_WRITE);
         break;
     default:
@@ -511,6 +539,7 @@ static void print_json(const struct row *r, struct buf *out) {
         json_unknown(&j);
     json_key(&j, "limit_certain");
     json_bool(&j, has(r, METRIC_LIMIT) && r->limit.certain);
+    key_text(&j, "state", r->sample ? state_name(row_state(r)) : NULL);
     json_key(&j, "kernel_reclaimable_unknown");
     json_bool(&j, r->sample && stats_kernel_unsplit(r->session, r->sample));
     add_metrics(&j, r);
@@ -614,6 +643,7 @@ static void print_table(struct stats_view *v, const struct session *s, const uin
 
         for (size_t c = 0; c < ARRAY_N(text_columns_of); c++) {
             text_cell(table_cell(&v->table), &r, c);
+            table_mark(&v->table, mark_of(&r, c));
             table_next(&v->table);
         }
         starred |= r.sample && stats_kernel_unsplit(s, r.sample);

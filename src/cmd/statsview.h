@@ -13,6 +13,7 @@ struct stats_view {
     bool all;      /* rows are groups, not only containers */
     bool no_trunc; /* whole ids, nothing cut */
     bool ascii;    /* the terminal has no UTF-8 */
+    bool colour;
     struct template template;
     struct table table;
 };

@@ -1,0 +1,46 @@
+#include "sampler/state.h"
+
+#include <assert.h>
+
+#include "base/num.h"
+
+static bool reaches(bool known, uint64_t part, uint64_t whole, uint64_t centi) {
+    return known && whole > 0 && num_centi_pct(part, whole) >= centi;
+}
+
+/* Of the swap the group may use: its own limit, or all the machine has. */
+static bool is_swapping(const struct sample *s, const struct tick_host *host) {
+    uint64_t may = host->have_swap ? host->swap_total : 0;
+
+    if (sample_has(s, METRIC_SWAP_LIMIT) && s->value[METRIC_SWAP_LIMIT] < may)
+        may = s->value[METRIC_SWAP_LIMIT];
+    return reaches(sample_has(s, METRIC_SWAP), s->value[METRIC_SWAP], may, STATE_SWAP_CENTI);
+}
+
+enum state state_of(const struct sample *s, const struct tick_host *host) {
+    bool known = sample_has(s, METRIC_USED) && sample_has(s, METRIC_LIMIT);
+    uint64_t used = s->value[METRIC_USED], limit = s->value[METRIC_LIMIT];
+
+    if (sample_has(s, METRIC_UNDER_OOM) && s->value[METRIC_UNDER_OOM])
+        return STATE_HUNG;
+    if (reaches(known, used, limit, STATE_FULL_CENTI))
+        return STATE_FULL;
+    if (sample_has(s, METRIC_PSI_FULL) && s->value[METRIC_PSI_FULL] >= STATE_STALL_CENTI)
+        return STATE_STALLED;
+    if (is_swapping(s, host))
+        return STATE_SWAPPING;
+    if (reaches(known, used, limit, STATE_HIGH_CENTI))
+        return STATE_HIGH;
+    return known ? STATE_OK : STATE_UNKNOWN;
+}
+
+const char *state_name(enum state state) {
+    static const char *const names[STATE_N] = {
+        [STATE_UNKNOWN] = "-",         [STATE_OK] = "ok",           [STATE_HIGH] = "high",
+        [STATE_SWAPPING] = "swapping", [STATE_STALLED] = "stalled", [STATE_FULL] = "full",
+        [STATE_HUNG] = "HUNG",
+    };
+
+    assert(state < STATE_N);
+    return names[state];
+}

@@ -1,0 +1,83 @@
+#include "sampler/state.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static struct sample using(uint64_t used, uint64_t limit) {
+    struct sample s = {0};
+
+    sample_set(&s, METRIC_USED, used);
+    sample_set(&s, METRIC_LIMIT, limit);
+    return s;
+}
+
+static const struct tick_host no_swap = {.have_swap = true};
+
+static void thresholds_are_where_the_header_says(void **state) {
+    struct sample s = using(699, 1000);
+
+    (void)state;
+    assert_int_equal(state_of(&s, &no_swap), STATE_OK);
+    s = using(700, 1000);
+    assert_int_equal(state_of(&s, &no_swap), STATE_HIGH);
+    s = using(899, 1000);
+    assert_int_equal(state_of(&s, &no_swap), STATE_HIGH);
+    s = using(900, 1000);
+    assert_int_equal(state_of(&s, &no_swap), STATE_FULL);
+    s = using(0, 0); /* a limit of nothing at all */
+    assert_int_equal(state_of(&s, &no_swap), STATE_OK);
+}
+
+static void nothing_known_is_no_judgement(void **state) {
+    struct sample s = {0};
+
+    (void)state;
+    assert_int_equal(state_of(&s, &no_swap), STATE_UNKNOWN);
+    assert_string_equal(state_name(STATE_UNKNOWN), "-");
+}
+
+static void swap_is_judged_by_what_may_be_used(void **state) {
+    struct tick_host host = {.have_swap = true, .swap_total = 1000};
+    struct sample s = using(1, 1000);
+
+    (void)state;
+    sample_set(&s, METRIC_SWAP, 299);
+    assert_int_equal(state_of(&s, &host), STATE_OK);
+    sample_set(&s, METRIC_SWAP, 300);
+    assert_int_equal(state_of(&s, &host), STATE_SWAPPING);
+    sample_set(&s, METRIC_SWAP, 40);
+    sample_set(&s, METRIC_SWAP_LIMIT, 100);
+    assert_int_equal(state_of(&s, &host), STATE_SWAPPING);
+    sample_set(&s, METRIC_SWAP_LIMIT, SAMPLE_NONE);
+    assert_int_equal(state_of(&s, &host), STATE_OK);
+    assert_int_equal(state_of(&s, &no_swap), STATE_OK);
+}
+
+static void the_worst_that_holds_is_told(void **state) {
+    struct sample s = using(950, 1000);
+
+    (void)state;
+    sample_set(&s, METRIC_PSI_FULL, 5000);
+    assert_int_equal(state_of(&s, &no_swap), STATE_FULL);
+    sample_set(&s, METRIC_UNDER_OOM, 1);
+    assert_int_equal(state_of(&s, &no_swap), STATE_HUNG);
+    s = using(1, 1000);
+    sample_set(&s, METRIC_PSI_FULL, 999);
+    assert_int_equal(state_of(&s, &no_swap), STATE_OK);
+    sample_set(&s, METRIC_PSI_FULL, 1000);
+    assert_int_equal(state_of(&s, &no_swap), STATE_STALLED);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(thresholds_are_where_the_header_says),
+        cmocka_unit_test(nothing_known_is_no_judgement),
+        cmocka_unit_test(swap_is_judged_by_what_may_be_used),
+        cmocka_unit_test(the_worst_that_holds_is_told),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
