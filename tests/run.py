@@ -206,28 +206,36 @@ def test_files(folder):
     return [path.relative_to(ROOT) for path in sorted((ROOT / folder).glob("test_*.py"))]
 
 
-def meson_programs(build, wanted):
+def meson_programs(build, seeds):
+    """The unit tests of a build, or its fuzz targets with their seeds; all that have a source file."""
     if not (ROOT / build / "build.ninja").exists():
         sys.exit(f"run.py: {build} is not a build (make test makes it)")
     listed = subprocess.run(["/usr/bin/meson", "introspect", "--tests", build], cwd=ROOT,
                             stdout=subprocess.PIPE, check=True)
-    return [Program(f"{build}: {test['name']}", test["cmd"], test["timeout"] or 300, test["env"],
-                    tap=test["protocol"] == "tap")
-            for test in json.loads(listed.stdout)
-            if wanted(any(suite.endswith("fuzz") for suite in test["suite"]))]
+    tests = [test for test in json.loads(listed.stdout)
+             if seeds == any(suite.endswith("fuzz") for suite in test["suite"])]
+    if seeds:
+        expected = {path.stem for path in ROOT.glob("fuzz/*.c")} - {"seed_main"}
+    else:
+        expected = {f"{path.parent.name}/{path.stem.removesuffix('_test')}"
+                    for path in ROOT.glob("src/*/*_test.c")}
+    forgotten = expected - {test["name"] for test in tests}
+    return [*(Program(f"{build}: {test['name']}", test["cmd"], test["timeout"] or 300, test["env"],
+                      tap=test["protocol"] == "tap") for test in tests),
+            *(Program(f"{build}: {name} is not in the build (named in its meson.build? then touch it)",
+                      ["/bin/false"], tap=False) for name in sorted(forgotten))]
 
 
 def unit_programs(options):
-    return meson_programs(options.build, lambda is_seed: not is_seed)
+    return meson_programs(options.build, seeds=False)
 
 
 def asan_programs(options):
-    return meson_programs(options.asan, lambda is_seed: not is_seed)
+    return meson_programs(options.asan, seeds=False)
 
 
 def seed_programs(options):
-    return [*meson_programs(options.build, lambda is_seed: is_seed),
-            *meson_programs(options.asan, lambda is_seed: is_seed)]
+    return [*meson_programs(options.build, seeds=True), *meson_programs(options.asan, seeds=True)]
 
 
 def python_programs(folder, options):
