@@ -91,7 +91,7 @@ int file_link_at(int dir, const char *name, char *buf, size_t size, struct str *
 }
 
 /* Before Linux 5.6: component by component, and any symbolic link or ".." is refused. */
-static int walk_below(int dir, struct str path) {
+static int walk_below(int dir, struct str path, int flags) {
     auto_close int at = fcntl(dir, F_DUPFD_CLOEXEC, 0);
     struct str name;
     char text[256];
@@ -108,7 +108,7 @@ static int walk_below(int dir, struct str path) {
             continue;
         if (str_eq(name, STR("..")) || str_copy(name, text, sizeof(text)) < 0)
             return -EINVAL;
-        next = openat(at, text, O_CLOEXEC | O_NOFOLLOW | (path.n ? O_PATH : open_flags));
+        next = openat(at, text, O_CLOEXEC | O_NOFOLLOW | (path.n ? O_PATH : flags));
         if (next < 0)
             return -errno;
         close(at);
@@ -117,14 +117,22 @@ static int walk_below(int dir, struct str path) {
     return at < 0 ? -errno : take_fd(&at);
 }
 
-int file_open_in(int dir, const char *path) {
-    struct open_how how = {.flags = O_CLOEXEC | open_flags,
+static int open_in(int dir, const char *path, int flags) {
+    struct open_how how = {.flags = O_CLOEXEC | (uint64_t)(unsigned)flags,
                            .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     long fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
 
     if (fd < 0 && errno == ENOSYS)
-        return walk_below(dir, str_of(path));
+        return walk_below(dir, str_of(path), flags);
     return fd < 0 ? -errno : (int)fd;
+}
+
+int file_open_in(int dir, const char *path) {
+    return open_in(dir, path, open_flags);
+}
+
+int file_open_dir_in(int dir, const char *path) {
+    return open_in(dir, path, O_PATH | O_DIRECTORY);
 }
 
 int file_load_in(int dir, const char *path, size_t max, char **out, size_t *len_out) {

@@ -27,6 +27,9 @@ int file_link_at(int dir, const char *name, char *buf, size_t size, struct str *
  * does not wait for a FIFO's writer. Descriptor or -errno. */
 int file_open_in(int dir, const char *path);
 
+/* The same for a directory, as a place to start from only (O_PATH). */
+int file_open_dir_in(int dir, const char *path);
+
 /* The whole of such a file: regular files only (others: -EINVAL), at most `max` bytes (larger:
  * -EFBIG). Returns malloc'ed text with a NUL behind it in *out and its length, the caller frees
  * it. */

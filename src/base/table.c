@@ -55,7 +55,7 @@ void table_next(struct table *t) {
         t->error = -ENOMEM;
         return;
     }
-    t->mark[t->count] = t->next_mark;
+    t->mark[t->count] = (uint8_t)t->next_mark;
     t->end[t->count++] = (uint32_t)t->cells.n;
     t->next_mark = TABLE_UNMARKED;
 }

@@ -24,9 +24,9 @@ static const struct {
 };
 
 static int open_point(const struct host *h, const char *point) {
-    while (*point == '/')
-        point++;
-    return openat(h->root, *point ? point : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int dir = file_open_dir_in(h->root, point);
+
+    return dir < 0 ? -1 : dir;
 }
 
 static void set_mount(struct cgfs *fs, enum cg_ctl ctl, int dir, enum cg_version version) {
