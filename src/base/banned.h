@@ -5,5 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* glibc makes macros of these for clang with fortify. */
+#undef strcpy
+#undef strcat
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison sscanf fscanf atoi atol atoll strtol strtoul strtoll strtoull strtod
 #pragma GCC poison strcpy strcat sprintf vsprintf gets strtok strtok_r system popen
