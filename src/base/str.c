@@ -35,6 +35,8 @@ ptrdiff_t str_rfind(struct str s, char byte) {
 struct str str_from(struct str s, size_t from) {
     if (from > s.n)
         from = s.n;
+    if (from == 0)
+        return s; /* the pointer of an empty text may be NULL */
     return (struct str){s.p + from, s.n - from};
 }
 
