@@ -27,7 +27,7 @@ void json_str(struct json *j, struct str s); /* any bytes; what is not UTF-8 bec
 void json_u64(struct json *j, uint64_t value);
 void json_i64(struct json *j, int64_t value);
 void json_bool(struct json *j, bool value);
-void json_unknown(struct json *j); /* null */
+void json_unknown(struct json *j);                    /* null */
 void json_centi(struct json *j, uint64_t hundredths); /* 1234 -> 12.34 */
 
 /* UTC with milliseconds: "2026-11-21T07:48:16.123Z". */
