@@ -4,7 +4,8 @@
   bench/run.py [--binary PATH] [--tools DIR] [--seconds N] [sampling] [ps]
 
 sampling: `plimsoll stats --all --interval 1` against a bare paced loop of pread on the same
-          cgroups' memory.stat, usage and oom_control (v2: memory.events), both parsed.
+          cgroups' memory.stat, usage and oom_control (v2: memory.events), both parsed; and on v1
+          with the cgroups in five hierarchies, where both read CPU, pids, I/O and pressure too.
 ps:       `plimsoll ps` against `ps -eo pid,rss`, over 1000 processes.
 """
 import argparse
@@ -85,41 +86,56 @@ class Farm:
         self.child.wait(60)
 
 
+def machine_is_v1():
+    return harness.machine.version == "v1"
+
+
 def cgroup_dirs():
     """Every memory cgroup of this machine, as `stats --all` lists them."""
-    base = harness.machine.mount["memory" if harness.machine.version == "v1" else "unified"]
+    base = harness.machine.mount["memory" if machine_is_v1() else "unified"]
     return [folder for folder, _, files in os.walk(base)
-            if harness.machine.version == "v1" or "memory.current" in files]
+            if machine_is_v1() or "memory.current" in files]
 
 
-def sampled_files():
-    names = {"v1": ("memory.stat", "memory.usage_in_bytes", "memory.oom_control"),
-             "v2": ("memory.stat", "memory.current", "memory.events")}[harness.machine.version]
-    return [os.path.join(folder, name) for folder in cgroup_dirs() for name in names]
+def sampled_files(box):
+    """What the bare loop reads: three files of every cgroup; and where the cgroups are in the other
+    hierarchies too, what the table shows of those."""
+    others = {"cpuacct": "cpuacct.usage", "pids": "pids.current", "unified": "memory.pressure",
+              "blkio": "blkio.throttle.io_service_bytes_recursive"}
+    names = ("memory.stat", "memory.current", "memory.events")
+    if machine_is_v1():
+        names = ("memory.stat", "memory.usage_in_bytes", "memory.oom_control")
+    files = [os.path.join(folder, name) for folder in cgroup_dirs() for name in names]
+    for kind, name in others.items():
+        if machine_is_v1() and kind in box.dirs:
+            files += [entry.path + "/" + name for entry in os.scandir(box.dirs[kind])
+                      if entry.is_dir()]
+    return files
 
 
 def sampling(options):
     harness.needs_cgroups()
     print(f"sampling: {options.rounds} x {options.seconds} s each, taken in turn; "
           f"CPU (user + sys) in ms a second")
-    print(f"{'cgroups':>8} {'hierarchies':>12} {'bare':>8} {'plimsoll':>9} {'ratio':>6} "
-          f"{'RSS KiB':>8} {'anon KiB':>9}")
+    print(f"{'made':>6} {'listed':>7} {'hierarchies':>12} {'bare':>8} {'plimsoll':>9} "
+          f"{'ratio':>6} {'RSS KiB':>8} {'anon KiB':>9}")
     every = ("memory", "cpuacct", "pids", "blkio", "unified")
     for count, kinds in ((10, every[:1]), (100, every[:1]), (1000, every[:1]), (1000, every)):
-        if harness.machine.version == "v2" and len(kinds) > 1:
+        if not machine_is_v1() and len(kinds) > 1:
             continue  # one hierarchy holds all controllers
         box = harness.group("farm", limit=None, controllers=kinds[1:])
-        if harness.machine.version == "v2":
+        if not machine_is_v1():
             box.delegate()
         with Farm(options.tools, count, list(box.dirs.values())):
-            sample_farm(options, count, len(box.dirs))
+            sample_farm(options, count, box)
         box.remove()
 
 
-def sample_farm(options, count, hierarchies):
-    bare, ours, memory = [], [], (0, 0)
+def sample_farm(options, count, box):
+    bare, ours, memory, listed = [], [], (0, 0), len(cgroup_dirs())
     for _ in range(options.rounds):
-        loop = Running([os.path.join(options.tools, "bare"), "1000"], sampled_files())
+        loop = Running([os.path.join(options.tools, "bare"), "1000"],
+                       sampled_files(box))
         bare.append(loop.measure(options.seconds))
         loop.end()
         stats = Running([options.binary, "stats", "--all", "--interval", "1"])
@@ -129,8 +145,9 @@ def sample_farm(options, count, hierarchies):
             sys.exit("plimsoll printed nothing")
         stats.end()
     bare, ours = statistics.mean(bare), statistics.mean(ours)
-    print(f"{count:>8} {hierarchies:>12} {bare:>8.2f} {ours:>9.2f} {ours / bare:>6.2f} "
-          f"{memory[0]:>8} {memory[1]:>9}", flush=True)
+    changed = "" if len(cgroup_dirs()) == listed else "  (others' cgroups came or went)"
+    print(f"{count:>6} {listed:>7} {len(box.dirs):>12} {bare:>8.2f} {ours:>9.2f} "
+          f"{ours / bare:>6.2f} {memory[0]:>8} {memory[1]:>9}{changed}", flush=True)
 
 
 def run_cost(command):
