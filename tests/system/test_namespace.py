@@ -118,7 +118,9 @@ def _():
 @test("ps inside lists the container's processes by their pids there", STATIC)
 def _():
     container = Container(group("box", limit=96 * MIB))
-    (_, out, _), = container.run("sleep 77 & plimsoll ps --json; kill $!")
+    (_, out, _), = container.run(
+        'sleep 77 & while [ "$(cat /proc/$!/comm)" != sleep ]; do :; done;'  # until it is one
+        'plimsoll ps --json; kill $!')
     objects = [json.loads(line) for line in out.splitlines() if line.strip()]
     rows = {o["pid"]: o for o in objects[:-1]}
     check(1 in rows and len(rows) <= 4, f"processes: {sorted(rows)}")
