@@ -141,11 +141,12 @@ def cppcheck():
                      "arrayIndexOutOfBounds")
 
 
-@test("check_deep analyzer: a leak")
+@test("check_deep analyzer: freed twice")
 def analyzer():
     bad = "#include <stdlib.h>\n" + GOOD.replace(
-        "return sum", "char *p = malloc(9);\n    if (p)\n        p[0] = 1;\n    return sum")
-    passes_and_fails(["check_deep", "analyzer", "build"], bad, "malloc-leak")
+        "return sum", "char *p = malloc(9);\n    if (sum > 3)\n        free(p);\n    free(p);\n"
+        "    return sum")
+    passes_and_fails(["check_deep", "analyzer", "build"], bad, "analyzer-double-free")
 
 
 @test("check_deep: what was clean is looked at again when a header changes")
