@@ -385,7 +385,7 @@ static void next_stage(struct namer *m, struct node *n, int r, uint32_t now_ms) 
         return;
     }
     if (m->ask) {
-        g->stage = g->nested || !ask_may_help(&n->t) ? NAMING_INSIDE : NAMING_SOCKET;
+        g->stage = g->aside || !ask_may_help(&n->t) ? NAMING_INSIDE : NAMING_SOCKET;
         return;
     }
     g->stage = NAMING_SETTLED;
@@ -458,12 +458,14 @@ static void name_container(struct namer *m, struct node *n, bool changed, uint32
     g->owner = have_shim ? shim.uid : owner_by_path(n->t.path);
     g->nested =
         n->t.inside || (have_shim && shim.group.n > 0 && tree_container_of(m->tree, shim.group));
+    /* A user may mount file systems that hang, too. */
+    g->aside = m->ask && (g->nested || g->owner != 0);
     if (!n->t.id && have_shim)
         changed |= set_text(n, &n->t.id, shim.shim.id);
     q = query_of(n, have_shim ? &shim : NULL);
     if (has_name_by_path(n))
         r = 0;
-    else if (!g->nested) {
+    else if (!g->nested && !g->aside) {
         names_file_done(&g->file);
         r = names_find(m->names, &q, &f, &g->file);
         if (r < 0 && !m->h->live && find_guest(m, n, &f) == 0)
@@ -573,7 +575,8 @@ static void refresh(struct namer *m, struct node *n, uint32_t now_ms) {
         name_container(m, n, false, now_ms);
         return;
     }
-    if (n->naming->file.path && names_changed(m->names, &n->naming->file)) {
+    if ((n->naming->file.path && names_changed(m->names, &n->naming->file)) ||
+        (n->naming->aside && ++n->naming->rounds % (AGAIN_MS / REFRESH_MS) == 0)) {
         name_container(m, n, false, now_ms);
         return;
     }
@@ -635,21 +638,24 @@ static int look_inside(void *arg, struct buf *out) {
     bool have_first = first_within(m, n, &first) == 0;
     int r = -ENOENT;
 
-    if (n->naming->nested && have_first && believable_shim(m, n, &first, &shim)) {
-        struct names_query q = query_of(n, &shim);
+    if (n->naming->aside) {
+        bool have_shim = have_first && believable_shim(m, n, &first, &shim);
+        struct names_query q = query_of(n, have_shim ? &shim : NULL);
 
         r = names_find(m->names, &q, &f, NULL);
     }
-    if (r < 0 && !n->naming->nested)
+    if (r < 0 && !n->naming->aside)
         r = find_guest(m, n, &f);
     if (r < 0 && have_first && n->t.kind != TARGET_VM && has_own_name(m, first.pid)) {
         r = names_hostname(m->h, first.pid, name, sizeof(name), &text);
         if (r == 0)
             facts_name(&f, text, SOURCE_HOSTNAME);
     }
-    if (r == 0 || f.image || f.sandbox)
-        facts_write(&f, out);
-    return r == -EACCES || r == -EPERM ? r : buf_error(out);
+    facts_write(&f, out);
+    facts_done(&f);
+    if (r == -EACCES || r == -EPERM)
+        buf_add(out, STR("denied"));
+    return buf_error(out);
 }
 
 static void finish_inside(struct namer *m, struct naming_job *job, bool done, uint32_t now_ms) {
@@ -664,9 +670,16 @@ static void finish_inside(struct namer *m, struct naming_job *job, bool done, ui
     n->naming->stage = NAMING_SETTLED;
     due_in(n, now_ms, AGAIN_MS);
     if (!done || facts_read(&answer, &f) < 0)
-        return;
+        f = (struct facts){0};
     if (f.name)
         settle(n, now_ms);
+    else
+        n->naming->denied = n->naming->denied || str_eq(answer, STR("denied"));
+    if ((!f.name || f.source == SOURCE_HOSTNAME) && n->naming->aside && !n->naming->nested &&
+        !n->naming->asked && ask_may_help(&n->t)) {
+        n->naming->asked = true;
+        n->naming->stage = NAMING_SOCKET; /* a user's engine, whose files did not help */
+    }
     if (take_facts(n, &f))
         m->changed(m->ctx, n);
     facts_done(&f);

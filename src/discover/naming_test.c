@@ -162,6 +162,27 @@ static void a_socket_tells_what_no_file_does(void **state) {
     folder("/docker", false);
 }
 
+/* Asked for in every way there is, and then left alone. */
+static void a_users_container_without_files_settles(void **state) {
+    struct targets *t;
+    int64_t start;
+
+    (void)state;
+    if (!real.point[0])
+        skip();
+    folder("/user-54321.slice", true);
+    folder("/user-54321.slice/docker-" A ".scope", true);
+    t = open_targets();
+    start = clock_mono_us();
+    targets_settle(t, 20000);
+    assert_true(clock_mono_us() - start < 19000000);
+    assert_string_equal(at(t, "/user-54321.slice/docker-" A ".scope")->name, "4f2ab1c09d8e");
+    assert_int_equal(at(t, "/user-54321.slice/docker-" A ".scope")->named_by, SOURCE_PATH);
+    targets_free(t);
+    folder("/user-54321.slice/docker-" A ".scope", false);
+    folder("/user-54321.slice", false);
+}
+
 static void an_engine_that_hangs_delays_nothing(void **state) {
     struct targets *t;
     pid_t server;
@@ -314,6 +335,7 @@ static void an_inner_engine_speaks_for_its_own_containers(void **state) {
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_socket_tells_what_no_file_does),
+        cmocka_unit_test(a_users_container_without_files_settles),
         cmocka_unit_test(an_engine_that_hangs_delays_nothing),
         cmocka_unit_test(an_inner_engine_speaks_for_its_own_containers),
     };
