@@ -33,6 +33,7 @@ struct row {
     const struct target *target;
     const struct sample *sample; /* NULL: not read, or gone since */
     struct tick_limit limit;
+    enum state state;
     uint64_t cpu_centi;
     bool have_cpu, no_trunc, ascii, plain; /* plain: bytes as they are, no marks */
 };
@@ -168,13 +169,9 @@ static void add_used(struct buf *out, const struct row *r) {
         buf_add_char(out, '*');
 }
 
-static enum state row_state(const struct row *r) {
-    return r->sample ? state_of(r->sample, ticker_host(r->session->ticker)) : STATE_UNKNOWN;
-}
-
 /* What deserves a second look: the state and the figures behind it, and kills. */
 static enum table_mark mark_of(const struct row *r, size_t column) {
-    enum state state = row_state(r);
+    enum state state = r->state;
 
     switch (column) {
     case 5: /* USED % */
@@ -235,7 +232,7 @@ static void text_cell(struct buf *out, const struct row *r, size_t column) {
         add_count(out, r, METRIC_OOM_KILLS);
         break;
     case 11:
-        buf_add(out, str_of(state_name(row_state(r))));
+        buf_add(out, str_of(state_name(r->state)));
         break;
     case 12:
         add_pair(out, r, METRIC_NET_RX, METRIC_NET_TX);
@@ -457,6 +454,8 @@ static struct row row_of(const struct stats_view *v, const struct session *s, ui
     };
 
     ticker_limit(s->ticker, slot, &r.limit);
+    if (r.sample)
+        r.state = state_of(r.sample, ticker_host(s->ticker));
     r.have_cpu = r.sample && ticker_cpu(s->ticker, slot, &r.cpu_centi);
     return r;
 }
@@ -539,7 +538,7 @@ static void print_json(const struct row *r, struct buf *out) {
         json_unknown(&j);
     json_key(&j, "limit_certain");
     json_bool(&j, has(r, METRIC_LIMIT) && r->limit.certain);
-    key_text(&j, "state", r->sample ? state_name(row_state(r)) : NULL);
+    key_text(&j, "state", r->sample ? state_name(r->state) : NULL);
     json_key(&j, "kernel_reclaimable_unknown");
     json_bool(&j, r->sample && stats_kernel_unsplit(r->session, r->sample));
     add_metrics(&j, r);
