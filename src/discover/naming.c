@@ -138,7 +138,7 @@ static int add_naming(struct namer *m, struct node *n) {
 }
 
 /* The group that we are in ourselves, seen as the top of all: its name is our host name. */
-static int born_own(struct namer *m, struct node *n) {
+static int born_own(struct namer *m, struct node *n, uint32_t now_ms) {
     char name[256];
     struct str text, rule_id = {0};
     struct pathrule rule;
@@ -170,6 +170,7 @@ static int born_own(struct namer *m, struct node *n) {
     if (add_naming(m, n) < 0)
         return -ENOMEM;
     n->naming->stage = NAMING_SETTLED;
+    due_in(n, now_ms, 0);
     return 0;
 }
 
@@ -211,7 +212,7 @@ int namer_born(struct namer *m, struct node *n, uint32_t now_ms) {
     size_t base;
 
     if (!n->parent)
-        return m->fs->at_top ? 0 : born_own(m, n);
+        return m->fs->at_top ? 0 : born_own(m, n, now_ms);
     path = full_path(m, n, &base);
     pathrule_match(path, base, &rule);
     take_rule(n, &rule);
@@ -567,9 +568,17 @@ static bool process_is_there(const struct namer *m, int32_t pid) {
     return faccessat(m->h->proc, procfile_path(path, pid, ""), F_OK, 0) == 0;
 }
 
-static void refresh(struct namer *m, struct node *n, uint32_t now_ms) {
+/* The first process, if it is not known or gone. */
+static void find_first(struct namer *m, struct node *n, uint32_t now_ms) {
     bool gone = n->t.init_pid == 0 || !process_is_there(m, n->t.init_pid);
+    struct first_process first;
 
+    if (gone && first_within(m, n, &first) == 0 && set_first(m, n, &first))
+        m->changed(m->ctx, n);
+    due_in(n, now_ms, REFRESH_MS);
+}
+
+static void refresh(struct namer *m, struct node *n, uint32_t now_ms) {
     if (n->t.named_by == SOURCE_PATH && !has_name_by_path(n)) {
         n->naming->stage = NAMING_FILES; /* once more from the start */
         name_container(m, n, false, now_ms);
@@ -580,20 +589,15 @@ static void refresh(struct namer *m, struct node *n, uint32_t now_ms) {
         name_container(m, n, false, now_ms);
         return;
     }
-    if (gone) {
-        struct first_process first;
-
-        if (first_within(m, n, &first) == 0 && set_first(m, n, &first))
-            m->changed(m->ctx, n);
-    }
-    due_in(n, now_ms, REFRESH_MS);
+    find_first(m, n, now_ms);
 }
 
 void namer_step(struct namer *m, struct node *n, uint32_t now_ms) {
     n->due_ms = 0;
-    if (!n->parent)
-        return;
-    if (!n->naming) {
+    if (!n->parent) {
+        if (n->naming) /* the container that we are in: only its first process is looked for */
+            find_first(m, n, now_ms);
+    } else if (!n->naming) {
         if (n->t.kind == TARGET_GROUP)
             look_at_group(m, n, now_ms);
     } else if (n->t.kind == TARGET_POD) {
