@@ -18,6 +18,11 @@ def as_nobody(*args, code=0):
                         extra_groups=[], cwd="/")
 
 
+def said(done):
+    """The lines on stderr, but for the one about names, if this machine runs containers."""
+    return [line for line in done.err.splitlines() if "the names of" not in line]
+
+
 @test("stats as nobody: the same figures as root's, for these files are open to all",
       [needs_cgroups])
 def _():
@@ -35,7 +40,7 @@ def _():
     box = group()
     done = as_nobody("stats", *QUICK, "--all")
     check(box.path in done.out or os.path.basename(box.path) in done.out, "our group is missing")
-    check(done.err.count("\n") <= 1, f"stderr: {done.err!r}")
+    check(len(said(done)) <= 1, f"stderr: {done.err!r}")
 
 
 @test("a group nobody may not read shows as unknown, with one line why", [needs_cgroups])
@@ -49,7 +54,7 @@ def _():
     found = {o["cgroup"]: o for o in done.objects}
     equal((found[hidden.path]["usage"], found[hidden.path]["used"]), (None, None), "hidden figures")
     check(found[open_one.path]["usage"] is not None, "the open group's usage")
-    equal(done.err.count("\n"), 1, f"lines on stderr: {done.err!r}")
+    equal(len(said(done)), 1, f"lines on stderr: {done.err!r}")
     text = as_nobody("stats", *QUICK, hidden.path)
     check(" -" in text.out, f"unknown is not printed as '-': {text.out!r}")
 
