@@ -369,20 +369,19 @@ int targets_fd(const struct targets *t) {
 }
 
 int targets_choose(struct targets *t, struct str path) {
+    auto_free char *copy = NULL;
     struct node *n = tree_find(&t->tree, path);
     char **bigger;
 
     for (size_t i = 0; i < t->chosen_n; i++)
         if (str_eq(path, str_of(t->chosen[i])))
             return 0;
-    bigger = realloc(t->chosen, (t->chosen_n + 1) * sizeof(char *));
+    copy = strndup(path.p, path.n);
+    bigger = copy ? realloc(t->chosen, (t->chosen_n + 1) * sizeof(char *)) : NULL;
     if (!bigger)
         return -ENOMEM;
     t->chosen = bigger;
-    t->chosen[t->chosen_n] = strndup(path.p, path.n);
-    if (!t->chosen[t->chosen_n])
-        return -ENOMEM;
-    t->chosen_n++;
+    t->chosen[t->chosen_n++] = take_ptr(&copy);
     if (n) {
         n->chosen = true;
         show_or_hide(t, n);
