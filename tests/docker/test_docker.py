@@ -329,6 +329,24 @@ def restarted():
     equal(stream.errors(), "", "messages")
 
 
+@test("stats streaming: a container made anew under its name is followed to its new group")
+def made_anew():
+    engine = docker_engine()
+    engine.run("phoenix")
+    stream = Stream("stats", "phoenix", "--json", "--interval", "0.5")
+    try:
+        stream.read_for(4, lambda data: data.count(b"\n") >= 2)
+        engine.remove("phoenix")
+        engine.run("phoenix")
+        stream.read_for(8, lambda data: len({row["id"] for row in stream.objects()}) == 2)
+        equal(len({row["id"] for row in stream.objects()}), 2, "ids under one name")
+        equal({row["name"] for row in stream.objects()}, {"phoenix"}, "names")
+    finally:
+        stream.end()
+        engine.remove("phoenix")
+    equal(stream.errors(), "", "messages")
+
+
 @test("containers that only containerd knows are named by their bundle")
 def plain_containerd():
     engine = docker_engine()
@@ -597,6 +615,7 @@ def tells_its_truth(engine, name, limit):
     row = json.loads(lines[0])
     equal(row["limit"], limit, "limit in stats")
     near(row["usage"], usage(engine, name), 4 * MIB, "usage in stats")
+    equal((row["init_pid"], row["net_rx"]), (1, 0), "first process, and bytes received")
     listed = [json.loads(line) for line in inside(engine, name, "ps", "--json").splitlines()]
     processes = [o for o in listed if "pid" in o]
     check(any(o["pid"] == 1 for o in processes), f"no pid 1 in {processes}")
