@@ -443,35 +443,50 @@ static int find_guest(const struct namer *m, const struct node *n, struct facts 
     return names_guest(m->names, n->t.kind == TARGET_VM, str_of(n->t.id), out);
 }
 
+/* Whose container it is, and so whose files may speak about it, and where they are read. */
+static void set_trust(struct namer *m, struct node *n, const struct shim_process *shim) {
+    struct naming *g = n->naming;
+
+    g->owner = shim ? shim->uid : owner_by_path(n->t.path);
+    g->nested =
+        n->t.inside || (shim && shim->group.n > 0 && tree_container_of(m->tree, shim->group));
+    /* A user may mount file systems that hang, too. */
+    g->aside = m->ask && (g->nested || g->owner != 0);
+}
+
+/* By what can be read here and now. As names_find returns. */
+static int find_name(struct namer *m, struct node *n, const struct shim_process *shim,
+                     struct facts *out) {
+    struct names_query q = query_of(n, shim);
+    int r;
+
+    if (has_name_by_path(n))
+        return 0;
+    if (n->naming->nested || n->naming->aside)
+        return -ENOENT;
+    names_file_done(&n->naming->file);
+    r = names_find(m->names, &q, out, &n->naming->file);
+    if (r < 0 && !m->h->live && find_guest(m, n, out) == 0)
+        return 0; /* no file system of a captured tree can hang */
+    return r;
+}
+
 static void name_container(struct namer *m, struct node *n, bool changed, uint32_t now_ms) {
     struct naming *g = n->naming;
     struct first_process first;
-    struct shim_process shim;
-    bool have_first = first_within(m, n, &first) == 0;
-    bool have_shim = have_first && believable_shim(m, n, &first, &shim);
+    struct shim_process found, *shim = NULL;
+    bool have_first = first_within(m, n, &first) == 0, complete;
     struct facts f = {0};
-    struct names_query q;
-    bool complete;
-    int r = -ENOENT;
+    int r;
 
+    if (have_first && believable_shim(m, n, &first, &found))
+        shim = &found;
     if (have_first)
         changed |= set_first(m, n, &first);
-    g->owner = have_shim ? shim.uid : owner_by_path(n->t.path);
-    g->nested =
-        n->t.inside || (have_shim && shim.group.n > 0 && tree_container_of(m->tree, shim.group));
-    /* A user may mount file systems that hang, too. */
-    g->aside = m->ask && (g->nested || g->owner != 0);
-    if (!n->t.id && have_shim)
-        changed |= set_text(n, &n->t.id, shim.shim.id);
-    q = query_of(n, have_shim ? &shim : NULL);
-    if (has_name_by_path(n))
-        r = 0;
-    else if (!g->nested && !g->aside) {
-        names_file_done(&g->file);
-        r = names_find(m->names, &q, &f, &g->file);
-        if (r < 0 && !m->h->live && find_guest(m, n, &f) == 0)
-            r = 0; /* no file system of a captured tree can hang */
-    }
+    if (!n->t.id && shim)
+        changed |= set_text(n, &n->t.id, shim->shim.id);
+    set_trust(m, n, shim);
+    r = find_name(m, n, shim, &f);
     changed |= take_facts(n, &f);
     facts_done(&f);
     if (have_first && looks_like_pause(n, &first)) {
