@@ -29,7 +29,9 @@ static int fill(int fd, bool from_start, char *buf, size_t size, size_t *used) {
     return -EFBIG;
 }
 
-int file_read_at(int dir, const char *name, char *buf, size_t size, struct str *out) {
+/* Reads a file by its name; what does not fit is cut, or makes the whole of it -EFBIG. */
+static int read_name(int dir, const char *name, bool cut, char *buf, size_t size,
+                     struct str *out) {
     auto_close int fd = openat(dir, name, O_CLOEXEC | open_flags);
     size_t used = 0;
     int r;
@@ -37,10 +39,18 @@ int file_read_at(int dir, const char *name, char *buf, size_t size, struct str *
     if (fd < 0)
         return -errno;
     r = fill(fd, false, buf, size, &used);
-    if (r < 0)
+    if (r < 0 && !(cut && r == -EFBIG))
         return r;
     *out = (struct str){buf, used};
     return 0;
+}
+
+int file_read_at(int dir, const char *name, char *buf, size_t size, struct str *out) {
+    return read_name(dir, name, false, buf, size, out);
+}
+
+int file_head_at(int dir, const char *name, char *buf, size_t size, struct str *out) {
+    return read_name(dir, name, true, buf, size, out);
 }
 
 int file_pread(int fd, char *buf, size_t size, struct str *out) {
@@ -61,20 +71,6 @@ int file_pread(int fd, char *buf, size_t size, struct str *out) {
         if (r < 0)
             return r;
     }
-    *out = (struct str){buf, used};
-    return 0;
-}
-
-int file_head_at(int dir, const char *name, char *buf, size_t size, struct str *out) {
-    auto_close int fd = openat(dir, name, O_CLOEXEC | open_flags);
-    size_t used = 0;
-    int r;
-
-    if (fd < 0)
-        return -errno;
-    r = fill(fd, false, buf, size, &used);
-    if (r < 0 && r != -EFBIG)
-        return r;
     *out = (struct str){buf, used};
     return 0;
 }
