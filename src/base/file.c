@@ -30,8 +30,7 @@ static int fill(int fd, bool from_start, char *buf, size_t size, size_t *used) {
 }
 
 /* Reads a file by its name; what does not fit is cut, or makes the whole of it -EFBIG. */
-static int read_name(int dir, const char *name, bool cut, char *buf, size_t size,
-                     struct str *out) {
+static int read_name(int dir, const char *name, bool cut, char *buf, size_t size, struct str *out) {
     auto_close int fd = openat(dir, name, O_CLOEXEC | open_flags);
     size_t used = 0;
     int r;
