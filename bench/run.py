@@ -161,21 +161,25 @@ def run_cost(command):
 
 
 def ps(options):
-    commands = [["ps", "-eo", "pid,rss"], [options.binary, "ps"],
-                [options.binary, "ps", "--no-pss"],
-                [options.binary, "ps", "--no-pss", "-o", "pid,res"]]
+    """Like with like: two columns against two, and all of ours against the nearest procps has."""
+    two, all_of_it = ["ps", "-eo", "pid,rss"], ["ps", "-eo", "pid,user,vsz,rss,size,nlwp,stat,args"]
+    ours = [options.binary, "ps"]
+    commands = [(two, two), ([*ours, "--no-pss", "-o", "pid,res"], two), (all_of_it, all_of_it),
+                ([*ours, "--no-pss"], all_of_it), (ours, all_of_it)]
     with Farm(options.tools, 1000):
         processes = sum(name.isdigit() for name in os.listdir("/proc"))
-        cost = [[run_cost(command) for command in commands] for _ in range(options.runs)]
+        cost = [[run_cost(command) for command, _ in commands] for _ in range(options.runs)]
     columns = list(zip(*cost))
-    base = statistics.median(columns[0])
+    median = {tuple(c): statistics.median(column) for (c, _), column in zip(commands, columns)}
     print(f"ps: {processes} processes, {options.runs} runs each, taken in turn; "
           f"CPU (user + sys) of a run in ms")
-    print(f"{'median':>8} {'min':>8} {'ratio':>6}  command")
-    for command, column in zip(commands, columns):
+    print(f"{'median':>8} {'min':>8}  {'command':<52} ratio")
+    for (command, base), column in zip(commands, columns):
         name = " ".join([os.path.basename(command[0]), *command[1:]])
-        print(f"{statistics.median(column):>8.2f} {min(column):>8.2f} "
-              f"{statistics.median(column) / base:>6.2f}  {name}")
+        mine = median[tuple(command)]
+        ratios = "" if command is base else (f"{mine / median[tuple(base)]:.2f} of the ps above, "
+                                             f"{mine / median[tuple(two)]:.2f} of ps -eo pid,rss")
+        print(f"{mine:>8.2f} {min(column):>8.2f}  {name:<52} {ratios}")
 
 
 def main():
