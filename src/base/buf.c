@@ -117,26 +117,48 @@ void buf_add_format(struct buf *b, const char *format, ...) {
     buf_add(b, (struct str){text, (size_t)n});
 }
 
-int buf_flush(struct buf *b, int fd) {
+/* A pipe that polls writable takes this much without blocking (PIPE_BUF). */
+enum { CHUNK = 4096 };
+
+/* Waits until fd takes a chunk. -ECANCELED when `stop` (-1: none) is readable first. */
+static int wait_writable(int fd, int stop) {
+    struct pollfd wait[] = {{.fd = fd, .events = POLLOUT}, {.fd = stop, .events = POLLIN}};
+
+    while (poll(wait, 2, -1) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return wait[0].revents == 0 && wait[1].revents != 0 ? -ECANCELED : 0;
+}
+
+static int flush(struct buf *b, int fd, int stop) {
     size_t done = 0;
 
     if (b->error)
         return b->error;
     while (done < b->n) {
-        ssize_t n = write(fd, b->p + done, b->n - done);
+        size_t left = b->n - done;
+        int r = stop >= 0 ? wait_writable(fd, stop) : 0;
+        ssize_t n;
 
-        if (n < 0 && errno == EAGAIN) {
-            struct pollfd wait = {.fd = fd, .events = POLLOUT};
-
-            (void)poll(&wait, 1, -1);
-            continue;
-        }
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        done += (size_t)n;
+        if (r < 0)
+            return r;
+        n = write(fd, b->p + done, stop >= 0 && left > CHUNK ? CHUNK : left);
+        if (n < 0 && errno == EAGAIN)
+            r = wait_writable(fd, stop);
+        else if (n < 0 && errno != EINTR)
+            r = -errno;
+        if (r < 0)
+            return r;
+        done += n > 0 ? (size_t)n : 0;
     }
     buf_clear(b);
     return 0;
+}
+
+int buf_flush(struct buf *b, int fd) {
+    return flush(b, fd, -1);
+}
+
+int buf_flush_until(struct buf *b, int fd, int stop) {
+    return flush(b, fd, stop);
 }

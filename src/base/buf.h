@@ -34,3 +34,7 @@ void buf_grow(struct buf *b, size_t written);
 /* Writes everything to a descriptor that may be slow (loops, waits when it would block) and
  * empties the buffer. 0 or -errno; a remembered error is returned and nothing is written. */
 int buf_flush(struct buf *b, int fd);
+
+/* The same, but gives up with -ECANCELED when `stop` becomes readable while a slow reader is waited
+ * for: what was not written is lost. */
+int buf_flush_until(struct buf *b, int fd, int stop);

@@ -70,19 +70,24 @@ void cmd_terminal_size(size_t *columns_out, size_t *rows_out) {
     *rows_out = known ? size.ws_row : 0;
 }
 
-int cmd_write(struct buf *out, bool *gone_out) {
-    int r = buf_flush(out, STDOUT_FILENO);
+static int written(int r, bool *gone_out) {
+    struct err err;
 
-    if (r == -EPIPE) {
+    if (r == -EPIPE || r == -ECANCELED) {
         if (gone_out)
             *gone_out = true;
         return EXIT_DONE;
     }
-    if (r < 0) {
-        struct err err;
+    if (r == 0)
+        return EXIT_DONE;
+    err_set(&err, r, "cannot write to the standard output:");
+    return cmd_fail(&err);
+}
 
-        err_set(&err, r, "cannot write to the standard output:");
-        return cmd_fail(&err);
-    }
-    return EXIT_DONE;
+int cmd_write(struct buf *out, bool *gone_out) {
+    return written(buf_flush(out, STDOUT_FILENO), gone_out);
+}
+
+int cmd_write_until(struct buf *out, int stop, bool *gone_out) {
+    return written(buf_flush_until(out, STDOUT_FILENO, stop), gone_out);
 }

@@ -65,4 +65,8 @@ void cmd_terminal_size(size_t *columns_out, size_t *rows_out);
  * (`| head`) is no failure: then *gone_out, which may be NULL, is set. */
 int cmd_write(struct buf *out, bool *gone_out);
 
+/* The same for streams: a reader that does not read (a stopped pager) must not keep us from ending
+ * when `stop` becomes readable; then *gone_out is set too. */
+int cmd_write_until(struct buf *out, int stop, bool *gone_out);
+
 extern const struct cmd cmd_stats, cmd_free, cmd_ps, cmd_map;

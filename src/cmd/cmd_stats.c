@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -102,6 +104,7 @@ struct stats {
     uint64_t ordered_at; /* session.changes when `order` was made */
     struct buf out;
     uint32_t watch_id;
+    int stop; /* a signalfd of SIGINT and SIGTERM while streaming, else -1 */
     bool watching, gone, drawn;
     int status;
 };
@@ -275,7 +278,7 @@ static int print(struct stats *st, bool screen) {
             cmd_terminal_size(&columns, &rows);
         stats_view_print(&st->view, &st->session, st->order, st->rows, columns, &st->out);
     }
-    st->status = cmd_write(&st->out, &st->gone);
+    st->status = cmd_write_until(&st->out, st->stop, &st->gone);
     if (!screen && !st->gone && st->status == EXIT_DONE)
         session_tell(&st->session, NULL);
     return st->status != EXIT_DONE || st->gone ? -1 : 0;
@@ -330,14 +333,23 @@ static int on_resize(struct loop *loop, uint32_t what, void *ctx) {
     return wants_screen(st) && print(st, true) < 0 ? -ECANCELED : 0;
 }
 
+static int open_stop(struct stats *st, sigset_t *signals) {
+    sigemptyset(signals);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, signals, NULL) < 0)
+        return -errno;
+    st->stop = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    return st->stop < 0 ? -errno : loop_add_fd(st->loop, st->stop, EPOLLIN, on_stop, st, NULL);
+}
+
 static int stream(struct stats *st) {
+    sigset_t signals;
     struct err err;
     int r = loop_new(&st->loop);
 
     if (r == 0)
-        r = loop_add_signal(st->loop, SIGINT, on_stop, st, NULL);
-    if (r == 0)
-        r = loop_add_signal(st->loop, SIGTERM, on_stop, st, NULL);
+        r = open_stop(st, &signals);
     if (r == 0)
         r = loop_add_signal(st->loop, SIGWINCH, on_resize, st, NULL);
     if (r == 0 && targets_fd(st->session.targets) >= 0)
@@ -347,6 +359,8 @@ static int stream(struct stats *st) {
     if (r == 0)
         r = loop_run(st->loop);
     loop_free(st->loop);
+    if (st->stop >= 0)
+        close(st->stop);
     if (r < 0 && r != -ECANCELED) {
         err_set(&err, r, "cannot go on:");
         return cmd_fail(&err);
@@ -403,7 +417,7 @@ static int choose_format(struct stats *st) {
 }
 
 static int run(struct cmd_context *context, void *options) {
-    struct stats st = {.context = context, .options = *(struct options *)options};
+    struct stats st = {.context = context, .options = *(struct options *)options, .stop = -1};
     struct session_options open = {.watch = !st.options.once};
     struct err err;
     int status = choose_format(&st);

@@ -1,9 +1,12 @@
 """`plimsoll stats` says what the kernel's files say, and keeps saying it while it streams."""
 import datetime
+import fcntl
 import os
 import re
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 from harness import (MIB, PAGE, PATIENCE, QUICK, Load, Skip, Stream, check, equal, group, keyed,
@@ -21,6 +24,11 @@ EVERY = ("cpuacct", "pids", "blkio", "unified")
 
 def claim(text, *more):
     return test(text, [needs_cgroups, *more])
+
+
+def fionread(pipe):
+    """Bytes that wait in a pipe."""
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
 
 
 def pids_current(box):
@@ -320,6 +328,22 @@ def _():
     equal(stream.process.wait(10 * PATIENCE), 0, "exit code after the reader went away")
     equal(stream.errors(), "", "stderr")
     harness._streams.remove(stream)
+
+
+@claim("a stream whose reader has stopped reading still ends on SIGINT")
+def _():
+    stats = subprocess.Popen([harness.options.binary, "stats", "--all", "--json", "--interval",
+                              "0.05"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        wait_for(lambda: fionread(stats.stdout) > 61440, 60, "the pipe to fill")
+        stats.send_signal(signal.SIGINT)
+        equal(stats.wait(10 * PATIENCE), 0, "exit code")
+        equal(stats.stderr.read(), b"", "stderr")
+    finally:
+        stats.kill()
+        stats.wait()
+        stats.stdout.close()
+        stats.stderr.close()
 
 
 @claim("what changes between ticks is seen: a growing load, its peak, its end")
