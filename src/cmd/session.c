@@ -87,35 +87,35 @@ static void say(struct session *s, unsigned bit, struct buf *out, const char *li
     buf_add_char(out, '\n');
 }
 
+/* "1 group", "2 groups". */
+static void say_count(struct session *s, unsigned bit, struct buf *out, uint64_t count,
+                      const char *what, const char *rest) {
+    char line[200];
+
+    if (count == 0)
+        return;
+    snprintf(line, sizeof(line), "%llu %s%s %s", (unsigned long long)count, what,
+             count == 1 ? "" : "s", rest);
+    say(s, bit, out, line);
+}
+
 void session_tell(struct session *s, struct buf *out) {
     struct targets_health h = targets_health(s->targets);
-    unsigned unread = s->ticker ? ticker_denied(s->ticker) : 0;
-    char line[200];
 
     if (h.no_watches)
         say(s, TOLD_WATCHES, out,
             "inotify's watches are used up (fs.inotify.max_user_watches): new groups are found by "
             "looking again every few seconds");
-    if (h.denied > 0) {
-        snprintf(line, sizeof(line),
-                 "the names of %llu containers may not be read without root; ids stand for them",
-                 (unsigned long long)h.denied);
-        say(s, TOLD_NAMES, out, line);
-    }
     if (s->ticker && ticker_short_of_fds(s->ticker))
         say(s, TOLD_FDS, out,
             "too few open files are allowed (ulimit -n) to keep those of all groups open: they are "
             "opened at each tick, which costs more");
-    if (unread > 0) {
-        snprintf(line, sizeof(line),
-                 "%u groups may not be read without root; '-' stands for what is unknown", unread);
-        say(s, TOLD_DENIED, out, line);
-    }
-    if (h.too_many > 0) {
-        snprintf(line, sizeof(line), "%llu groups are left out: too deep, or too many in one place",
-                 (unsigned long long)h.too_many);
-        say(s, TOLD_MANY, out, line);
-    }
+    say_count(s, TOLD_NAMES, out, h.denied, "container",
+              "cannot be named without root; the id stands for the name");
+    say_count(s, TOLD_DENIED, out, s->ticker ? ticker_denied(s->ticker) : 0, "group",
+              "cannot be read without root; '-' stands for what is unknown");
+    say_count(s, TOLD_MANY, out, h.too_many, "group",
+              "left out: too deep, or too many in one place");
 }
 
 struct str session_name(const struct target *t) {
