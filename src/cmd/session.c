@@ -69,10 +69,9 @@ void session_close(struct session *s) {
 
 enum {
     TOLD_WATCHES = 1 << 0,
-    TOLD_NAMES = 1 << 1,
-    TOLD_FDS = 1 << 2,
-    TOLD_DENIED = 1 << 3,
-    TOLD_MANY = 1 << 4,
+    TOLD_FDS = 1 << 1,
+    TOLD_DENIED = 1 << 2,
+    TOLD_MANY = 1 << 3,
 };
 
 static void say(struct session *s, unsigned bit, struct buf *out, const char *line) {
@@ -87,20 +86,30 @@ static void say(struct session *s, unsigned bit, struct buf *out, const char *li
     buf_add_char(out, '\n');
 }
 
-/* "1 group", "2 groups". */
-static void say_count(struct session *s, unsigned bit, struct buf *out, uint64_t count,
-                      const char *what, const char *rest) {
-    char line[200];
+static const char *plural(uint64_t n) {
+    return n == 1 ? "" : "s";
+}
 
-    if (count == 0)
+/* What root would see: one line, whatever it is that is missing. */
+static void say_denied(struct session *s, struct buf *out, uint64_t unnamed, unsigned unread) {
+    char line[240], names[64] = "", groups[64] = "";
+
+    if (unnamed == 0 && unread == 0)
         return;
-    snprintf(line, sizeof(line), "%llu %s%s %s", (unsigned long long)count, what,
-             count == 1 ? "" : "s", rest);
-    say(s, bit, out, line);
+    if (unnamed > 0)
+        snprintf(names, sizeof(names), "%llu container%s cannot be named",
+                 (unsigned long long)unnamed, plural(unnamed));
+    if (unread > 0)
+        snprintf(groups, sizeof(groups), "%u group%s cannot be read", unread, plural(unread));
+    snprintf(line, sizeof(line), "%s%s%s without root; '-' stands for what is unknown%s", names,
+             unnamed > 0 && unread > 0 ? ", and " : "", groups,
+             unnamed > 0 ? ", an id for a name" : "");
+    say(s, TOLD_DENIED, out, line);
 }
 
 void session_tell(struct session *s, struct buf *out) {
     struct targets_health h = targets_health(s->targets);
+    char line[100];
 
     if (h.no_watches)
         say(s, TOLD_WATCHES, out,
@@ -110,12 +119,12 @@ void session_tell(struct session *s, struct buf *out) {
         say(s, TOLD_FDS, out,
             "too few open files are allowed (ulimit -n) to keep those of all groups open: they are "
             "opened at each tick, which costs more");
-    say_count(s, TOLD_NAMES, out, h.denied, "container",
-              "cannot be named without root; the id stands for the name");
-    say_count(s, TOLD_DENIED, out, s->ticker ? ticker_denied(s->ticker) : 0, "group",
-              "cannot be read without root; '-' stands for what is unknown");
-    say_count(s, TOLD_MANY, out, h.too_many, "group",
-              "left out: too deep, or too many in one place");
+    say_denied(s, out, h.denied_shown, s->ticker ? ticker_denied(s->ticker) : 0);
+    if (h.too_many == 0)
+        return;
+    snprintf(line, sizeof(line), "%llu group%s left out: too deep, or too many in one place",
+             (unsigned long long)h.too_many, plural(h.too_many));
+    say(s, TOLD_MANY, out, line);
 }
 
 struct str session_name(const struct target *t) {

@@ -208,6 +208,11 @@ static int unknown(const struct targets *t, struct str text, struct err *err) {
                        "no container, unit, control group or process is called '%.*s' (did you "
                        "mean '%.60s'?)",
                        shown, text.p, suggestion);
+    if (targets_health(t).denied > 0)
+        return err_set(err, -ENOENT,
+                       "no container, unit, control group or process is called '%.*s', as far as "
+                       "names may be read without root",
+                       shown, text.p);
     return err_set(err, -ENOENT, "no container, unit, control group or process is called '%.*s'",
                    shown, text.p);
 }

@@ -430,8 +430,12 @@ struct targets_health targets_health(const struct targets *t) {
         .unreadable = t->tree.unreadable,
     };
 
-    for (const struct node *n = t->tree.top; n; n = tree_next(n))
-        h.denied += n->naming && n->naming->denied && n->t.named_by == SOURCE_PATH;
+    for (const struct node *n = t->tree.top; n; n = tree_next(n)) {
+        bool denied = n->naming && n->naming->denied && n->t.named_by == SOURCE_PATH;
+
+        h.denied += denied;
+        h.denied_shown += denied && n->t.slot != TARGET_NO_SLOT;
+    }
     return h;
 }
 

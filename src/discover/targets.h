@@ -34,10 +34,11 @@ struct targets_options {
 /* What went less than well: each is worth a line to the user, once. */
 struct targets_health {
     bool no_watches; /* inotify's limit is reached (fs.inotify.max_user_watches), or no inotify */
-    uint64_t overflows;  /* times the queue of events overflowed: answered by a rescan */
-    uint64_t too_many;   /* groups left out: path too long, or too many inside one container */
-    uint64_t unreadable; /* groups whose directory cannot be listed: what is below is not seen */
-    uint64_t denied;     /* containers whose name could not be read for lack of permission */
+    uint64_t overflows;    /* times the queue of events overflowed: answered by a rescan */
+    uint64_t too_many;     /* groups left out: path too long, or too many inside one container */
+    uint64_t unreadable;   /* groups whose directory cannot be listed: what is below is not seen */
+    uint64_t denied;       /* containers whose name could not be read for lack of permission, */
+    uint64_t denied_shown; /* and those of them that are shown */
 };
 
 struct targets;
