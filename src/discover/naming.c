@@ -739,13 +739,14 @@ static int ask_engines(void *arg, struct buf *out) {
 
 static void start_asking(struct namer *m, int64_t now_us) {
     uint32_t now_ms = namer_clock(m, now_us);
-    bool wanted = false;
 
-    if (m->job[0].job.pid > 0 || (m->asked_ms != 0 && !namer_is_due(m->asked_ms, now_ms)))
+    if (m->job[0].job.pid > 0)
         return;
-    for (struct node *n = m->tree->top; n && !wanted; n = tree_next(n))
-        wanted = n->naming && n->naming->stage == NAMING_SOCKET;
-    if (!wanted || job_start(&m->job[0].job, ask_engines, m, now_us + ASK_US + 500000) < 0)
+    m->waiting = false;
+    for (struct node *n = m->tree->top; n && !m->waiting; n = tree_next(n))
+        m->waiting = n->naming && n->naming->stage == NAMING_SOCKET;
+    if (!m->waiting || (m->asked_ms != 0 && !namer_is_due(m->asked_ms, now_ms)) ||
+        job_start(&m->job[0].job, ask_engines, m, now_us + ASK_US + 500000) < 0)
         return;
     m->asked_ms = now_ms + ASK_AGAIN_MS;
     if (m->asked_ms == 0)

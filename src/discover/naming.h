@@ -25,7 +25,8 @@ struct namer {
     char *full; /* scratch for a path with the mount's root before it; NULL if that is "/" */
     size_t root_len;
     int64_t boot_s, epoch_us;
-    uint32_t asked_ms; /* when sockets were asked last; 0: never */
+    uint32_t asked_ms; /* when sockets may be asked next; 0: at once */
+    bool waiting;      /* some container waits for the engines to be asked */
     bool ask;          /* jobs are allowed */
     bool initial;      /* what is born now was there before us */
 

@@ -235,20 +235,27 @@ int targets_update(struct targets *t, int64_t now_us) {
     return r;
 }
 
+/* When a time on the table's clock comes, which may be over already. */
+static int64_t us_of(const struct targets *t, uint32_t due_ms) {
+    int32_t left = (int32_t)(due_ms - t->now_ms);
+
+    return t->namer.epoch_us + ((int64_t)t->now_ms + (left > 0 ? left : 0)) * 1000;
+}
+
+static int64_t earlier(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
 int64_t targets_due_us(const struct targets *t) {
     int64_t due = t->o.watch || t->tree.lost ? t->rescan_us : INT64_MAX;
 
-    if (t->due_ms != 0) {
-        int32_t left = (int32_t)(t->due_ms - t->now_ms);
-        int64_t soon = t->namer.epoch_us + (int64_t)t->now_ms * 1000;
-
-        soon += left > 0 ? (int64_t)left * 1000 : 0;
-        if (soon < due)
-            due = soon;
-    }
+    if (t->due_ms != 0)
+        due = earlier(due, us_of(t, t->due_ms));
+    if (t->namer.waiting && t->namer.job[0].job.pid == 0)
+        due = earlier(due, us_of(t, t->namer.asked_ms));
     for (size_t i = 0; i < NAMING_JOBS; i++)
-        if (t->namer.job[i].job.pid > 0 && t->namer.job[i].job.deadline_us < due)
-            due = t->namer.job[i].job.deadline_us;
+        if (t->namer.job[i].job.pid > 0)
+            due = earlier(due, t->namer.job[i].job.deadline_us);
     return due;
 }
 
