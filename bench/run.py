@@ -39,7 +39,7 @@ class Running:
         self.child = subprocess.Popen(command, stdout=subprocess.PIPE,
                                       stdin=subprocess.PIPE if lines else subprocess.DEVNULL)
         if lines:
-            self.child.stdin.write("".join(line + "\n" for line in lines).encode())
+            self.child.stdin.write(b"".join(os.fsencode(line) + b"\n" for line in lines))
             self.child.stdin.close()
         self.got = 0
         self.reader = threading.Thread(target=self.drain, daemon=True)
