@@ -8,10 +8,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -97,6 +99,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: bare INTERVAL_MS <LIST-OF-PATHS\n");
         return 2;
     }
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a benchmark that dies leaves nothing running */
     raise_fd_limit();
     n = open_all(fds);
     printf("ready\n");
