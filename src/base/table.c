@@ -118,7 +118,7 @@ static bool shrink(const struct table *t, size_t limit, unsigned gap, size_t flo
         size_t least = head > floor ? head : floor;
         size_t spare = width[c] > least ? width[c] - least : 0;
 
-        if (dropped[c] || !t->column[c].shrinks)
+        if (dropped[c] || t->column[c].cut == TABLE_WHOLE)
             continue;
         spare = spare < over ? spare : over;
         width[c] -= spare;
@@ -142,12 +142,11 @@ static void fit(const struct table *t, size_t limit, unsigned gap, size_t *width
     }
 }
 
-/* Cut to `width` with a '+' where something is missing: of a path the end is kept, which is what
- * tells it from others, of all else the beginning. */
-static size_t add_cut(struct buf *out, struct str text, size_t width) {
+/* Cut to `width` with a '+' where something is missing. */
+static size_t add_cut(struct buf *out, struct str text, size_t width, enum table_cut cut) {
     size_t room = width ? width - 1 : 0;
 
-    if (str_starts(text, STR("/"))) {
+    if (cut == TABLE_CUT_PATH && str_starts(text, STR("/"))) {
         while (columns_of(text) > room) {
             uint32_t code;
             size_t n = text_decode(text, &code);
@@ -164,17 +163,17 @@ static size_t add_cut(struct buf *out, struct str text, size_t width) {
     return columns_of(text) + 1;
 }
 
-static void add_cell(struct buf *out, struct str text, size_t width, enum table_align align,
-                     bool last) {
+static void add_cell(struct buf *out, struct str text, size_t width,
+                     const struct table_column *column, bool last) {
     size_t used = columns_of(text);
 
-    if (align == TABLE_RIGHT && used < width)
+    if (column->align == TABLE_RIGHT && used < width)
         buf_add_fill(out, ' ', width - used);
     if (used > width)
-        used = add_cut(out, text, width);
+        used = add_cut(out, text, width, column->cut);
     else
         buf_add(out, text);
-    if (align == TABLE_LEFT && used < width && !last)
+    if (column->align == TABLE_LEFT && used < width && !last)
         buf_add_fill(out, ' ', width - used);
 }
 
@@ -207,7 +206,7 @@ static void add_marked(const struct table *t, size_t row, size_t c, const struct
 
     if (mark != TABLE_UNMARKED)
         buf_add(out, colour[mark]);
-    add_cell(out, cell(t, row, c), look->width[c], t->column[c].align, last);
+    add_cell(out, cell(t, row, c), look->width[c], &t->column[c], last);
     if (mark != TABLE_UNMARKED)
         buf_add(out, STR("\033[0m"));
 }
@@ -224,7 +223,7 @@ static void print_line(const struct table *t, size_t row, bool head, const struc
         if (look->dropped[c])
             continue;
         if (head)
-            add_cell(out, str_of(t->column[c].head), look->width[c], t->column[c].align, c == last);
+            add_cell(out, str_of(t->column[c].head), look->width[c], &t->column[c], c == last);
         else
             add_marked(t, row, c, look, c == last, out);
         if (c != last)

@@ -11,13 +11,18 @@ enum table_align { TABLE_LEFT, TABLE_RIGHT };
 /* How a cell is to be seen: in colour where there is colour, and never by colour alone. */
 enum table_mark { TABLE_UNMARKED, TABLE_WARN, TABLE_BAD };
 
+enum table_cut {
+    TABLE_WHOLE, /* never cut, but when nothing else is left */
+    TABLE_CUT_END,
+    TABLE_CUT_PATH, /* of a path ("/...") the end is kept, which tells it from others */
+};
+
 struct table_column {
     const char *head;
     enum table_align align;
     unsigned char weight; /* which columns go first when the terminal is too narrow: the highest;
                              0 = never dropped */
-    bool shrinks; /* a long text here is cut with '+' before columns are dropped, a path at its
-                     front */
+    enum table_cut cut;   /* how a long text is cut, with a '+', before columns are dropped */
 };
 
 struct table_layout {

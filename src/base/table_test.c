@@ -12,8 +12,9 @@
 #include "base/basetest.h"
 #include "base/text.h"
 
-static const struct table_column three[] = {
-    {"NAME", TABLE_LEFT, 0, true}, {"SIZE", TABLE_RIGHT, 1, false}, {"NOTE", TABLE_LEFT, 2, false}};
+static const struct table_column three[] = {{"NAME", TABLE_LEFT, 0, TABLE_CUT_PATH},
+                                            {"SIZE", TABLE_RIGHT, 1, TABLE_WHOLE},
+                                            {"NOTE", TABLE_LEFT, 2, TABLE_WHOLE}};
 
 static void row(struct table *t, const char *const *cells) {
     for (size_t c = 0; c < t->columns; c++) {
@@ -84,8 +85,8 @@ static void wide_characters_keep_the_columns_in_line(void **state) {
 
 /* First long names are cut, then the columns of the highest weight go, then names are cut more. */
 static void a_narrow_terminal_loses_the_least_first(void **state) {
-    static const struct table_column only[] = {{"NAME", TABLE_LEFT, 0, true},
-                                               {"SIZE", TABLE_RIGHT, 0, false}};
+    static const struct table_column only[] = {{"NAME", TABLE_LEFT, 0, TABLE_CUT_PATH},
+                                               {"SIZE", TABLE_RIGHT, 0, TABLE_WHOLE}};
     struct table t;
 
     (void)state;
@@ -109,12 +110,18 @@ static void a_narrow_terminal_loses_the_least_first(void **state) {
 }
 
 static void a_path_is_cut_at_its_front(void **state) {
+    static const struct table_column command[] = {{"COMMAND", TABLE_LEFT, 0, TABLE_CUT_END}};
     struct table t;
 
     (void)state;
     table_init(&t, three, 3, 4096);
     row(&t, (const char *[]){"/system.slice/docker-4f2a.scope", "1.5G", "note"});
     prints(&t, (struct table_layout){.width = 28}, "+cker-4f2a.scope  1.5G  note\n");
+    table_done(&t);
+
+    table_init(&t, command, 1, 4096);
+    row(&t, (const char *[]){"/usr/bin/tail -f /var/log/messages"});
+    prints(&t, (struct table_layout){.width = 16}, "/usr/bin/tail -+\n");
     table_done(&t);
 }
 

@@ -172,14 +172,19 @@ static void add_note(struct buf *out, const struct answer *a) {
     if (!a->limit.certain)
         buf_add(out, STR("; a group outside of this cgroup namespace may have a tighter one"));
     buf_add_char(out, '\n');
+    if (sample_has(a->sample, METRIC_HIGH) && a->sample->value[METRIC_HIGH] != SAMPLE_NONE) {
+        buf_add(out, STR("above "));
+        num_add_iec(out, a->sample->value[METRIC_HIGH]);
+        buf_add(out, STR(" the kernel slows the group down (memory.high)\n"));
+    }
 }
 
 static int print_table(const struct answer *a, struct buf *out) {
     static const struct table_column columns[] = {
-        {"", TABLE_LEFT, 0, true},           {"total", TABLE_RIGHT, 0, false},
-        {"used", TABLE_RIGHT, 0, false},     {"free", TABLE_RIGHT, 0, false},
-        {"shared", TABLE_RIGHT, 0, false},   {"buff/cache", TABLE_RIGHT, 0, false},
-        {"available", TABLE_RIGHT, 0, false}};
+        {"", TABLE_LEFT, 0, TABLE_CUT_PATH},       {"total", TABLE_RIGHT, 0, TABLE_WHOLE},
+        {"used", TABLE_RIGHT, 0, TABLE_WHOLE},     {"free", TABLE_RIGHT, 0, TABLE_WHOLE},
+        {"shared", TABLE_RIGHT, 0, TABLE_WHOLE},   {"buff/cache", TABLE_RIGHT, 0, TABLE_WHOLE},
+        {"available", TABLE_RIGHT, 0, TABLE_WHOLE}};
     struct table_layout layout = {.plain = a->plain, .head = true, .gap = 3};
     struct table t;
     int r;
@@ -229,6 +234,10 @@ static void json_target(struct json *j, const struct answer *a) {
         json_str(j, a->limit.from == LIMIT_HOST ? STR("host") : STR("outside"));
     json_key(j, "limit_certain");
     json_bool(j, a->limit.certain);
+    json_key_maybe(j, "high",
+                   sample_has(a->sample, METRIC_HIGH) &&
+                       a->sample->value[METRIC_HIGH] != SAMPLE_NONE,
+                   a->sample->value[METRIC_HIGH]);
 }
 
 static void print_json(const struct answer *a, struct buf *out) {
@@ -309,7 +318,7 @@ static int print(const struct answer *a, bool json) {
 }
 
 static int run(struct cmd_context *context, void *options) {
-    struct session_options open = {TARGETS_CHOSEN, TICK_SWAP | TICK_PEAK, false};
+    struct session_options open = {TARGETS_CHOSEN, TICK_SWAP | TICK_BOUNDS, false};
     struct answer a = {.bytes = ((struct options *)options)->bytes || context->plain,
                        .plain = context->plain,
                        .ascii = context->terminal && !context->utf8};

@@ -327,7 +327,7 @@ static int print_rows(const struct map *m, const enum key *column, size_t n, siz
                          ? TABLE_LEFT
                          : TABLE_RIGHT,
             .weight = keys[column[i]].weight,
-            .shrinks = column[i] == KEY_BACKING};
+            .cut = column[i] == KEY_BACKING ? TABLE_CUT_PATH : TABLE_WHOLE};
     table_init(&t, head, n, OUTPUT_MAX);
     for (size_t i = 0; i < m->rows; i++)
         for (size_t c = 0; c < n; c++)

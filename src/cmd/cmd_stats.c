@@ -359,6 +359,8 @@ static int stream(struct stats *st) {
     if (r == 0)
         r = loop_run(st->loop);
     loop_free(st->loop);
+    if (wants_screen(st))
+        (void)!write(STDOUT_FILENO, "\n", 1); /* behind the terminal's ^C */
     if (st->stop >= 0)
         close(st->stop);
     if (r < 0 && r != -ECANCELED) {
@@ -387,9 +389,13 @@ static int print_once(struct stats *st) {
             return st->status;
     }
     (void)print(st, false);
-    if (st->rows == 0 && st->status == EXIT_DONE && !st->gone)
+    if (st->status != EXIT_DONE || st->gone)
+        return st->status;
+    if (st->context->nargs > 0 && st->rows == 0)
+        return cmd_failf("the group of '%s' is gone", st->context->args[0]);
+    if (st->rows == 0)
         cmd_warn("no containers are running here; `plimsoll stats --all` shows every group");
-    return st->status;
+    return EXIT_DONE;
 }
 
 static int choose_format(struct stats *st) {

@@ -342,7 +342,9 @@ static void set_heads(const struct psview *v, struct table_column head[static PS
         head[i] = (struct table_column){.head = c->head,
                                         .align = is_left(c->shape) ? TABLE_LEFT : TABLE_RIGHT,
                                         .weight = c->weight,
-                                        .shrinks = c->shape == SHAPE_TEXT};
+                                        .cut = c->shape != SHAPE_TEXT          ? TABLE_WHOLE
+                                               : c->field == PROC_COMMAND ? TABLE_CUT_END
+                                                                          : TABLE_CUT_PATH};
     }
 }
 

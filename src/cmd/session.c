@@ -72,6 +72,7 @@ enum {
     TOLD_FDS = 1 << 1,
     TOLD_DENIED = 1 << 2,
     TOLD_MANY = 1 << 3,
+    TOLD_UNCOUNTED = 1 << 4,
 };
 
 static void say(struct session *s, unsigned bit, struct buf *out, const char *line) {
@@ -120,6 +121,14 @@ void session_tell(struct session *s, struct buf *out) {
             "too few open files are allowed (ulimit -n) to keep those of all groups open: they are "
             "opened at each tick, which costs more");
     say_denied(s, out, h.denied_shown, s->ticker ? ticker_denied(s->ticker) : 0);
+    if (s->ticker && ticker_uncounted(s->ticker) > 0) {
+        unsigned n = ticker_uncounted(s->ticker);
+
+        snprintf(line, sizeof(line),
+                 "%u group%s without the memory controller: a group above is charged for %s", n,
+                 plural(n), n == 1 ? "it" : "them");
+        say(s, TOLD_UNCOUNTED, out, line);
+    }
     if (h.too_many == 0)
         return;
     snprintf(line, sizeof(line), "%llu group%s left out: too deep, or too many in one place",

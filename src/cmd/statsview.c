@@ -9,22 +9,75 @@
 
 enum { TABLE_MAX = 64 << 20 };
 
-static const struct table_column text_columns_of[] = {
-    {"CONTAINER ID", TABLE_LEFT, 9, false}, {"NAME", TABLE_LEFT, 0, true},
-    {"CPU %", TABLE_RIGHT, 3, false},       {"USED", TABLE_RIGHT, 0, false},
-    {"LIMIT", TABLE_RIGHT, 0, false},       {"USED %", TABLE_RIGHT, 0, false},
-    {"LIMIT FROM", TABLE_LEFT, 8, true},    {"USAGE", TABLE_RIGHT, 6, false},
-    {"SWAP", TABLE_RIGHT, 5, false},        {"PSI %", TABLE_RIGHT, 4, false},
-    {"OOM", TABLE_RIGHT, 2, false},         {"STATE", TABLE_LEFT, 0, false},
-    {"NET I/O", TABLE_RIGHT, 10, false},    {"BLOCK I/O", TABLE_RIGHT, 11, false},
-    {"PIDS", TABLE_RIGHT, 7, false},
+/* The columns of our own table: on paper and, where they differ, in tab-separated text. */
+enum column {
+    COLUMN_ID,
+    COLUMN_NAME,
+    COLUMN_CPU,
+    COLUMN_USED,
+    COLUMN_LIMIT,
+    COLUMN_USED_PCT,
+    COLUMN_LIMIT_FROM,
+    COLUMN_USAGE,
+    COLUMN_SWAP,
+    COLUMN_PSI,
+    COLUMN_OOM,
+    COLUMN_STATE,
+    COLUMN_NET,
+    COLUMN_BLOCK,
+    COLUMN_PIDS,
+    COLUMN_TEXT_N,
+    COLUMN_NET_TX = COLUMN_TEXT_N, /* plain: COLUMN_NET and COLUMN_BLOCK are what came in */
+    COLUMN_BLOCK_WRITE,
+    COLUMN_PLAIN_N,
+};
+
+static const struct table_column text_columns_of[COLUMN_TEXT_N] = {
+    [COLUMN_ID] = {"CONTAINER ID", TABLE_LEFT, 9, TABLE_WHOLE},
+    [COLUMN_NAME] = {"NAME", TABLE_LEFT, 0, TABLE_CUT_PATH},
+    [COLUMN_CPU] = {"CPU %", TABLE_RIGHT, 3, TABLE_WHOLE},
+    [COLUMN_USED] = {"USED", TABLE_RIGHT, 0, TABLE_WHOLE},
+    [COLUMN_LIMIT] = {"LIMIT", TABLE_RIGHT, 0, TABLE_WHOLE},
+    [COLUMN_USED_PCT] = {"USED %", TABLE_RIGHT, 0, TABLE_WHOLE},
+    [COLUMN_LIMIT_FROM] = {"LIMIT FROM", TABLE_LEFT, 8, TABLE_CUT_PATH},
+    [COLUMN_USAGE] = {"USAGE", TABLE_RIGHT, 6, TABLE_WHOLE},
+    [COLUMN_SWAP] = {"SWAP", TABLE_RIGHT, 5, TABLE_WHOLE},
+    [COLUMN_PSI] = {"PSI %", TABLE_RIGHT, 4, TABLE_WHOLE},
+    [COLUMN_OOM] = {"OOM", TABLE_RIGHT, 2, TABLE_WHOLE},
+    [COLUMN_STATE] = {"STATE", TABLE_LEFT, 0, TABLE_WHOLE},
+    [COLUMN_NET] = {"NET I/O", TABLE_RIGHT, 10, TABLE_WHOLE},
+    [COLUMN_BLOCK] = {"BLOCK I/O", TABLE_RIGHT, 11, TABLE_WHOLE},
+    [COLUMN_PIDS] = {"PIDS", TABLE_RIGHT, 7, TABLE_WHOLE},
+};
+
+static const struct {
+    enum column column;
+    const char *head;
+} plain_list[COLUMN_PLAIN_N] = {
+    {COLUMN_ID, "CONTAINER ID"},
+    {COLUMN_NAME, "NAME"},
+    {COLUMN_CPU, "CPU %"},
+    {COLUMN_USED, "USED"},
+    {COLUMN_LIMIT, "LIMIT"},
+    {COLUMN_USED_PCT, "USED %"},
+    {COLUMN_LIMIT_FROM, "LIMIT FROM"},
+    {COLUMN_USAGE, "USAGE"},
+    {COLUMN_SWAP, "SWAP"},
+    {COLUMN_PSI, "PSI %"},
+    {COLUMN_OOM, "OOM"},
+    {COLUMN_STATE, "STATE"},
+    {COLUMN_NET, "NET RX"},
+    {COLUMN_NET_TX, "NET TX"},
+    {COLUMN_BLOCK, "BLOCK READ"},
+    {COLUMN_BLOCK_WRITE, "BLOCK WRITE"},
+    {COLUMN_PIDS, "PIDS"},
 };
 
 static const struct table_column docker_columns[] = {
-    {"CONTAINER ID", TABLE_LEFT, 0, false}, {"NAME", TABLE_LEFT, 0, false},
-    {"CPU %", TABLE_LEFT, 0, false},        {"MEM USAGE / LIMIT", TABLE_LEFT, 0, false},
-    {"MEM %", TABLE_LEFT, 0, false},        {"NET I/O", TABLE_LEFT, 0, false},
-    {"BLOCK I/O", TABLE_LEFT, 0, false},    {"PIDS", TABLE_LEFT, 0, false},
+    {"CONTAINER ID", TABLE_LEFT, 0, TABLE_WHOLE}, {"NAME", TABLE_LEFT, 0, TABLE_WHOLE},
+    {"CPU %", TABLE_LEFT, 0, TABLE_WHOLE},        {"MEM USAGE / LIMIT", TABLE_LEFT, 0, TABLE_WHOLE},
+    {"MEM %", TABLE_LEFT, 0, TABLE_WHOLE},        {"NET I/O", TABLE_LEFT, 0, TABLE_WHOLE},
+    {"BLOCK I/O", TABLE_LEFT, 0, TABLE_WHOLE},    {"PIDS", TABLE_LEFT, 0, TABLE_WHOLE},
 };
 
 /* A row with all that its columns are made of. */
@@ -110,7 +163,7 @@ static void add_id(struct buf *out, const struct row *r) {
     if (!r->target->id || r->target->kind == TARGET_SERVICE || r->target->kind == TARGET_SESSION)
         add_dash(out);
     else
-        add_visible(out, r->no_trunc ? id : str_head(id, 12), r);
+        add_visible(out, r->no_trunc || r->plain ? id : str_head(id, 12), r);
 }
 
 /* Whose limit it is: "own", "host", another group's path, or somebody outside of what we see. */
@@ -129,12 +182,6 @@ static struct str limit_from(const struct row *r, bool words) {
 static void add_pair(struct buf *out, const struct row *r, enum metric a, enum metric b) {
     if (!has(r, a) || !has(r, b)) {
         add_dash(out);
-        return;
-    }
-    if (r->plain) {
-        buf_add_u64(out, value(r, a));
-        buf_add(out, STR(" / "));
-        buf_add_u64(out, value(r, b));
         return;
     }
     num_add_docker_si(out, value(r, a));
@@ -174,17 +221,19 @@ static enum table_mark mark_of(const struct row *r, size_t column) {
     enum state state = r->state;
 
     switch (column) {
-    case 5: /* USED % */
+    case COLUMN_USED_PCT:
         return state == STATE_FULL ? TABLE_BAD : state == STATE_HIGH ? TABLE_WARN : TABLE_UNMARKED;
-    case 8: /* SWAP */
+    case COLUMN_SWAP:
         return state == STATE_SWAPPING ? TABLE_WARN : TABLE_UNMARKED;
-    case 9: /* PSI % */
+    case COLUMN_PSI:
         return state == STATE_STALLED ? TABLE_WARN : TABLE_UNMARKED;
-    case 10: /* OOM */
+    case COLUMN_OOM:
         return has(r, METRIC_OOM_KILLS) && value(r, METRIC_OOM_KILLS) > 0 ? TABLE_WARN
                                                                           : TABLE_UNMARKED;
-    case 11: /* STATE */
-        return state >= STATE_FULL ? TABLE_BAD : state > STATE_OK ? TABLE_WARN : TABLE_UNMARKED;
+    case COLUMN_STATE:
+        return state >= STATE_THROTTLED ? TABLE_BAD
+               : state > STATE_OK       ? TABLE_WARN
+                                        : TABLE_UNMARKED;
     default:
         return TABLE_UNMARKED;
     }
@@ -192,53 +241,65 @@ static enum table_mark mark_of(const struct row *r, size_t column) {
 
 static void text_cell(struct buf *out, const struct row *r, size_t column) {
     switch (column) {
-    case 0:
+    case COLUMN_ID:
         add_id(out, r);
         break;
-    case 1:
+    case COLUMN_NAME:
         add_name(out, r);
         break;
-    case 2:
+    case COLUMN_CPU:
         add_centi(out, r->have_cpu, r->cpu_centi);
         break;
-    case 3:
+    case COLUMN_USED:
         add_used(out, r);
         break;
-    case 4:
+    case COLUMN_LIMIT:
         add_bytes(out, r, METRIC_LIMIT);
         if (!r->plain && has(r, METRIC_LIMIT) && !r->limit.certain)
             buf_add_char(out, '?');
         break;
-    case 5:
+    case COLUMN_USED_PCT:
         add_used_pct(out, r);
         break;
-    case 6:
+    case COLUMN_LIMIT_FROM:
         if (has(r, METRIC_LIMIT))
             add_visible(out, limit_from(r, true), r);
         else
             add_dash(out);
         break;
-    case 7:
+    case COLUMN_USAGE:
         add_bytes(out, r, METRIC_USAGE);
         break;
-    case 8:
+    case COLUMN_SWAP:
         add_bytes(out, r, METRIC_SWAP);
         break;
-    case 9:
+    case COLUMN_PSI:
         add_centi(out, has(r, METRIC_PSI_SOME),
                   has(r, METRIC_PSI_SOME) ? value(r, METRIC_PSI_SOME) : 0);
         break;
-    case 10:
+    case COLUMN_OOM:
         add_count(out, r, METRIC_OOM_KILLS);
         break;
-    case 11:
+    case COLUMN_STATE:
         buf_add(out, str_of(state_name(r->state)));
         break;
-    case 12:
-        add_pair(out, r, METRIC_NET_RX, METRIC_NET_TX);
+    case COLUMN_NET:
+        if (r->plain)
+            add_bytes(out, r, METRIC_NET_RX);
+        else
+            add_pair(out, r, METRIC_NET_RX, METRIC_NET_TX);
         break;
-    case 13:
-        add_pair(out, r, METRIC_BLK_READ, METRIC_BLK_WRITE);
+    case COLUMN_BLOCK:
+        if (r->plain)
+            add_bytes(out, r, METRIC_BLK_READ);
+        else
+            add_pair(out, r, METRIC_BLK_READ, METRIC_BLK_WRITE);
+        break;
+    case COLUMN_NET_TX:
+        add_bytes(out, r, METRIC_NET_TX);
+        break;
+    case COLUMN_BLOCK_WRITE:
+        add_bytes(out, r, METRIC_BLK_WRITE);
         break;
     default:
         add_count(out, r, METRIC_PIDS);
@@ -296,10 +357,12 @@ static void add_docker_net(struct buf *out, const struct row *r) {
 }
 
 static void add_docker_io(struct buf *out, const struct row *r) {
+    bool counted = r->session->fs.ctl[CG_IO].dir >= 0;
+
     if (has(r, METRIC_BLK_READ))
         add_pair(out, r, METRIC_BLK_READ, METRIC_BLK_WRITE);
     else
-        buf_add(out, r->sample ? STR("0B / 0B") : STR("--"));
+        buf_add(out, r->sample && !counted ? STR("0B / 0B") : STR("--"));
 }
 
 /* The fields of --format: Docker's first, then ours. Raw text: made visible by the caller. */
@@ -640,9 +703,11 @@ static void print_table(struct stats_view *v, const struct session *s, const uin
     for (size_t i = 0; i < n; i++) {
         struct row r = row_of(v, s, slot[i]);
 
-        for (size_t c = 0; c < ARRAY_N(text_columns_of); c++) {
-            text_cell(table_cell(&v->table), &r, c);
-            table_mark(&v->table, mark_of(&r, c));
+        for (size_t c = 0; c < v->table.columns; c++) {
+            size_t column = layout.plain ? plain_list[c].column : c;
+
+            text_cell(table_cell(&v->table), &r, column);
+            table_mark(&v->table, mark_of(&r, column));
             table_next(&v->table);
         }
         starred |= r.sample && stats_kernel_unsplit(s, r.sample);
@@ -686,7 +751,7 @@ unsigned stats_view_wants(const struct stats_view *v) {
     static const unsigned field_wants[FIELD_N] = {
         [FIELD_CPU_PERC] = TICK_CPU, [FIELD_NET_IO] = TICK_NET,    [FIELD_BLOCK_IO] = TICK_IO,
         [FIELD_PIDS] = TICK_PIDS,    [FIELD_PSI] = TICK_PSI,       [FIELD_SWAP] = TICK_SWAP,
-        [FIELD_PEAK] = TICK_PEAK,    [FIELD_KERNEL] = TICK_KERNEL, [FIELD_HIGH] = TICK_PEAK,
+        [FIELD_PEAK] = TICK_PEAK,    [FIELD_KERNEL] = TICK_KERNEL, [FIELD_HIGH] = TICK_BOUNDS,
     };
     unsigned wants = TICK_PIDS; /* never nothing: 0 would mean that no sampler is needed */
 
@@ -709,11 +774,21 @@ unsigned stats_view_wants(const struct stats_view *v) {
     return wants;
 }
 
+static const struct table_column *plain_columns(void) {
+    static struct table_column columns[COLUMN_PLAIN_N];
+
+    for (size_t c = 0; c < COLUMN_PLAIN_N; c++)
+        columns[c] = (struct table_column){.head = plain_list[c].head};
+    return columns;
+}
+
 void stats_view_init(struct stats_view *v) {
     if (v->format == STATS_DOCKER)
         table_init(&v->table, docker_columns, ARRAY_N(docker_columns), TABLE_MAX);
+    else if (v->format == STATS_PLAIN)
+        table_init(&v->table, plain_columns(), COLUMN_PLAIN_N, TABLE_MAX);
     else
-        table_init(&v->table, text_columns_of, ARRAY_N(text_columns_of), TABLE_MAX);
+        table_init(&v->table, text_columns_of, COLUMN_TEXT_N, TABLE_MAX);
 }
 
 void stats_view_done(struct stats_view *v) {

@@ -23,9 +23,23 @@ static const struct {
     {CG_IO, {"blkio", 5}, {"io", 2}},
 };
 
-static int open_point(const struct host *h, const char *point) {
-    int dir = file_open_dir_in(h->root, point);
+/* What is known while the mounts are looked for. */
+struct search {
+    const struct host *h;
+    struct cgfs *fs;
+    char root[4096], point[4096]; /* of the unified tree */
+    int error;                    /* the first failure that is not "there is none" */
+};
 
+static void note_error(struct search *s, int r) {
+    if (r < 0 && r != -ENOENT && r != -ENOTDIR && s->error == 0)
+        s->error = r;
+}
+
+static int open_point(struct search *s, const char *point) {
+    int dir = file_open_dir_in(s->h->root, point);
+
+    note_error(s, dir);
     return dir < 0 ? -1 : dir;
 }
 
@@ -43,20 +57,19 @@ static void set_memory_place(struct cgfs *fs, const char *root, const char *poin
 }
 
 /* A v1 mount may carry several controllers (cpu,cpuacct). The first mount of each wins. */
-static void take_v1(const struct host *h, struct cgfs *fs, struct str options, const char *root,
-                    const char *point) {
+static void take_v1(struct search *s, struct str options, const char *root, const char *point) {
     for (size_t i = 0; i < ARRAY_N(controllers); i++) {
+        enum cg_ctl ctl = controllers[i].ctl;
         int dir;
 
-        if (!mountinfo_has_option(options, controllers[i].v1) ||
-            fs->ctl[controllers[i].ctl].dir >= 0)
+        if (!mountinfo_has_option(options, controllers[i].v1) || s->fs->ctl[ctl].dir >= 0)
             continue;
-        dir = open_point(h, point);
+        dir = open_point(s, point);
         if (dir < 0)
             continue;
-        set_mount(fs, controllers[i].ctl, dir, CG_V1);
-        if (controllers[i].ctl == CG_MEMORY)
-            set_memory_place(fs, root, point);
+        set_mount(s->fs, ctl, dir, CG_V1);
+        if (ctl == CG_MEMORY)
+            set_memory_place(s->fs, root, point);
     }
 }
 
@@ -71,13 +84,14 @@ static bool has_controller(struct str list, struct str wanted) {
 }
 
 /* Controllers that no v1 mount has are taken from the unified tree, if it has them. */
-static void take_unified(const struct host *h, struct cgfs *fs, const char *root,
-                         const char *point) {
+static void take_unified(struct search *s) {
+    struct cgfs *fs = s->fs;
     char buf[4096];
     struct str list;
-    int dir = fs->ctl[CG_UNIFIED].dir;
 
-    if (dir < 0 || file_read_at(dir, "cgroup.controllers", buf, sizeof(buf), &list) < 0)
+    if (fs->ctl[CG_UNIFIED].dir < 0)
+        return;
+    if (file_read_at(fs->ctl[CG_UNIFIED].dir, "cgroup.controllers", buf, sizeof(buf), &list) < 0)
         return;
     for (size_t i = 0; i < ARRAY_N(controllers); i++) {
         enum cg_ctl ctl = controllers[i].ctl;
@@ -85,20 +99,17 @@ static void take_unified(const struct host *h, struct cgfs *fs, const char *root
         /* cpu.stat is there without its controller */
         if (fs->ctl[ctl].dir >= 0 || (ctl != CG_CPU && !has_controller(list, controllers[i].v2)))
             continue;
-        set_mount(fs, ctl, open_point(h, point), CG_V2);
+        set_mount(fs, ctl, open_point(s, s->point), CG_V2);
         if (ctl == CG_MEMORY)
-            set_memory_place(fs, root, point);
+            set_memory_place(fs, s->root, s->point);
     }
 }
 
-struct unified {
-    char root[4096], point[4096];
-};
-
-static void take_line(const struct host *h, struct cgfs *fs, struct str line, struct unified *u) {
+static void take_line(struct search *s, struct str line) {
     struct mount_line m;
     char root[4096], point[4096];
     bool v2;
+    int dir;
 
     if (mountinfo_parse_line(line, &m) < 0)
         return;
@@ -109,55 +120,55 @@ static void take_line(const struct host *h, struct cgfs *fs, struct str line, st
         mountinfo_unescape(m.point, point, sizeof(point)) < 0)
         return;
     if (!v2) {
-        take_v1(h, fs, m.options, root, point);
-    } else if (fs->ctl[CG_UNIFIED].dir < 0) {
-        int dir = open_point(h, point);
-
-        if (dir < 0)
-            return;
-        set_mount(fs, CG_UNIFIED, dir, CG_V2);
-        memcpy(u->root, root, sizeof(root));
-        memcpy(u->point, point, sizeof(point));
+        take_v1(s, m.options, root, point);
+        return;
     }
+    dir = s->fs->ctl[CG_UNIFIED].dir < 0 ? open_point(s, point) : -1;
+    if (dir < 0)
+        return;
+    set_mount(s->fs, CG_UNIFIED, dir, CG_V2);
+    memcpy(s->root, root, sizeof(root));
+    memcpy(s->point, point, sizeof(point));
 }
 
-static int read_mounts(const struct host *h, struct cgfs *fs, struct unified *u) {
+static int read_mounts(struct search *s) {
     /* Below --root the mounts that count are those of that machine's pid 1, not ours. */
-    const char *file = h->live ? "self/mountinfo" : "1/mountinfo";
+    const char *file = s->h->live ? "self/mountinfo" : "1/mountinfo";
     auto_free char *buf = malloc(MOUNTINFO_MAX);
     struct str text, line;
     int r;
 
     if (!buf)
         return -ENOMEM;
-    r = file_read_at(h->proc, file, buf, MOUNTINFO_MAX, &text);
-    if (r < 0 && !h->live)
-        r = file_read_at(h->proc, "self/mountinfo", buf, MOUNTINFO_MAX, &text);
+    r = file_read_at(s->h->proc, file, buf, MOUNTINFO_MAX, &text);
+    if (r < 0 && !s->h->live)
+        r = file_read_at(s->h->proc, "self/mountinfo", buf, MOUNTINFO_MAX, &text);
+    note_error(s, r);
     if (r < 0)
         return r;
     while (str_cut(&text, '\n', &line))
-        take_line(h, fs, line, u);
+        take_line(s, line);
     return 0;
 }
 
 /* Captured trees and strange containers: no mountinfo, but the files are where they usually are. */
-static void guess_mounts(const struct host *h, struct cgfs *fs, struct unified *u) {
+static void guess_mounts(struct search *s) {
     static const char *const unified[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
 
     for (size_t i = 0; i < ARRAY_N(controllers); i++) {
         char point[64];
 
         snprintf(point, sizeof(point), "/sys/fs/cgroup/%.*s", STR_ARG(controllers[i].v1));
-        take_v1(h, fs, controllers[i].v1, "/", point);
+        take_v1(s, controllers[i].v1, "/", point);
     }
-    for (size_t i = 0; i < ARRAY_N(unified) && fs->ctl[CG_UNIFIED].dir < 0; i++) {
-        auto_close int dir = open_point(h, unified[i]);
+    for (size_t i = 0; i < ARRAY_N(unified) && s->fs->ctl[CG_UNIFIED].dir < 0; i++) {
+        auto_close int dir = open_point(s, unified[i]);
 
         if (dir < 0 || faccessat(dir, "cgroup.controllers", F_OK, 0) < 0)
             continue;
-        set_mount(fs, CG_UNIFIED, take_fd(&dir), CG_V2);
-        snprintf(u->root, sizeof(u->root), "/");
-        snprintf(u->point, sizeof(u->point), "%s", unified[i]);
+        set_mount(s->fs, CG_UNIFIED, take_fd(&dir), CG_V2);
+        snprintf(s->root, sizeof(s->root), "/");
+        snprintf(s->point, sizeof(s->point), "%s", unified[i]);
     }
 }
 
@@ -173,27 +184,37 @@ static bool is_top(const struct host *h, const struct cgfs *fs) {
            (!h->live && str_eq(str_of(fs->memory_root), STR("/")));
 }
 
-int cgfs_open(const struct host *h, struct cgfs *out, struct err *err) {
-    auto_free struct unified *u = calloc(1, sizeof(*u));
-    auto_free struct cgfs *fs = calloc(1, sizeof(*fs)); /* 8 kB each: too much for small stacks */
-    bool unified;
+/* Why there is no memory hierarchy. */
+static int no_memory(const struct search *s, bool unified, struct err *err) {
+    if (s->error < 0)
+        return err_set(err, s->error,
+                       "cannot open the control groups below '%s/sys/fs/cgroup':", s->h->prefix);
+    if (unified)
+        return err_set(err, -ENOENT,
+                       "the memory controller is on neither cgroup v1 nor v2 (try: boot with "
+                       "cgroup_enable=memory, or enable it in cgroup.subtree_control)");
+    return err_set(err, -ENOENT, "no control groups are mounted below '%s/sys/fs/cgroup'",
+                   s->h->prefix);
+}
 
-    if (!u || !fs)
+int cgfs_open(const struct host *h, struct cgfs *out, struct err *err) {
+    auto_free struct search *s = calloc(1, sizeof(*s));
+    auto_free struct cgfs *fs = calloc(1, sizeof(*fs)); /* 8 kB each: too much for small stacks */
+
+    if (!s || !fs)
         return err_set(err, -ENOMEM, "cannot find the control groups:");
+    s->h = h;
+    s->fs = fs;
     for (unsigned i = 0; i < CG_CTL_N; i++)
         fs->ctl[i].dir = -1;
-    if (read_mounts(h, fs, u) < 0 || (fs->ctl[CG_MEMORY].dir < 0 && fs->ctl[CG_UNIFIED].dir < 0))
-        guess_mounts(h, fs, u);
-    take_unified(h, fs, u->root, u->point);
-    unified = fs->ctl[CG_UNIFIED].dir >= 0;
+    if (read_mounts(s) < 0 || (fs->ctl[CG_MEMORY].dir < 0 && fs->ctl[CG_UNIFIED].dir < 0))
+        guess_mounts(s);
+    take_unified(s);
     if (fs->ctl[CG_MEMORY].dir < 0) {
+        bool unified = fs->ctl[CG_UNIFIED].dir >= 0;
+
         cgfs_done(fs);
-        if (unified)
-            return err_set(err, -ENOENT,
-                           "the memory controller is on neither cgroup v1 nor v2 (try: boot with "
-                           "cgroup_enable=memory, or enable it in cgroup.subtree_control)");
-        return err_set(err, -ENOENT, "no control groups are mounted below '%s/sys/fs/cgroup'",
-                       h->prefix);
+        return no_memory(s, unified, err);
     }
     fs->at_top = is_top(h, fs);
     *out = *fs;

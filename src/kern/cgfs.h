@@ -36,7 +36,7 @@ struct cgfs {
 
 /* Finds the mounts by mountinfo: of this process, or of pid 1 below --root; and, where there is no
  * mountinfo, by the usual places. 0 with at least a memory hierarchy; else -ENOENT with a text that
- * says what is missing. */
+ * says what is missing, or the -errno that kept us from looking (-EMFILE, -EACCES ...). */
 int cgfs_open(const struct host *h, struct cgfs *out, struct err *err);
 void cgfs_done(struct cgfs *fs);
 

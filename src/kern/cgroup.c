@@ -47,7 +47,7 @@ static const struct file {
     {CGROUP_READ_BOUNDS, CG_MEMORY, {NULL, "memory.low"}, CGROUP_LOW, NULL},
     {CGROUP_READ_BOUNDS, CG_MEMORY, {NULL, "memory.min"}, CGROUP_MIN, NULL},
     {CGROUP_READ_BOUNDS, CG_MEMORY, {"memory.soft_limit_in_bytes", NULL}, CGROUP_SOFT_LIMIT, NULL},
-    {CGROUP_READ_BOUNDS,
+    {CGROUP_READ_SWAP_LIMIT,
      CG_MEMORY,
      {"memory.memsw.limit_in_bytes", "memory.swap.max"},
      CGROUP_SWAP_LIMIT,
@@ -180,7 +180,7 @@ static int read_stat(struct cgroup *cg, struct memstat_order *order, struct mems
 
 static int read_number_file(struct cgroup *cg, const struct file *f, struct cgroup_numbers *out) {
     enum cg_version version = cg->fs->ctl[f->ctl].version;
-    char buf[8192]; /* io.stat of a machine with many disks is the longest */
+    char buf[65536]; /* v1 writes 120 bytes a disk, and there may be hundreds */
     struct str text;
     uint64_t number;
     int r;
@@ -209,9 +209,12 @@ static void settle_swap_limit(const struct cgroup *cg, struct cgroup_numbers *n)
         n->value[CGROUP_SWAP_LIMIT] -= n->value[CGROUP_LIMIT];
 }
 
-/* Whether a failure says that the whole group is gone, or only that a file is not offered. */
-static bool is_gone(int r) {
-    return r == -ENODEV || r == -ENOENT;
+/* Whether a failure says that the whole group is gone, or only that a file is not offered: on v2 a
+ * group without the memory controller has no memory.stat. */
+static bool is_gone(const struct cgroup *cg, int r) {
+    auto_close int dir = r == -ENOENT ? cgfs_open_dir(cg->fs, CG_MEMORY, cg->path) : -1;
+
+    return r == -ENODEV || (r == -ENOENT && dir < 0);
 }
 
 int cgroup_read(struct cgroup *cg, unsigned what, struct memstat_order *order, struct memstat *stat,
@@ -222,7 +225,7 @@ int cgroup_read(struct cgroup *cg, unsigned what, struct memstat_order *order, s
     if (what & CGROUP_READ_STAT) {
         int r = read_stat(cg, order, stat);
 
-        if (is_gone(r))
+        if (is_gone(cg, r))
             return -ENODEV;
         if (r == -EACCES || r == -EPERM)
             worst = -EACCES;
@@ -235,7 +238,7 @@ int cgroup_read(struct cgroup *cg, unsigned what, struct memstat_order *order, s
         if ((r == -EACCES || r == -EPERM) && files[i].what == CGROUP_READ_USAGE)
             worst = -EACCES;
     }
-    if (what & CGROUP_READ_BOUNDS)
+    if (what & CGROUP_READ_SWAP_LIMIT)
         settle_swap_limit(cg, out);
     if (stat && what & CGROUP_READ_STAT && memstat_has(stat, MEMSTAT_SWAP))
         set(out, CGROUP_SWAP, stat->value[MEMSTAT_SWAP]);

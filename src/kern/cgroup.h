@@ -65,9 +65,10 @@ enum {
     CGROUP_READ_IO = 1 << 7,
     CGROUP_READ_PSI = 1 << 8,
     CGROUP_READ_PEAK = 1 << 9,
-    CGROUP_READ_FAILCNT = 1 << 10, /* v1 */
-    CGROUP_READ_LIMIT = 1 << 11,   /* the hard limit */
-    CGROUP_READ_BOUNDS = 1 << 12,  /* high, low, min, soft, swap and pids limits; with LIMIT */
+    CGROUP_READ_FAILCNT = 1 << 10,    /* v1 */
+    CGROUP_READ_LIMIT = 1 << 11,      /* the hard limit */
+    CGROUP_READ_SWAP_LIMIT = 1 << 12, /* with LIMIT, from which v1 derives it */
+    CGROUP_READ_BOUNDS = 1 << 13,     /* high, low, min, soft limit, pids limit */
 };
 
 enum { CGROUP_KEPT = 9 }; /* files that stay open: the first nine bits */
@@ -100,7 +101,8 @@ void cgroup_done(struct cgroup *cg);
 void cgroup_retry(struct cgroup *cg);
 
 /* Reads what is asked for. Fields of files that are missing, unreadable or malformed stay out of
- * `have`; the rest is kept. 0; -ENODEV when the group has been removed; -EACCES when usage or stat
+ * `have`; the rest is kept (on v2 a group may have no memory controller: then nothing of memory is
+ * known). 0; -ENODEV when the group has been removed; -EACCES when usage or stat
  * may not be read. `stat` may be NULL unless CGROUP_READ_STAT is asked for. Never allocates. */
 int cgroup_read(struct cgroup *cg, unsigned what, struct memstat_order *order, struct memstat *stat,
                 struct cgroup_numbers *out);

@@ -15,7 +15,7 @@
 #include "kern/cgtest.h"
 #include "kern/proctest.h"
 
-enum { ALL = (1 << 13) - 1 };
+enum { ALL = (1 << 14) - 1 };
 
 static void holds(const struct cgroup_numbers *n, enum cgroup_field field, uint64_t value) {
     if (!cgroup_has(n, field))

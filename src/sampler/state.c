@@ -25,6 +25,9 @@ enum state state_of(const struct sample *s, const struct tick_host *host) {
         return STATE_HUNG;
     if (reaches(known, used, limit, STATE_FULL_CENTI))
         return STATE_FULL;
+    if (reaches(known && sample_has(s, METRIC_HIGH) && s->value[METRIC_HIGH] != SAMPLE_NONE, used,
+                s->value[METRIC_HIGH], STATE_FULL_CENTI))
+        return STATE_THROTTLED;
     if (sample_has(s, METRIC_PSI_FULL) && s->value[METRIC_PSI_FULL] >= STATE_STALL_CENTI)
         return STATE_STALLED;
     if (is_swapping(s, host))
@@ -37,8 +40,8 @@ enum state state_of(const struct sample *s, const struct tick_host *host) {
 const char *state_name(enum state state) {
     static const char *const names[STATE_N] = {
         [STATE_UNKNOWN] = "-",         [STATE_OK] = "ok",           [STATE_HIGH] = "high",
-        [STATE_SWAPPING] = "swapping", [STATE_STALLED] = "stalled", [STATE_FULL] = "full",
-        [STATE_HUNG] = "HUNG",
+        [STATE_SWAPPING] = "swapping", [STATE_STALLED] = "stalled", [STATE_THROTTLED] = "throttled",
+        [STATE_FULL] = "full",         [STATE_HUNG] = "HUNG",
     };
 
     assert(state < STATE_N);

@@ -11,11 +11,12 @@
 enum state {
     STATE_UNKNOWN, /* nothing to judge by */
     STATE_OK,
-    STATE_HIGH,     /* used is STATE_HIGH_CENTI of the limit or more: little room for a peak */
-    STATE_SWAPPING, /* STATE_SWAP_CENTI of the swap it may use, or more, is used */
-    STATE_STALLED,  /* for STATE_STALL_CENTI of the last 10 s all its tasks waited for memory */
-    STATE_FULL,     /* used is STATE_FULL_CENTI of the limit or more: the next step is a kill */
-    STATE_HUNG,     /* tasks wait for memory that nobody will free (v1, killing disabled) */
+    STATE_HIGH,      /* used is STATE_HIGH_CENTI of the limit or more: little room for a peak */
+    STATE_SWAPPING,  /* STATE_SWAP_CENTI of the swap it may use, or more, is used */
+    STATE_STALLED,   /* for STATE_STALL_CENTI of the last 10 s all its tasks waited for memory */
+    STATE_THROTTLED, /* used is STATE_FULL_CENTI of memory.high or more: slowed down to a crawl */
+    STATE_FULL,      /* used is STATE_FULL_CENTI of the limit or more: the next step is a kill */
+    STATE_HUNG,      /* tasks wait for memory that nobody will free (v1, killing disabled) */
     STATE_N,
 };
 

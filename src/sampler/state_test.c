@@ -56,6 +56,18 @@ static void swap_is_judged_by_what_may_be_used(void **state) {
     assert_int_equal(state_of(&s, &no_swap), STATE_OK);
 }
 
+static void memory_high_slows_down_long_before_the_limit(void **state) {
+    struct sample s = using(90, 1000);
+
+    (void)state;
+    sample_set(&s, METRIC_HIGH, 101);
+    assert_int_equal(state_of(&s, &no_swap), STATE_OK);
+    sample_set(&s, METRIC_HIGH, 100);
+    assert_int_equal(state_of(&s, &no_swap), STATE_THROTTLED);
+    sample_set(&s, METRIC_HIGH, SAMPLE_NONE);
+    assert_int_equal(state_of(&s, &no_swap), STATE_OK);
+}
+
 static void the_worst_that_holds_is_told(void **state) {
     struct sample s = using(950, 1000);
 
@@ -76,6 +88,7 @@ int main(void) {
         cmocka_unit_test(thresholds_are_where_the_header_says),
         cmocka_unit_test(nothing_known_is_no_judgement),
         cmocka_unit_test(swap_is_judged_by_what_may_be_used),
+        cmocka_unit_test(memory_high_slows_down_long_before_the_limit),
         cmocka_unit_test(the_worst_that_holds_is_told),
     };
 

@@ -35,13 +35,13 @@ struct node {
     uint32_t refs;         /* children, and one for being a target */
     const struct target *target;
     struct sample *sample; /* of targets only */
-    uint64_t own_limit, hier_limit, used;
+    uint64_t own_limit, own_swap_limit, hier_limit, used;
     uint64_t kills_below;
     uint64_t cpu_before_us, cpu_now_us;
     int64_t born_us, cpu_before_at_us, cpu_now_at_us;
     struct tick_limit limit;
     int32_t net_pid; /* the process whose network was checked to be the target's own; 0: none yet */
-    bool net_own, net_shared, have_own_limit, have_used, is_alive;
+    bool net_own, net_shared, have_own_limit, have_swap_limit, have_used, is_alive;
 };
 
 struct ticker {
@@ -59,7 +59,7 @@ struct ticker {
     struct tick_host machine;
     uint64_t own_netns;
     int64_t slow_at_us, limits_at_us;
-    unsigned denied;
+    unsigned denied, uncounted;
     bool limits_moved; /* v1: some hierarchical limit changed since it was read */
 };
 
@@ -396,7 +396,6 @@ static void take_numbers(struct sample *s, const struct cgroup_numbers *n) {
         {METRIC_LOW, CGROUP_LOW},
         {METRIC_MIN, CGROUP_MIN},
         {METRIC_SOFT_LIMIT, CGROUP_SOFT_LIMIT},
-        {METRIC_SWAP_LIMIT, CGROUP_SWAP_LIMIT},
         {METRIC_PEAK, CGROUP_PEAK},
         {METRIC_FAILCNT, CGROUP_FAILCNT},
         {METRIC_HIGH_EVENTS, CGROUP_HIGH_EVENTS},
@@ -457,6 +456,10 @@ static void note_cpu(struct node *n, int64_t now_us) {
     n->cpu_now_us = n->sample->value[METRIC_CPU_US];
 }
 
+static unsigned limit_files(const struct ticker *t) {
+    return CGROUP_READ_LIMIT | (t->options.want & TICK_BOUNDS ? CGROUP_READ_SWAP_LIMIT : 0);
+}
+
 static unsigned files_wanted(const struct ticker *t, const struct node *n,
                              const struct pace *pace) {
     static const struct {
@@ -474,13 +477,13 @@ static unsigned files_wanted(const struct ticker *t, const struct node *n,
     bool limits = pace->limits || !n->have_own_limit; /* a group that is new, or cannot be read */
 
     if (!n->target) /* an ancestor: read only for the room under its limit */
-        return (limits ? CGROUP_READ_LIMIT : 0) |
+        return (limits ? limit_files(t) : 0) |
                (n->have_own_limit && n->own_limit != CGROUP_NO_LIMIT ? what : 0);
-    what |= CGROUP_READ_EVENTS | (limits ? CGROUP_READ_LIMIT : 0);
+    what |= CGROUP_READ_EVENTS | (limits ? limit_files(t) : 0);
     for (size_t i = 0; i < ARRAY_N(map); i++)
         if (t->options.want & map[i].tick)
             what |= map[i].read;
-    if ((limits || pace->slow) && t->options.want & TICK_PEAK)
+    if (limits && t->options.want & TICK_BOUNDS)
         what |= CGROUP_READ_BOUNDS;
     return what;
 }
@@ -506,6 +509,24 @@ static void take_target(struct ticker *t, struct node *n, const struct cgroup_nu
         s->value[METRIC_OOM_KILLS] += t->options.all_groups ? 0 : n->kills_below;
 }
 
+/* What limits the group itself, kept until it is read again. */
+static void take_limits(struct ticker *t, struct node *n, const struct cgroup_numbers *numbers,
+                        const struct memstat *stat) {
+    if (cgroup_has(numbers, CGROUP_LIMIT)) {
+        n->have_own_limit = true;
+        n->own_limit = numbers->value[CGROUP_LIMIT];
+    } else if (stat->have == 0 && t->fs->ctl[CG_MEMORY].version == CG_V2 &&
+               !cgroup_has(numbers, CGROUP_USAGE) && n->parent != NO_NODE) {
+        n->have_own_limit = true; /* no memory controller: nothing can be limited here */
+        n->own_limit = CGROUP_NO_LIMIT;
+        t->uncounted += n->target != NULL;
+    }
+    if (cgroup_has(numbers, CGROUP_SWAP_LIMIT)) {
+        n->have_swap_limit = true;
+        n->own_swap_limit = numbers->value[CGROUP_SWAP_LIMIT];
+    }
+}
+
 static void read_node(struct ticker *t, struct node *n, const struct pace *pace) {
     unsigned what = files_wanted(t, n, pace);
     struct cgroup_numbers numbers;
@@ -525,10 +546,7 @@ static void read_node(struct ticker *t, struct node *n, const struct pace *pace)
     }
     if (r == -EACCES && n->target)
         t->denied++;
-    if (cgroup_has(&numbers, CGROUP_LIMIT)) {
-        n->have_own_limit = true;
-        n->own_limit = numbers.value[CGROUP_LIMIT];
-    }
+    take_limits(t, n, &numbers, &stat);
     n->have_used = limit_used(&numbers, &stat, &n->used);
     if (memstat_has(&stat, MEMSTAT_HIER_LIMIT)) {
         t->limits_moved |=
@@ -537,6 +555,16 @@ static void read_node(struct ticker *t, struct node *n, const struct pace *pace)
     }
     if (n->target)
         take_target(t, n, &numbers, &stat, pace);
+}
+
+/* The tightest swap limit of the chain. */
+static void find_swap_limit(struct ticker *t, struct node *n) {
+    uint64_t least = SAMPLE_NONE;
+
+    for (const struct node *a = n; a; a = a->parent == NO_NODE ? NULL : &t->node[a->parent])
+        if (a->have_swap_limit && a->own_swap_limit < least)
+            least = a->own_swap_limit;
+    sample_take(n->sample, METRIC_SWAP_LIMIT, n->have_swap_limit || least != SAMPLE_NONE, least);
 }
 
 static void find_limit(struct ticker *t, struct node *n) {
@@ -593,7 +621,7 @@ static void add_kills(struct ticker *t) {
 static void read_all(struct ticker *t, const struct pace *pace) {
     int64_t wall_ms = clock_wall_ms();
 
-    t->denied = 0;
+    t->denied = t->uncounted = 0;
     for (uint32_t i = 0; i < t->nodes; i++) {
         struct node *n = &t->node[i];
 
@@ -631,8 +659,10 @@ int ticker_run(struct ticker *t) {
     if (t->options.all_groups && t->fs->ctl[CG_MEMORY].version == CG_V1)
         add_kills(t);
     for (uint32_t i = 0; i < t->nodes; i++)
-        if (t->node[i].sample && t->node[i].is_alive)
+        if (t->node[i].sample && t->node[i].is_alive) {
             find_limit(t, &t->node[i]);
+            find_swap_limit(t, &t->node[i]);
+        }
     return 0;
 }
 
@@ -671,6 +701,10 @@ bool ticker_shares_network(const struct ticker *t, uint32_t slot) {
 
 bool ticker_short_of_fds(const struct ticker *t) {
     return t->fds.exhausted;
+}
+
+unsigned ticker_uncounted(const struct ticker *t) {
+    return t->uncounted;
 }
 
 unsigned ticker_denied(const struct ticker *t) {

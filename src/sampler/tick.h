@@ -20,8 +20,9 @@ enum {
     TICK_PSI = 1 << 4,
     TICK_SWAP = 1 << 5,
     TICK_KERNEL = 1 << 6,
-    TICK_PEAK = 1 << 7, /* peak and failcnt */
-    TICK_ALL = (1 << 8) - 1,
+    TICK_PEAK = 1 << 7,   /* peak and failcnt */
+    TICK_BOUNDS = 1 << 8, /* swap limit, high, low, min, soft limit, limit of pids */
+    TICK_ALL = (1 << 9) - 1,
 };
 
 struct tick_options {
@@ -75,4 +76,7 @@ bool ticker_shares_network(const struct ticker *t, uint32_t slot);
 /* Whether some groups' files had to be opened at each tick since descriptors ran out, and how many
  * targets could not be read for lack of permission in the last tick. */
 bool ticker_short_of_fds(const struct ticker *t);
+
+/* How many targets have no memory controller (v2): what they use is charged to a group above. */
+unsigned ticker_uncounted(const struct ticker *t);
 unsigned ticker_denied(const struct ticker *t);
