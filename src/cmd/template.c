@@ -52,29 +52,52 @@ static int not_alone(struct err *err) {
     return err_set(err, -EINVAL, "'{{.}}' in --format only works as {{json .}} alone");
 }
 
-/* The inside of {{ }}: an optional function and one field. */
-static int parse_action(struct str action, const char *const *names, size_t n, struct template *t,
-                        struct err *err) {
+static bool is_function(struct str word, enum template_function *out) {
     static const struct {
         const char *name;
         enum template_function function;
     } functions[] = {{"json", TEMPLATE_JSON}, {"upper", TEMPLATE_UPPER}, {"lower", TEMPLATE_LOWER}};
-    struct template_part part = {.field = -1};
-    struct str rest = str_trim(action), word = {"", 0};
 
-    (void)str_word(&rest, &word);
     for (size_t i = 0; i < ARRAY_N(functions); i++)
         if (str_eq(word, str_of(functions[i].name))) {
-            part.function = functions[i].function;
-            word = STR("");
-            (void)str_word(&rest, &word);
-            break;
+            *out = functions[i].function;
+            return true;
         }
-    if (str_trim(rest).n > 0 || !str_starts(word, STR(".")))
-        return err_set(err, -EINVAL,
-                       "cannot understand '{{%.*s}}' in --format; write {{.Field}} or "
-                       "{{json|upper|lower .Field}}",
-                       STR_ARG(action));
+    return false;
+}
+
+/* Also names what Go's templates have and these do not: if, range, printf ... */
+static int not_understood(struct str action, struct err *err) {
+    static const char supported[] = "there are {{.Field}}, {{json|upper|lower .Field}}, "
+                                    "{{.Field | json|upper|lower}} and {{- -}}";
+    struct str rest = action, word = {"", 0};
+    enum template_function function;
+
+    (void)str_word(&rest, &word);
+    if (word.n > 0 && word.p[0] >= 'a' && word.p[0] <= 'z' && !is_function(word, &function))
+        return err_set(err, -EINVAL, "'{{%.*s ...}}' is not supported in --format; %s",
+                       STR_ARG(word), supported);
+    return err_set(err, -EINVAL, "cannot understand '{{%.*s}}' in --format; %s", STR_ARG(action),
+                   supported);
+}
+
+/* The inside of {{ }}: one field, and a function in front of it or behind a '|'. */
+static int parse_action(struct str action, const char *const *names, size_t n, struct template *t,
+                        struct err *err) {
+    struct template_part part = {.field = -1};
+    struct str rest, pipe = str_trim(action), word = {"", 0};
+    bool piped = str_cut(&pipe, '|', &rest);
+
+    if (!piped)
+        rest = pipe;
+    (void)str_word(&rest, &word);
+    if (!piped && is_function(word, &part.function)) {
+        word = STR("");
+        (void)str_word(&rest, &word);
+    }
+    if (str_trim(rest).n > 0 || !str_starts(word, STR(".")) ||
+        (piped && !is_function(str_trim(pipe), &part.function)))
+        return not_understood(action, err);
     if (word.n == 1) {
         if (part.function != TEMPLATE_JSON)
             return not_alone(err);
@@ -88,6 +111,40 @@ static int parse_action(struct str action, const char *const *names, size_t n, s
     return 0;
 }
 
+static bool is_space(char c) {
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static struct str trim_front(struct str s) {
+    while (s.n > 0 && is_space(s.p[0]))
+        s = str_from(s, 1);
+    return s;
+}
+
+static struct str trim_back(struct str s) {
+    while (s.n > 0 && is_space(s.p[s.n - 1]))
+        s.n--;
+    return s;
+}
+
+/* "{{- " and " -}}" eat the white space of the text beside them. */
+static bool skip_front_mark(struct str *action) {
+    bool found = action->n > 1 && action->p[0] == '-' && is_space(action->p[1]);
+
+    if (found)
+        *action = str_from(*action, 2);
+    return found;
+}
+
+static bool skip_back_mark(struct str *action) {
+    size_t n = action->n;
+    bool found = n > 1 && action->p[n - 1] == '-' && is_space(action->p[n - 2]);
+
+    if (found)
+        action->n = n - 2;
+    return found;
+}
+
 /* Position of "{{" or "}}", or -1. */
 static ptrdiff_t find_pair(struct str s, char c) {
     for (size_t i = 0; i + 1 < s.n; i++)
@@ -96,30 +153,58 @@ static ptrdiff_t find_pair(struct str s, char c) {
     return -1;
 }
 
+static int add_text(struct template *t, struct str text, struct err *err) {
+    if (text.n == 0)
+        return 0;
+    if (t->whole)
+        return not_alone(err);
+    t->part[t->parts++] = (struct template_part){.text = text, .field = -1};
+    return 0;
+}
+
+/* The inside of the next {{ }}; *rest moves behind it. */
+static int cut_action(struct str *rest, struct str *action, struct err *err) {
+    ptrdiff_t to = find_pair(*rest, '}');
+
+    if (to < 0)
+        return err_set(err, -EINVAL, "--format has '{{' without '}}'");
+    *action = str_head(*rest, (size_t)to);
+    *rest = str_from(*rest, (size_t)to + 2);
+    return 0;
+}
+
 static int parse(struct str rest, const char *const *names, size_t n, struct template *t,
                  struct err *err) {
-    while (rest.n > 0) {
-        ptrdiff_t from = find_pair(rest, '{'), to;
-        struct str text = from < 0 ? rest : str_head(rest, (size_t)from);
-        int r;
+    bool trim = false;
 
-        if (t->whole)
-            return not_alone(err);
+    while (rest.n > 0) {
+        ptrdiff_t from = find_pair(rest, '{');
+        struct str text = from < 0 ? rest : str_head(rest, (size_t)from), action;
+        int r = 0;
+
+        if (trim)
+            text = trim_front(text);
         if (t->parts + 2 > TEMPLATE_PARTS)
             return err_set(err, -E2BIG, "--format has more than %d parts", TEMPLATE_PARTS);
-        if (text.n > 0)
-            t->part[t->parts++] = (struct template_part){.text = text, .field = -1};
         if (from < 0)
-            return 0;
+            return add_text(t, text, err);
         rest = str_from(rest, (size_t)from + 2);
-        to = find_pair(rest, '}');
-        if (to < 0)
-            return err_set(err, -EINVAL, "--format has '{{' without '}}'");
-        r = parse_action(str_head(rest, (size_t)to), names, n, t, err);
+        r = cut_action(&rest, &action, err);
+        if (r == 0 && skip_front_mark(&action))
+            text = trim_back(text);
+        trim = r == 0 && skip_back_mark(&action);
+        if (r == 0)
+            r = add_text(t, text, err);
+        if (r == 0)
+            r = t->whole ? not_alone(err) : parse_action(action, names, n, t, err);
         if (r < 0)
             return r;
-        rest = str_from(rest, (size_t)to + 2);
     }
+    return 0;
+}
+
+/* Nothing may stand beside the whole row. */
+static int check_whole(const struct template *t, struct err *err) {
     return t->whole && t->parts > 0 ? not_alone(err) : 0;
 }
 
@@ -138,6 +223,8 @@ int template_parse(struct str source, const char *const *names, size_t n, struct
         r = 0;
     } else {
         r = parse(rest, names, n, &t, err);
+        if (r == 0)
+            r = check_whole(&t, err);
     }
     if (r < 0) {
         template_done(&t);

@@ -1,5 +1,6 @@
 /* template.h - the small part of Go's templates that people use with docker: `{{.Name}}`,
- * `{{json .Name}}`, `{{upper .ID}}`, text around them, `table ` in front for a table with heads.
+ * `{{json .Name}}`, `{{.ID | upper}}`, `{{- .Name -}}`, text around them, `table ` in front for a
+ * table with heads.
  */
 #pragma once
 #include "base/buf.h"

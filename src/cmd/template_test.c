@@ -54,6 +54,41 @@ static void templates_print_as_docker_does(void **state) {
     prints("a\\tb\\n\\x{{.ID}}\\", "a\tb\n\\x4f2aBC\\");
 }
 
+static void marks_eat_the_white_space_beside_them(void **state) {
+    (void)state;
+    prints("a \\n{{- .ID -}}\\t b", "a4f2aBCb");
+    prints("a {{- .ID }} b", "a4f2aBC b");
+    prints("a {{ .ID -}} b", "a 4f2aBCb");
+    prints("{{.ID -}} \\n {{- .ID}}", "4f2aBC4f2aBC");
+    prints(" {{- upper .ID -}} ", "4F2ABC");
+    prints("a b {{- .ID}}", "a b4f2aBC");
+}
+
+static void a_function_may_stand_behind_its_field(void **state) {
+    (void)state;
+    prints("{{.ID | upper}} {{ .ID|lower }} {{.ID |json}}", "4F2ABC 4f2abc \"4f2aBC\"");
+    prints("{{- .ID | upper -}} ", "4F2ABC");
+}
+
+static void what_is_not_supported_is_named(void **state) {
+    static const struct {
+        const char *source, *named;
+    } bad[] = {{"{{if .ID}}x{{end}}", "'{{if ...}}' is not supported"},
+               {"{{- range .ID}}", "'{{range ...}}' is not supported"},
+               {"{{printf \"%s\" .ID}}", "'{{printf ...}}' is not supported"},
+               {"{{.ID | title}}", "cannot understand '{{.ID | title}}'"}};
+    struct template t;
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_N(bad); i++) {
+        assert_int_equal(template_parse(str_of(bad[i].source), names, ARRAY_N(names), &t, &err),
+                         -EINVAL);
+        if (!strstr(err.text, bad[i].named) || !strstr(err.text, "{{.Field}}"))
+            fail_msg("'%s' gives '%s'", bad[i].source, err.text);
+    }
+}
+
 static void names_are_made_fit_for_where_they_go(void **state) {
     (void)state;
     prints("{{.Name}}", "web\\x1b[31m");
@@ -77,7 +112,8 @@ static void a_table_is_announced_by_its_first_word(void **state) {
 }
 
 static void a_whole_row_is_asked_for_as_json(void **state) {
-    static const char *const whole[] = {"json", "{{json .}}", "{{ json . }}"};
+    static const char *const whole[] = {"json", "{{json .}}", "{{ json . }}", "{{. | json}}",
+                                        " {{- json . -}} \\n"};
     struct template t;
 
     (void)state;
@@ -93,9 +129,34 @@ static void a_whole_row_is_asked_for_as_json(void **state) {
 
 static void mistakes_are_refused_and_nothing_is_returned(void **state) {
     static const char *const bad[] = {
-        "{{.ID",          "{{",          "{{}}",        "{{ID}}",          "{{.}}",
-        "{{upper .}}",    "{{.ID .ID}}", "{{json}}",    "{{json ID}}",     "{{nonsense .ID}}",
-        "{{.ID | json}}", "{{.ID}}{{.",  "x{{json .}}", "{{json .}} tail", "{{json .}}{{.ID}}",
+        "{{.ID",
+        "{{",
+        "{{}}",
+        "{{ID}}",
+        "{{.}}",
+        "{{upper .}}",
+        "{{.ID .ID}}",
+        "{{json}}",
+        "{{json ID}}",
+        "{{nonsense .ID}}",
+        "{{.ID | title}}",
+        "{{.ID | upper | json}}",
+        "{{upper .ID | json}}",
+        "{{| json}}",
+        "{{.ID |}}",
+        "{{.ID ID | json}}",
+        "{{. | upper}}",
+        "{{-.ID}}",
+
+        "{{-}}",
+        "{{- -}}",
+        "{{- json . -}} x",
+        "x {{- json . -}}",
+        "{{json .}}{{json .}}",
+        "{{.ID}}{{.",
+        "x{{json .}}",
+        "{{json .}} tail",
+        "{{json .}}{{.ID}}",
     };
     struct template t = {.parts = 77};
     struct err err;
@@ -160,6 +221,9 @@ static void parts_are_bounded(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(templates_print_as_docker_does),
+        cmocka_unit_test(marks_eat_the_white_space_beside_them),
+        cmocka_unit_test(a_function_may_stand_behind_its_field),
+        cmocka_unit_test(what_is_not_supported_is_named),
         cmocka_unit_test(names_are_made_fit_for_where_they_go),
         cmocka_unit_test(a_table_is_announced_by_its_first_word),
         cmocka_unit_test(a_whole_row_is_asked_for_as_json),
