@@ -11,20 +11,35 @@
 
 static const struct cmd *const commands[] = {&cmd_stats, &cmd_free, &cmd_ps, &cmd_map};
 
+static void add_help(struct buf *out) {
+    buf_add(out, STR("usage: plimsoll COMMAND [OPTION...] [ARGUMENT...]\n\n"
+                     "Sees and explains the memory of containers and processes.\n\n"));
+    for (size_t i = 0; i < ARRAY_N(commands); i++)
+        buf_add_format(out, "  %-8s %s\n", commands[i]->name, commands[i]->brief);
+    buf_add(out, STR("\n`plimsoll COMMAND --help` explains a command; "
+                     "`man plimsoll` tells what the numbers mean.\n"));
+}
+
 static int print_help(void) {
     struct buf out;
     int r;
 
     buf_init(&out, 65536);
-    buf_add(&out, STR("usage: plimsoll COMMAND [OPTION...] [ARGUMENT...]\n\n"
-                      "Sees and explains the memory of containers and processes.\n\n"));
-    for (size_t i = 0; i < ARRAY_N(commands); i++)
-        buf_add_format(&out, "  %-8s %s\n", commands[i]->name, commands[i]->brief);
-    buf_add(&out, STR("\n`plimsoll COMMAND --help` explains a command; "
-                      "`man plimsoll` tells what the numbers mean.\n"));
+    add_help(&out);
     r = cmd_write(&out, NULL);
     buf_done(&out);
     return r;
+}
+
+/* No command at all: what would be right, where messages go. */
+static int print_usage(void) {
+    struct buf out;
+
+    buf_init(&out, 65536);
+    add_help(&out);
+    (void)buf_flush(&out, STDERR_FILENO);
+    buf_done(&out);
+    return EXIT_USAGE;
 }
 
 static int print_command_help(const struct cmd *cmd) {
@@ -49,6 +64,8 @@ static int unknown_command(struct str name) {
     const char *known[ARRAY_N(commands)];
     const char *near;
 
+    if (str_starts(name, STR("-")))
+        return cmd_usage(NULL, "unknown option '%.*s'", STR_ARG(name));
     for (size_t i = 0; i < ARRAY_N(commands); i++)
         /* The analyzer thinks that find() gave NULL because the table holds one. */
         known[i] = commands[i]->name; /* NOLINT(clang-analyzer-core.NullDereference) */
@@ -95,14 +112,14 @@ int main(int argc, char **argv) {
     const struct cmd *cmd;
 
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an EPIPE, not a death */
-    if (argc < 2) {
-        print_help();
-        return EXIT_USAGE;
-    }
+    if (argc < 2)
+        return print_usage();
     if (str_eq(name, STR("--help")) || str_eq(name, STR("-h")) ||
         (str_eq(name, STR("help")) && argc == 2))
         return print_help();
     if (str_eq(name, STR("--version")) || str_eq(name, STR("-V"))) {
+        if (argc > 2)
+            return cmd_usage(NULL, "%s takes no argument", argv[1]);
         printf("plimsoll %s\n", PLIMSOLL_VERSION);
         return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
     }

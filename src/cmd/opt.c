@@ -145,6 +145,13 @@ static int short_options(struct parse *p, struct str letters, struct err *err) {
     return 0;
 }
 
+/* "-1" is an argument that is wrong, not an option: the command can say what is right. */
+static bool is_number(struct str s) {
+    uint64_t value;
+
+    return str_to_u64(str_from(s, 1), &value) != -EBADMSG;
+}
+
 int opt_parse(const struct cmd *cmd, int argc, char **argv, void *options,
               struct cmd_context *context, struct err *err) {
     struct parse p = {cmd, argc, 1, argv, options, context};
@@ -156,7 +163,7 @@ int opt_parse(const struct cmd *cmd, int argc, char **argv, void *options,
         struct str s = str_of(text);
         int r = 0;
 
-        if (only_args || s.n < 2 || s.p[0] != '-')
+        if (only_args || s.n < 2 || s.p[0] != '-' || is_number(s))
             argv[1 + nargs++] = text;
         else if (str_eq(s, STR("--")))
             only_args = true;
@@ -212,11 +219,12 @@ int opt_size(struct str value, uint64_t *out, struct err *err) {
 
 int opt_interval_us(struct str value, int64_t *out, struct err *err) {
     uint64_t ms;
+    int r = num_parse_ms(value, &ms);
 
-    if (num_parse_ms(value, &ms) < 0)
+    if (r < 0 && r != -ERANGE)
         return err_set(err, -EINVAL, "'%.*s' is not an interval; write it as 1, 0.5, 200ms or 1m",
                        STR_ARG(value));
-    if (ms < 50 || ms > 86400000)
+    if (r < 0 || ms < 50 || ms > 86400000)
         return err_set(err, -EINVAL, "an interval of '%.*s' is out of range (50ms to 1d)",
                        STR_ARG(value));
     *out = (int64_t)ms * 1000;

@@ -101,6 +101,19 @@ static void options_may_stand_anywhere_in_all_their_forms(void **state) {
     assert_string_equal(l.context.root, "/captured");
 }
 
+static void what_looks_like_a_negative_number_is_an_argument(void **state) {
+    struct line l;
+
+    (void)state;
+    GIVEN(&l, "-1", "-a", "-99999999999999999999");
+    assert_int_equal(l.result, 0);
+    assert_int_equal(l.options.all, 1);
+    assert_int_equal(l.context.nargs, 2);
+    assert_string_equal(l.context.args[0], "-1");
+    GIVEN(&l, "-1x");
+    assert_int_equal(l.result, -EINVAL);
+}
+
 static void two_dashes_end_the_options(void **state) {
     struct line l;
 
@@ -160,6 +173,8 @@ static void mistakes_are_named(void **state) {
         {"--interval=soon", "'soon' is not an interval; write it as 1, 0.5, 200ms or 1m"},
         {"--interval=49ms", "an interval of '49ms' is out of range (50ms to 1d)"},
         {"--interval=25h", "an interval of '25h' is out of range (50ms to 1d)"},
+        {"--interval=99999999999999999999",
+         "an interval of '99999999999999999999' is out of range (50ms to 1d)"},
         {"--root=", "--root needs a directory"},
     };
     struct line l;
@@ -235,6 +250,7 @@ static void help_lists_every_option_with_its_words(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_may_stand_anywhere_in_all_their_forms),
+        cmocka_unit_test(what_looks_like_a_negative_number_is_an_argument),
         cmocka_unit_test(two_dashes_end_the_options),
         cmocka_unit_test(an_argument_is_taken_as_it_stands),
         cmocka_unit_test(help_wins_over_what_follows),

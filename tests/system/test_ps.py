@@ -224,4 +224,14 @@ def _():
         churn.wait()
 
 
+@test("usage goes to stderr with exit code 2, and what was wrong is named")
+def _():
+    for args, says in (((), "usage: plimsoll COMMAND"), (("--bogus",), "unknown option '--bogus'"),
+                       (("--version", "x"), "--version takes no argument"),
+                       (("map", "-1"), "'-1' is not a pid")):
+        done = plimsoll(*args, code=2)
+        equal(done.raw, b"", f"stdout of {args}")
+        check(says in done.err, f"stderr of {args}: {done.err!r}")
+
+
 main()
