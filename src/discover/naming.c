@@ -481,6 +481,8 @@ static void name_container(struct namer *m, struct node *n, bool changed, uint32
 
     if (have_first && believable_shim(m, n, &first, &found))
         shim = &found;
+    if (shim)
+        g->by_namespace = false;
     if (have_first)
         changed |= set_first(m, n, &first);
     if (!n->t.id && shim)
@@ -523,14 +525,15 @@ static void name_pod(struct namer *m, struct node *n, uint32_t now_ms) {
 
 /* ---- is a plain group a container? ---- */
 
-/* What lies below is inside of it from now on. */
-static void enclose(struct node *n) {
-    const struct target *around = n->t.inside;
+/* What lies below `n` and belongs to the container `from` belongs to `to` from now on. How many. */
+static uint32_t move_inside(const struct node *n, const struct target *from,
+                            const struct target *to) {
+    uint32_t moved = 0;
 
     for (struct node *d = n->first; d;) {
-        if (d->t.inside == around) {
-            d->t.inside = &n->t;
-            n->below++;
+        if (d->t.inside == from) {
+            d->t.inside = to;
+            moved++;
         }
         if (d->first && !target_is_container(&d->t)) {
             d = d->first;
@@ -540,21 +543,93 @@ static void enclose(struct node *n) {
             d = d->parent;
         d = d == n ? NULL : d->next;
     }
-    for (struct node *a = n->parent; a; a = a->parent)
-        if (&a->t == around)
-            a->below -= n->below;
+    return moved;
 }
 
+static struct node *container_around(const struct node *n) {
+    struct node *a = n->parent;
+
+    while (a && &a->t != n->t.inside)
+        a = a->parent;
+    return a;
+}
+
+static void enclose(struct node *n) {
+    struct node *around = container_around(n);
+    uint32_t moved = move_inside(n, n->t.inside, &n->t);
+
+    n->below += moved;
+    if (around)
+        around->below -= moved;
+}
+
+static void disclose(struct node *n) {
+    struct node *around = container_around(n);
+
+    (void)move_inside(n, &n->t, n->t.inside);
+    if (around)
+        around->below += n->below;
+    n->below = 0;
+}
+
+/* shim: NULL if nothing but the pid namespace of its processes makes it a container. */
 static void become_container(struct namer *m, struct node *n, const struct shim_process *shim,
                              uint32_t now_ms) {
     if (add_naming(m, n) < 0)
         return;
     n->t.kind = TARGET_CONTAINER;
+    n->naming->by_namespace = !shim;
     if (!n->t.id && shim)
         set_text(n, &n->t.id, shim->shim.id);
     set_short_id(n);
     enclose(n);
     name_container(m, n, true, now_ms);
+}
+
+/* Whether there are processes in it, and all of them are in our own pid namespace. Where some are
+ * and some are not it stays what it is: an engine's helper that enters a container is of ours. */
+static bool has_only_ours(struct namer *m, const struct node *top) {
+    unsigned searched = 0;
+
+    for (const struct node *n = top; n && searched < GROUPS_SEARCHED; n = next_within(top, n)) {
+        struct first_process p;
+
+        if ((n != top && target_is_container(&n->t)) || first_of(m, n, false, &p) < 0)
+            continue;
+        if (p.depth > 1) /* of these there is one whenever there is any: see shim.c, better() */
+            return false;
+        searched++;
+    }
+    return searched > 0;
+}
+
+/* What made it a container is over. */
+static void become_group(struct namer *m, struct node *n, uint32_t now_ms) {
+    struct target plain = {.path = n->t.path, .inside = n->t.inside};
+    struct pathrule rule;
+    struct str path;
+    size_t base;
+
+    disclose(n);
+    n->t.kind = TARGET_GROUP;
+    m->changed(m->ctx, n); /* whoever is told that it is removed sees the name that it had */
+    namer_gone(n);
+    plain.slot = n->t.slot;
+    plain.name = n->path + str_rfind(n->t.path, '/') + 1;
+    n->t = plain;
+    path = full_path(m, n, &base);
+    pathrule_match(path, base, &rule);
+    take_rule(n, &rule);
+    n->looks = ARRAY_N(retry_ms);
+    due_in(n, now_ms, REFRESH_MS);
+    m->changed(m->ctx, n);
+    /* Whose files speak about the containers in it is another question now. */
+    for (struct node *d = n->first; d && lies_in(d->t.path, &n->t); d = tree_next(d)) {
+        if (!d->naming || !target_is_container(&d->t) || d->naming->asking)
+            continue;
+        d->naming->stage = NAMING_FILES;
+        due_in(d, now_ms, 0);
+    }
 }
 
 static void look_at_group(struct namer *m, struct node *n, uint32_t now_ms) {
@@ -594,6 +669,10 @@ static void find_first(struct namer *m, struct node *n, uint32_t now_ms) {
 }
 
 static void refresh(struct namer *m, struct node *n, uint32_t now_ms) {
+    if (n->naming->by_namespace && n->t.kind == TARGET_CONTAINER && has_only_ours(m, n)) {
+        become_group(m, n, now_ms);
+        return;
+    }
     if (n->t.named_by == SOURCE_PATH && !has_name_by_path(n)) {
         n->naming->stage = NAMING_FILES; /* once more from the start */
         name_container(m, n, false, now_ms);

@@ -25,15 +25,16 @@ struct naming {
     struct names_file file; /* that told the name */
     enum naming_stage stage;
     uint8_t tries;
-    bool denied;     /* something could not be read */
-    bool nested;     /* its files are inside of another container */
-    bool aside;      /* its files are not root's and may hang: read in a child process only */
-    bool asked;      /* sockets were asked after that */
-    bool asking;     /* a job is at work for it */
-    bool newborn;    /* found by its creation: its engine may still be writing its files */
-    bool no_sandbox; /* said to be none */
-    uint32_t owner;  /* user whose files are believed */
-    uint8_t rounds;  /* of refreshing, for what is done seldom */
+    bool denied;       /* something could not be read */
+    bool nested;       /* its files are inside of another container */
+    bool aside;        /* its files are not root's and may hang: read in a child process only */
+    bool asked;        /* sockets were asked after that */
+    bool asking;       /* a job is at work for it */
+    bool newborn;      /* found by its creation: its engine may still be writing its files */
+    bool no_sandbox;   /* said to be none */
+    bool by_namespace; /* a container only as long as its processes are in another pid namespace */
+    uint32_t owner;    /* user whose files are believed */
+    uint8_t rounds;    /* of refreshing, for what is done seldom */
 };
 
 struct node {

@@ -552,6 +552,68 @@ static void only_the_chosen(void **state) {
     testtree_done(&t);
 }
 
+/* A group that only its processes made a container is none any more when they are other ones. */
+static void a_container_of_nobody_ends_with_its_processes(void **state) {
+    struct testtree t;
+    struct targets *all;
+    struct log log;
+    const struct target *x;
+    int64_t now = clock_mono_us();
+
+    (void)state;
+    testtree_init(&t);
+    testtree_group(&t, "/some/" A, "101\n");
+    testtree_group(&t, "/some/" A "/below", "");
+    testtree_group(&t, "/some/" A "/docker/" B, "");
+    put_process(&t, 101, 1, "app", true, "/some/" A, "app", 3);
+    put_process(&t, 102, 1, "sh", false, "/some/" A, "sh", 2);
+    all = open_targets(&t.host, &t.fs, TARGETS_CONTAINERS, false, &log);
+    x = named(all, "4f2ab1c09d8e");
+    assert_int_equal(x->kind, TARGET_CONTAINER);
+    assert_ptr_equal(targets_find(all, STR("/some/" A "/below"))->inside, x);
+    assert_int_equal(targets_shown(all), 2);
+    /* somebody of the host enters it: the same container */
+    testtree_group(&t, "/some/" A, "101\n102\n");
+    assert_int_equal(targets_update(all, now + 70000000), 0);
+    assert_int_equal(targets_shown(all), 2);
+    /* nobody is in it: not known to be another */
+    testtree_group(&t, "/some/" A, "");
+    assert_int_equal(targets_update(all, now + 140000000), 0);
+    assert_int_equal(targets_shown(all), 2);
+    assert_int_equal(log.removed, 0);
+    /* only somebody of the host */
+    testtree_group(&t, "/some/" A, "102\n");
+    assert_int_equal(targets_update(all, now + 210000000), 0);
+    assert_int_equal(log.removed, 1);
+    assert_string_equal(log.last, "-4f2ab1c09d8e");
+    assert_int_equal(targets_shown(all), 1); /* the inner one */
+    x = targets_find(all, STR("/some/" A));
+    assert_int_equal(x->kind, TARGET_GROUP);
+    assert_int_equal(x->slot, TARGET_NO_SLOT);
+    assert_string_equal(x->name, A);
+    assert_int_equal(x->init_pid, 0);
+    assert_null(targets_find(all, STR("/some/" A "/below"))->inside);
+    x = named(all, "001122334455");
+    assert_null(x->inside);
+    /* and a container once more */
+    testtree_group(&t, "/some/" A, "101\n");
+    assert_int_equal(targets_update(all, now + 280000000), 0);
+    assert_int_equal(targets_shown(all), 2);
+    assert_ptr_equal(x->inside, named(all, "4f2ab1c09d8e"));
+    targets_free(all);
+
+    all = open_targets(&t.host, &t.fs, TARGETS_ALL, false, &log);
+    x = named(all, "4f2ab1c09d8e");
+    testtree_group(&t, "/some/" A, "102\n");
+    assert_int_equal(targets_update(all, clock_mono_us() + 70000000), 0);
+    assert_int_equal(log.removed, 0); /* it is shown all the time, in its slot */
+    assert_string_equal(log.last, "~" A);
+    assert_ptr_equal(named(all, A), x);
+    assert_int_equal(x->kind, TARGET_GROUP);
+    targets_free(all);
+    testtree_done(&t);
+}
+
 static void inside_a_container_the_top_is_the_target(void **state) {
     struct testtree t;
     struct targets *all;
@@ -1006,6 +1068,7 @@ int main(void) {
         cmocka_unit_test(the_outer_shim_speaks_for_the_outer_container),
         cmocka_unit_test(groups_come_and_go_and_slots_stay),
         cmocka_unit_test(only_the_chosen),
+        cmocka_unit_test(a_container_of_nobody_ends_with_its_processes),
         cmocka_unit_test(inside_a_container_the_top_is_the_target),
         cmocka_unit_test(lack_of_permission_is_counted),
         cmocka_unit_test(hostile_names_are_only_bytes),

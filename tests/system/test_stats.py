@@ -1,6 +1,7 @@
 """`plimsoll stats` says what the kernel's files say, and keeps saying it while it streams."""
 import datetime
 import fcntl
+import json
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ import termios
 import time
 
 from harness import (MIB, PAGE, PATIENCE, QUICK, Load, Skip, Stream, check, equal, group, keyed,
-                     machine, main, meminfo, near, needs_cgroups, plimsoll, read, read_int, stats_of,
+                     machine, main, meminfo, near, needs_cgroups, needs_v2, plimsoll, read, read_int, stats_of,
                      test, top, wait_for)
 import harness
 
@@ -240,6 +241,53 @@ def _():
     equal(len(paths), len(set(paths)), "paths listed twice")
     default = plimsoll("stats", *QUICK, "--json").objects
     check(box.path not in [o["cgroup"] for o in default], "a plain cgroup is called a container")
+
+
+@claim("a v2 group without the memory controller is shown, with nothing known of its memory",
+       needs_v2)
+def _():
+    box = group()
+    harness.write(box.dir + "/cgroup.subtree_control", "-memory")
+    bare = box.path + "/bare"
+    os.mkdir(box.dir + "/bare")
+    sleeper = subprocess.Popen(["sleep", "600"])
+    try:
+        harness.write(box.dir + "/bare/cgroup.procs", str(sleeper.pid))
+        done = plimsoll("stats", *QUICK, "--json", bare)
+        row, = done.objects
+        equal((row["usage"], row["used"], row["oom_kills"]), (None, None, None), "memory")
+        equal((row["limit"], row["limit_from"]), (box.limit(), box.path), "limit")
+        check("memory controller" in done.err, f"no word why: {done.err!r}")
+        equal(plimsoll("stats", *QUICK, "--json", str(sleeper.pid)).objects[0]["cgroup"], bare,
+              "by pid")
+        equal(json.loads(plimsoll("free", "--json", bare).raw)["container"]["used"], None,
+              "used of free")
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+        wait_for(lambda: read(box.dir + "/bare/cgroup.procs") == "", 10, "the group to be empty")
+        os.rmdir(box.dir + "/bare")
+
+
+@claim("an ancestor's limit of swap counts below it")
+def _():
+    outer = group("outer", limit=64 * MIB)
+    inner = outer.child("inner")
+    path = outer.file("memory.memsw.limit_in_bytes", "memory.swap.max")
+    if not os.path.exists(path):
+        raise Skip("no swap accounting here")
+    harness.write(path, str(64 * MIB) if machine.version == "v1" else "0")
+    equal(stats_of(inner.path)["swap_limit"], 0, "swap_limit")
+    equal(json.loads(plimsoll("free", "--json", inner.path).raw)["container"]["swap_total"], 0,
+          "swap_total of free")
+
+
+@claim("memory.high is told", needs_v2)
+def _():
+    box = group()
+    harness.write(box.dir + "/memory.high", str(20 * MIB))
+    equal(stats_of(box.path)["high"], 20 * MIB, "high")
+    check("20.0M the kernel slows" in "".join(plimsoll("free", box.path).lines), "free's note")
 
 
 # --- output forms ------------------------------------------------------------------------------
