@@ -3,7 +3,7 @@
  */
 #pragma once
 #include "base/table.h"
-#include "cmd/session.h"
+#include "cmd/statsfields.h"
 #include "cmd/template.h"
 
 enum stats_format { STATS_TEXT, STATS_PLAIN, STATS_JSON, STATS_DOCKER, STATS_TEMPLATE };
@@ -18,10 +18,6 @@ struct stats_view {
     struct table table;
 };
 
-/* The fields of --format, for template_parse. */
-extern const char *const stats_fields[];
-extern const size_t stats_fields_n;
-
 /* What the sampler has to read for this view: TICK_ bits. */
 unsigned stats_view_wants(const struct stats_view *v);
 
@@ -32,7 +28,3 @@ void stats_view_done(struct stats_view *v);
 /* One tick: the rows of `slot`, in that order. width: columns of the terminal, 0 for no limit. */
 void stats_view_print(struct stats_view *v, const struct session *s, const uint32_t *slot, size_t n,
                       size_t width, struct buf *out);
-
-/* Whether v1 hides how much of a group's kernel memory could be reclaimed, and it is enough to make
- * `used` misleading. */
-bool stats_kernel_unsplit(const struct session *s, const struct sample *sample);

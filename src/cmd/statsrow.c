@@ -1,0 +1,204 @@
+#include "cmd/statsrow.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/num.h"
+#include "base/text.h"
+
+bool row_has(const struct stats_row *r, enum metric m) {
+    return r->sample && sample_has(r->sample, m);
+}
+
+uint64_t row_value(const struct stats_row *r, enum metric m) {
+    return r->sample->value[m];
+}
+
+void row_add_dash(struct buf *out) {
+    buf_add_char(out, '-');
+}
+
+void row_add_bytes(struct buf *out, const struct stats_row *r, enum metric m) {
+    if (!row_has(r, m))
+        row_add_dash(out);
+    else if (row_value(r, m) == SAMPLE_NONE)
+        buf_add(out, STR("none"));
+    else if (r->plain)
+        buf_add_u64(out, row_value(r, m));
+    else
+        num_add_iec(out, row_value(r, m));
+}
+
+void row_add_count(struct buf *out, const struct stats_row *r, enum metric m) {
+    if (row_has(r, m))
+        buf_add_u64(out, row_value(r, m));
+    else
+        row_add_dash(out);
+}
+
+void row_add_centi(struct buf *out, bool have, uint64_t centi) {
+    if (have)
+        num_add_centi(out, centi, 2);
+    else
+        row_add_dash(out);
+}
+
+void row_add_visible(struct buf *out, struct str s, const struct stats_row *r) {
+    text_add_visible(out, s, r->ascii);
+}
+
+bool row_used_pct(const struct stats_row *r, uint64_t *centi_out) {
+    if (!row_has(r, METRIC_USED) || !row_has(r, METRIC_LIMIT) || row_value(r, METRIC_LIMIT) == 0)
+        return false;
+    *centi_out = num_centi_pct(row_value(r, METRIC_USED), row_value(r, METRIC_LIMIT));
+    return true;
+}
+
+void row_add_used_pct(struct buf *out, const struct stats_row *r) {
+    uint64_t centi = 0;
+    bool have = row_used_pct(r, &centi);
+
+    row_add_centi(out, have, centi);
+}
+
+struct str row_limit_from(const struct stats_row *r, bool words) {
+    switch (r->limit.from) {
+    case LIMIT_HOST:
+        return STR("host");
+    case LIMIT_OUTSIDE:
+        return STR("outside");
+    case LIMIT_LEVEL:
+        break;
+    }
+    return words && str_eq(r->limit.path, r->target->path) ? STR("own") : r->limit.path;
+}
+
+void row_add_pair(struct buf *out, const struct stats_row *r, enum metric a, enum metric b) {
+    if (!row_has(r, a) || !row_has(r, b)) {
+        row_add_dash(out);
+        return;
+    }
+    num_add_docker_si(out, row_value(r, a));
+    buf_add(out, STR(" / "));
+    num_add_docker_si(out, row_value(r, b));
+}
+
+/* v1's kernel memory, read or (when its file was not wanted) what usage has beyond anon and file.
+ */
+static uint64_t kernel_v1(const struct sample *s) {
+    uint64_t pages = s->value[METRIC_ANON] + s->value[METRIC_FILE];
+
+    if (sample_has(s, METRIC_KERNEL))
+        return s->value[METRIC_KERNEL];
+    if (!sample_has(s, METRIC_USAGE) || s->value[METRIC_USAGE] < pages)
+        return 0;
+    return s->value[METRIC_USAGE] - pages;
+}
+
+bool stats_kernel_unsplit(const struct session *s, const struct sample *sample) {
+    uint64_t kernel;
+
+    if (s->fs.ctl[CG_MEMORY].version == CG_V2 || !sample_has(sample, METRIC_USED))
+        return false;
+    kernel = kernel_v1(sample);
+    return kernel >= 4 << 20 && kernel > sample->value[METRIC_USED] / 10;
+}
+
+struct stats_row row_of(const struct session *s, uint32_t slot) {
+    struct stats_row r = {
+        .session = s,
+        .target = targets_at(s->targets, slot),
+        .sample = ticker_sample(s->ticker, slot),
+    };
+
+    ticker_limit(s->ticker, slot, &r.limit);
+    if (r.sample)
+        r.state = state_of(r.sample, ticker_host(s->ticker));
+    r.have_cpu = r.sample && ticker_cpu(s->ticker, slot, &r.cpu_centi);
+    return r;
+}
+
+static void key_text(struct json *j, const char *key, const char *text) {
+    json_key(j, key);
+    if (text)
+        json_str(j, str_of(text));
+    else
+        json_unknown(j);
+}
+
+static void key_centi(struct json *j, const char *key, bool have, uint64_t centi) {
+    json_key(j, key);
+    if (have)
+        json_centi(j, centi);
+    else
+        json_unknown(j);
+}
+
+static void add_identity(struct json *j, const struct stats_row *r) {
+    const struct target *t = r->target;
+    enum cg_version version = r->session->fs.ctl[CG_MEMORY].version;
+
+    json_key(j, "ts");
+    json_time_ms(j, r->sample ? r->sample->at_ms : clock_wall_ms());
+    key_text(j, "id", t->id);
+    json_key_str(j, "name", session_name(t));
+    key_text(j, "kind", target_kind_name(t->kind));
+    key_text(j, "runtime", t->runtime == RUNTIME_NONE ? NULL : runtime_name(t->runtime));
+    key_text(j, "image", t->image);
+    key_text(j, "pod", t->pod);
+    key_text(j, "namespace", t->namespace);
+    key_text(j, "container", t->container);
+    json_key(j, "inside");
+    if (t->inside)
+        json_str(j, session_name(t->inside));
+    else
+        json_unknown(j);
+    json_key_str(j, "cgroup", t->path);
+    key_text(j, "version", version == CG_V1 ? "v1" : "v2");
+    json_key_maybe(j, "init_pid", t->init_pid > 0, (uint64_t)t->init_pid);
+    json_key(j, "start_ms");
+    if (t->start_ms > 0)
+        json_i64(j, t->start_ms);
+    else
+        json_unknown(j);
+}
+
+static void add_metrics(struct json *j, const struct stats_row *r) {
+    for (unsigned m = 0; m < METRIC_N; m++) {
+        const struct metric_info *info = metric_info(m);
+
+        json_key(j, info->key);
+        if (!row_has(r, m) || (info->kind == METRIC_BOUND && row_value(r, m) == SAMPLE_NONE))
+            json_unknown(j);
+        else if (info->unit == METRIC_CENTIPCT)
+            json_centi(j, row_value(r, m));
+        else if (info->unit == METRIC_FLAG)
+            json_bool(j, row_value(r, m) != 0);
+        else
+            json_u64(j, row_value(r, m));
+    }
+}
+
+void row_add_json(struct buf *out, const struct stats_row *r) {
+    uint64_t pct = 0;
+    struct json j;
+    bool have_pct = row_used_pct(r, &pct);
+
+    json_start(&j, out);
+    json_begin_object(&j);
+    add_identity(&j, r);
+    key_centi(&j, "cpu_pct", r->have_cpu, r->cpu_centi);
+    key_centi(&j, "used_pct", have_pct, pct);
+    json_key(&j, "limit_from");
+    if (row_has(r, METRIC_LIMIT))
+        json_str(&j, row_limit_from(r, false));
+    else
+        json_unknown(&j);
+    json_key(&j, "limit_certain");
+    json_bool(&j, row_has(r, METRIC_LIMIT) && r->limit.certain);
+    key_text(&j, "state", r->sample ? state_name(r->state) : NULL);
+    json_key(&j, "kernel_reclaimable_unknown");
+    json_bool(&j, r->sample && stats_kernel_unsplit(r->session, r->sample));
+    add_metrics(&j, r);
+    json_end(&j);
+    buf_add_char(out, '\n');
+}
