@@ -347,25 +347,36 @@ static int print_rows(const struct map *m, const enum key *column, size_t n, siz
     return r;
 }
 
-static int print_text(const struct map *m, struct buf *out) {
+/* "4711: command", as much of it as a line of the terminal takes. */
+static int print_title(const struct map *m, size_t width, struct buf *out) {
     bool ascii = m->context->terminal && !m->context->utf8;
+    struct buf joined, line;
+    int r;
+
+    buf_init(&joined, 2 * PROCCMDLINE_MAX);
+    buf_init(&line, OUTPUT_MAX);
+    proccmdline_add_joined(&joined, m->cmdline, procstat_comm(&m->stat));
+    buf_add_format(&line, "%d: ", m->pid);
+    text_add_visible(&line, buf_str(&joined), ascii);
+    buf_add(out, width ? text_head(buf_str(&line), width) : buf_str(&line));
+    buf_add_char(out, '\n');
+    r = buf_error(&joined) ? buf_error(&joined) : buf_error(&line);
+    buf_done(&joined);
+    buf_done(&line);
+    return r;
+}
+
+static int print_text(const struct map *m, struct buf *out) {
     size_t width = 0, height;
     enum key column[KEY_N];
     size_t n = choose_columns(m, column);
+    int r = 0;
 
     if (m->context->terminal)
         cmd_terminal_size(&width, &height);
-    if (!m->context->plain) {
-        struct buf joined;
-
-        buf_init(&joined, 2 * PROCCMDLINE_MAX);
-        proccmdline_add_joined(&joined, m->cmdline, procstat_comm(&m->stat));
-        buf_add_format(out, "%d: ", m->pid);
-        text_add_visible(out, str_head(buf_str(&joined), width ? width : SIZE_MAX), ascii);
-        buf_add_char(out, '\n');
-        buf_done(&joined);
-    }
-    return print_rows(m, column, n, width, out);
+    if (!m->context->plain)
+        r = print_title(m, width, out);
+    return r < 0 ? r : print_rows(m, column, n, width, out);
 }
 
 static void json_figure(struct json *j, const struct mapgrowth *row, enum key key) {
@@ -453,15 +464,21 @@ static void print_json(const struct map *m, struct buf *out) {
 
 static int print(struct map *m) {
     struct buf out;
-    int status;
+    struct err err;
+    int r = 0, status;
 
     qsort_r(m->row, m->rows, sizeof(*m->row), compare, m);
     buf_init(&out, OUTPUT_MAX);
     if (m->context->json)
         print_json(m, &out);
-    else if (print_text(m, &out) < 0)
-        out.error = -ENOMEM;
-    status = cmd_write(&out, NULL);
+    else
+        r = print_text(m, &out);
+    if (r < 0) {
+        err_set(&err, r, "cannot print the mappings of process %d:", m->pid);
+        status = cmd_fail(&err);
+    } else {
+        status = cmd_write(&out, NULL);
+    }
     buf_done(&out);
     return status;
 }

@@ -1,10 +1,15 @@
 """`plimsoll map` adds a process's mappings up as smaps has them, and tells which of them grow."""
+import fcntl
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
 import time
 
+import harness
 from harness import (MIB, Load, check, equal, main, near, no_control_bytes, plimsoll,
                      read, scratch_dir, test)
 
@@ -190,6 +195,26 @@ def _():
     plimsoll("map", pid, "--sort", "growth", code=2)
     plimsoll("map", "x1", code=2)
     plimsoll("map", code=2)
+
+
+@test("the title takes one line of the terminal, wide characters and the pid included")
+def _():
+    master, slave = pty.openpty()
+    target = subprocess.Popen(["/bin/sh", "-c", "read x", "\u65e5\u672c" * 60],
+                              stdin=subprocess.PIPE)
+    try:
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+        done = subprocess.run([harness.options.binary, "map", str(target.pid)], stdout=slave,
+                              env=dict(os.environ, LC_ALL="C.UTF-8"), timeout=30)
+        equal(done.returncode, 0, "exit code")
+        title = os.read(master, 65536).decode().splitlines()[0]
+        columns = sum(2 if ord(c) > 0x2e80 else 1 for c in title)
+        check(39 <= columns <= 40, f"{columns} columns: {title!r}")
+        check(title.startswith(f"{target.pid}: /bin/sh -c"), title)
+    finally:
+        target.communicate()
+        os.close(master)
+        os.close(slave)
 
 
 main()
