@@ -342,7 +342,7 @@ static void set_heads(const struct psview *v, struct table_column head[static PS
         head[i] = (struct table_column){.head = c->head,
                                         .align = is_left(c->shape) ? TABLE_LEFT : TABLE_RIGHT,
                                         .weight = c->weight,
-                                        .cut = c->shape != SHAPE_TEXT          ? TABLE_WHOLE
+                                        .cut = c->shape != SHAPE_TEXT     ? TABLE_WHOLE
                                                : c->field == PROC_COMMAND ? TABLE_CUT_END
                                                                           : TABLE_CUT_PATH};
     }
@@ -375,14 +375,20 @@ static int print_rows(const struct psview *v, size_t most, struct buf *out) {
     return r;
 }
 
-/* ", PSS ~12.0M (of 3 unknown)" */
+static void add_bound(struct buf *out, const struct psview *v, const struct sum *s,
+                      enum proc_field field, bool estimated) {
+    buf_add_format(out, "%s%s", s->known[field] < v->procs->n ? "at least " : "",
+                   estimated ? "~" : "");
+    num_add_iec(out, s->value[field]);
+}
+
+/* ", PSS at least ~12.0M" */
 static void add_sum_of(struct buf *out, const char *name, const struct psview *v,
                        const struct sum *s, enum proc_field field, bool estimated) {
     if (s->known[field] == 0)
         return;
-    buf_add_format(out, "%s %s%s", name, s->known[field] < v->procs->n ? "at least " : "",
-                   estimated ? "~" : "");
-    num_add_iec(out, s->value[field]);
+    buf_add_format(out, ", %s ", name);
+    add_bound(out, v, s, field, estimated);
 }
 
 static void add_amount(struct buf *out, const char *text, uint64_t bytes, const char *rest) {
@@ -401,7 +407,8 @@ static void add_measured(struct buf *out, const struct procs *p) {
             buf_add_format(out, ", %zu estimated (~)", p->pss_estimated);
         if (late > 0)
             buf_add_format(out, ", %zu unknown", late);
-        buf_add(out, STR("; --pss reads all"));
+        if (p->options.pss != PROCS_PSS_EXACT && p->unread == 0)
+            buf_add(out, STR("; --pss reads all"));
     }
     if (p->pss_denied > 0)
         buf_add_format(out, "; PSS of %zu may not be read", p->pss_denied);
@@ -414,13 +421,18 @@ static void add_sum_line(const struct psview *v, const struct sum *s, struct buf
         buf_add(out, STR("no processes\n"));
         return;
     }
-    buf_add_format(out, "%zu process%s: ", n, n == 1 ? "" : "es");
-    add_sum_of(out, "RES", v, s, PROC_RES, false);
-    add_sum_of(out, ", PSS", v, s, PROC_PSS, s->estimated);
-    add_sum_of(out, ", USS", v, s, PROC_USS, s->estimated);
-    if (s->value[PROC_SWAP] > 0)
-        add_sum_of(out, ", SWAP", v, s, PROC_SWAP, false);
-    add_measured(out, v->procs);
+    buf_add_format(out, "%zu process%s", n, n == 1 ? "" : "es");
+    if (s->known[PROC_RES] > 0) {
+        buf_add(out, STR(": RES "));
+        add_bound(out, v, s, PROC_RES, false);
+        add_sum_of(out, "PSS", v, s, PROC_PSS, s->estimated);
+        add_sum_of(out, "USS", v, s, PROC_USS, s->estimated);
+        if (s->value[PROC_SWAP] > 0)
+            add_sum_of(out, "SWAP", v, s, PROC_SWAP, false);
+        add_measured(out, v->procs);
+    }
+    if (v->procs->unread > 0)
+        buf_add_format(out, "; %zu could not be read", v->procs->unread);
     buf_add_char(out, '\n');
 }
 
@@ -471,7 +483,7 @@ static void add_explanation(const struct psview *v, struct buf *out) {
     struct sum s = sum_up(v->procs);
 
     add_sum_line(v, &s, out);
-    if (v->procs->n > 1)
+    if (v->procs->n > 1 && s.known[PROC_RES] > 0)
         add_why(v, &s, out);
     add_lazyfree(&s, out);
     if (v->group.have)
@@ -479,6 +491,51 @@ static void add_explanation(const struct psview *v, struct buf *out) {
     else if (v->whole_machine && v->machine_used > 0)
         add_amount(out, "machine: ", v->machine_used,
                    " used (MemTotal - MemAvailable), kernel memory and tmpfs included\n");
+}
+
+/* Where a line has to be broken to fit: at the last blank that does, else at the first one; the
+ * whole line if it has none. */
+static size_t break_at(struct str line, size_t width) {
+    struct str head = text_head(line, width);
+    ptrdiff_t blank;
+
+    if (head.n == line.n)
+        return line.n;
+    blank = str_rfind(str_head(line, head.n + 1), ' ');
+    if (blank <= 0)
+        blank = str_find(line, ' ');
+    return blank <= 0 ? line.n : (size_t)blank;
+}
+
+static void add_wrapped(struct buf *out, struct str text, size_t width) {
+    struct str line;
+
+    while (str_cut(&text, '\n', &line))
+        while (line.n > 0) {
+            size_t n = break_at(line, width);
+
+            buf_add(out, str_head(line, n));
+            buf_add_char(out, '\n');
+            line = str_from(line, n + 1);
+        }
+}
+
+/* The lines below the table. */
+static int explain(const struct psview *v, struct buf *out) {
+    struct buf text;
+    int r;
+
+    if (v->plain)
+        return 0;
+    buf_init(&text, 1 << 20);
+    add_explanation(v, &text);
+    if (v->width > 0)
+        add_wrapped(out, buf_str(&text), v->width);
+    else
+        buf_add(out, buf_str(&text));
+    r = buf_error(&text);
+    buf_done(&text);
+    return r;
 }
 
 /* Rows of the terminal that a text takes, long lines being broken. */
@@ -500,14 +557,14 @@ int psview_print_text(const struct psview *v, struct buf *out) {
     int r;
 
     buf_init(&below, 1 << 20);
-    if (!v->plain)
-        add_explanation(v, &below);
+    r = explain(v, &below);
     if (v->height > 0) {
         size_t taken = 2 + screen_rows(buf_str(&below), v->width ? v->width : 80);
 
         most = v->height > taken ? v->height - taken : 1; /* the heads and the cursor's line */
     }
-    r = print_rows(v, most, out);
+    if (r == 0)
+        r = print_rows(v, most, out);
     if (r == 0)
         buf_add(out, buf_str(&below));
     if (r == 0 && buf_error(&below))

@@ -171,6 +171,55 @@ static void rows_beyond_the_screen_are_left_out(void **state) {
     buf_done(&out);
 }
 
+static void lines_of_words_break_at_blanks(void **state) {
+    struct psview v = view("pid,res", "res");
+    struct buf whole, broken;
+    struct str text, line;
+    size_t lines = 0;
+
+    (void)state;
+    v.group = (struct psview_group){.have = true, .name = STR("/0123456789012345678901234567890")};
+    buf_init(&whole, 65536);
+    buf_init(&broken, 65536);
+    assert_int_equal(psview_print_text(&v, &whole), 0);
+    v.width = 20;
+    assert_int_equal(psview_print_text(&v, &broken), 0);
+    assert_int_equal(broken.n, whole.n); /* blanks became ends of lines, no more */
+    for (text = buf_str(&broken); str_cut(&text, '\n', &line); lines++)
+        assert_true(line.n <= v.width || str_eq(line, STR("/0123456789012345678901234567890:")));
+    assert_true(lines > 12);
+    for (size_t i = 0; i < whole.n; i++)
+        if (broken.p[i] == '\n' && whole.p[i] == ' ')
+            broken.p[i] = ' ';
+    assert_memory_equal(broken.p, whole.p, whole.n);
+    buf_done(&whole);
+    buf_done(&broken);
+}
+
+static void what_could_not_be_read_is_counted(void **state) {
+    struct proc_row bare[2] = {{.pid = 8}, {.pid = 9}};
+    struct procs none = {
+        .row = bare, .n = 2, .pss_unknown = 2, .unread = 2, .options = {.pss = PROCS_PSS_BUDGET}};
+    struct psview v = view("pid,res,pss", "res");
+    struct buf out;
+
+    (void)state;
+    v.procs = &none;
+    buf_init(&out, 65536);
+    assert_int_equal(psview_print_text(&v, &out), 0);
+    assert_true(holds(buf_str(&out), "\n2 processes; 2 could not be read\n"));
+    assert_false(holds(buf_str(&out), "--pss"));
+    assert_false(holds(buf_str(&out), "the sum"));
+    buf_clear(&out);
+    bare[0].res = MIB;
+    bare[0].have = PROC_BIT(PROC_RES);
+    none.unread = 1;
+    assert_int_equal(psview_print_text(&v, &out), 0);
+    assert_true(holds(buf_str(&out), "\n2 processes: RES at least 1.00M; PSS of 0 measured now, "
+                                     "2 unknown; 1 could not be read\n"));
+    buf_done(&out);
+}
+
 static void only_what_is_shown_is_wanted(void **state) {
     struct psview v = view("pid,res", "res");
     struct psview_columns usual;
@@ -211,6 +260,8 @@ int main(void) {
         cmocka_unit_test(a_group_is_put_beside_the_sum),
         cmocka_unit_test(json_has_null_for_the_unknown),
         cmocka_unit_test(rows_beyond_the_screen_are_left_out),
+        cmocka_unit_test(lines_of_words_break_at_blanks),
+        cmocka_unit_test(what_could_not_be_read_is_counted),
         cmocka_unit_test(only_what_is_shown_is_wanted),
         cmocka_unit_test(unknown_words_are_refused),
     };

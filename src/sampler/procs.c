@@ -247,9 +247,15 @@ static bool exists(struct procs *p, int32_t pid) {
     return faccessat(p->options.proc, procfile_path(path, pid, ""), F_OK, 0) == 0;
 }
 
+/* It is us who are short of something: such a process is not gone. */
+static bool is_shortage(int r) {
+    return r == -EMFILE || r == -ENFILE || r == -ENOMEM;
+}
+
 /* 0; -ENOENT or -ESRCH when the process is gone. Other failures leave fields unknown. */
 static int read_row(struct procs *p, int32_t pid, struct proc_row *row) {
     uint32_t want = p->options.want;
+    bool unread = false;
 
     memset(row, 0, sizeof(*row));
     row->pid = pid;
@@ -265,8 +271,13 @@ static int read_row(struct procs *p, int32_t pid, struct proc_row *row) {
         /* Or only this file is not there: an older kernel, a captured tree. */
         if (procfile_gone(r) && !exists(p, pid))
             return r;
+        if (is_shortage(r)) {
+            unread = true;
+            p->unread_error = r;
+        }
     }
-    return (row->have & ~PROC_BIT(PROC_SWAP)) == 0 ? -ENOENT : 0;
+    p->unread += unread;
+    return !unread && (row->have & ~PROC_BIT(PROC_SWAP)) == 0 ? -ENOENT : 0;
 }
 
 static int reserve(struct procs *p, size_t n) {
@@ -412,7 +423,7 @@ int procs_collect(struct procs *p, const struct pidlist *pids) {
 
     pidlist_clear(&p->pids);
     buf_clear(&p->text);
-    p->n = p->pss_measured = p->pss_estimated = p->pss_denied = p->pss_unknown = 0;
+    p->n = p->pss_measured = p->pss_estimated = p->pss_denied = p->pss_unknown = p->unread = 0;
     if (!pids) {
         r = pidlist_add_proc(&p->pids, p->options.proc);
         if (r < 0)

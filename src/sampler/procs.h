@@ -85,6 +85,8 @@ struct procs {
     int64_t last_us; /* of the last collect; 0: none yet */
     bool have_boot, no_swap;
     size_t pss_measured, pss_estimated, pss_denied, pss_unknown; /* rows, of the last collect */
+    size_t unread;    /* rows that lack figures for want of descriptors or memory, and why */
+    int unread_error; /* -EMFILE, -ENFILE, -ENOMEM */
 };
 
 /* 0, or -errno of the few files read here. procs_done takes a zeroed struct. */
