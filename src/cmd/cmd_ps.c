@@ -3,8 +3,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -80,8 +83,23 @@ struct ps {
     struct pidlist pids;
     struct passwd *users;
     struct buf out;
-    bool gone, told;
+    int stop; /* readable when a stream is to end; -1: not a stream */
+    bool gone, told, told_unread;
 };
+
+/* Its name, as the other commands show it. */
+static void name_group(struct ps *ps, struct session *s) {
+    struct str path = str_of(ps->scope.path), name;
+    const struct target *target;
+
+    if (targets_choose(s->targets, path) == 0)
+        targets_settle(s->targets, SETTLE_MS);
+    target = targets_find(s->targets, path);
+    if (!target)
+        return;
+    name = session_name(target);
+    ps->scope.name = strndup(name.p, name.n);
+}
 
 static int scope_of_target(struct ps *ps, struct session *s, struct str text, struct err *err) {
     struct resolved found;
@@ -92,16 +110,10 @@ static int scope_of_target(struct ps *ps, struct session *s, struct str text, st
     if (found.how == RESOLVE_PID) {
         ps->scope.pid = found.pid;
     } else {
-        struct str path = {found.path, found.path_len};
-
-        if (targets_choose(s->targets, path) == 0)
-            targets_settle(s->targets, SETTLE_MS);
-        found.target = targets_find(s->targets, path);
-        if (found.target && target_is_container(found.target))
-            ps->scope.name = strdup(found.target->name);
         ps->scope.path = take_ptr(&found.path);
         ps->scope.has_group = true;
-        ps->scope.dir = cgfs_open_dir(&ps->fs, CG_MEMORY, path);
+        name_group(ps, s);
+        ps->scope.dir = cgfs_open_dir(&ps->fs, CG_MEMORY, str_of(ps->scope.path));
         r = ps->scope.dir < 0
                 ? err_set(err, ps->scope.dir, "cannot open the group '%s':", ps->scope.path)
                 : 0;
@@ -138,14 +150,23 @@ static int find_target(struct ps *ps, struct str text, struct err *err) {
 /* Without a TARGET it is all processes that can be seen. Inside a container these are the
  * container's, and so the sum is compared with its group. */
 static int find_own_group(struct ps *ps) {
+    struct session_options open = {TARGETS_CHOSEN, 0, false};
+    struct session session;
+    struct err no_name;
     char path[8192];
 
     ps->scope.all = true;
     if (!ps->have_fs || ps->fs.at_top || cgfs_own_path(&ps->host, &ps->fs, path, sizeof(path)) < 0)
         return 0;
     ps->scope.path = strdup(path);
-    ps->scope.has_group = ps->scope.path != NULL;
-    return ps->scope.path ? 0 : -ENOMEM;
+    if (!ps->scope.path)
+        return -ENOMEM;
+    ps->scope.has_group = true;
+    if (session_open(&session, ps->context, &open, &no_name) == 0) {
+        name_group(ps, &session);
+        session_close(&session);
+    }
+    return 0;
 }
 
 static uint32_t wanted(const struct ps *ps) {
@@ -196,6 +217,8 @@ static void close_all(struct ps *ps) {
     passwd_free(ps->users);
     if (ps->scope.dir >= 0)
         close(ps->scope.dir);
+    if (ps->stop >= 0)
+        close(ps->stop);
     free(ps->scope.path);
     free(ps->scope.name);
     if (ps->have_fs)
@@ -291,7 +314,20 @@ static int print(struct ps *ps, bool first) {
     }
     if (r < 0)
         return cmd_failf("out of memory");
-    return cmd_write(&ps->out, &ps->gone);
+    return cmd_write_until(&ps->out, ps->stop, &ps->gone);
+}
+
+/* One line a run when figures are missing because we are short of something. */
+static void tell_unread(struct ps *ps) {
+    const struct procs *p = &ps->procs;
+    struct err err;
+
+    if (ps->told_unread || p->unread == 0 || (ps->context->terminal && ps->stop >= 0))
+        return;
+    ps->told_unread = true;
+    err_set(&err, p->unread_error, "%zu process%s could not be read:", p->unread,
+            p->unread == 1 ? "" : "es");
+    cmd_warn("%s%s", err.text, p->unread_error == -EMFILE ? " (try: ulimit -n)" : "");
 }
 
 /* One line a run about what only root may read. What even root may not (a process with more
@@ -313,17 +349,53 @@ static void tell(struct ps *ps) {
              fds > ps->procs.pss_denied ? fds : ps->procs.pss_denied);
 }
 
-static void wait_until(int64_t mono_us) {
-    struct timespec t = {mono_us / 1000000, mono_us % 1000000 * 1000};
+/* A stream ends well when it is interrupted, as `stats` does. */
+static int open_stop(struct ps *ps) {
+    sigset_t signals;
 
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
-        ;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
+        return -errno;
+    ps->stop = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    return ps->stop < 0 ? -errno : 0;
+}
+
+/* Waits for that moment; true when it is time to end instead. */
+static bool stopped_before(struct ps *ps, int64_t mono_us) {
+    struct pollfd stop = {.fd = ps->stop, .events = POLLIN};
+
+    for (;;) {
+        int64_t left_us = mono_us - clock_mono_us();
+        struct timespec left = {0};
+
+        if (left_us > 0)
+            left = (struct timespec){left_us / 1000000, left_us % 1000000 * 1000};
+        if (ppoll(&stop, 1, &left, NULL) > 0)
+            return true;
+        if (left_us <= 0)
+            return false;
+    }
+}
+
+/* What follows on the terminal shall not stand behind its "^C". */
+static int end_line(struct ps *ps) {
+    if (!ps->context->terminal)
+        return EXIT_DONE;
+    buf_add_char(&ps->out, '\n');
+    return cmd_write_until(&ps->out, ps->stop, &ps->gone);
 }
 
 static int watch(struct ps *ps) {
     int64_t next_us = clock_mono_us();
     struct err err;
+    int r = ps->options->interval_us > 0 ? open_stop(ps) : 0;
 
+    if (r < 0) {
+        err_set(&err, r, "cannot wait for signals:");
+        return cmd_fail(&err);
+    }
     for (bool first = true;; first = false) {
         int status;
 
@@ -331,12 +403,14 @@ static int watch(struct ps *ps) {
             return cmd_fail(&err);
         status = print(ps, first);
         tell(ps);
+        tell_unread(ps);
         if (status != EXIT_DONE || ps->gone || ps->options->interval_us == 0)
             return status;
         next_us += ps->options->interval_us;
         if (next_us < clock_mono_us()) /* too slow for the interval: no burst to catch up */
             next_us = clock_mono_us();
-        wait_until(next_us);
+        if (stopped_before(ps, next_us))
+            return end_line(ps);
     }
 }
 
@@ -346,6 +420,7 @@ static int run(struct cmd_context *context, void *options) {
         .options = options,
         .host = {.root = -1, .proc = -1},
         .scope = {.dir = -1},
+        .stop = -1,
     };
     struct err err;
     int status;

@@ -1,8 +1,11 @@
 """`plimsoll ps` says of processes what procps and /proc say, and of their sum what it means."""
 import os
 import re
+import resource
+import signal
 import subprocess
 
+import harness
 from harness import (MIB, PAGE, SMALL, Load, check, equal, group, keyed, main, near, needs_cgroups,
                      no_control_bytes, plimsoll, read, test)
 
@@ -232,6 +235,36 @@ def _():
         done = plimsoll(*args, code=2)
         equal(done.raw, b"", f"stdout of {args}")
         check(says in done.err, f"stderr of {args}: {done.err!r}")
+
+
+@test("too few open files are told in one line, with what helps, and no figure is made up")
+def _():
+    few = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8))}
+    done = plimsoll("ps", "-o", "pid,res,pss", **few)
+    found = re.fullmatch(r"plimsoll: (\d+) process(?:es)? could not be read: "
+                         r"Too many open files \(try: ulimit -n\)\n", done.err)
+    check(found, f"stderr: {done.err!r}")
+    *rows, last = done.raw.decode().splitlines()
+    check(last.endswith(f"; {found.group(1)} could not be read") and ": ;" not in last, last)
+    check("--pss" not in last, last)
+    check(any(row.split()[1:] == ["-", "-"] for row in rows), "rows with unknown figures")
+    total = plimsoll("ps", "--json", **few).objects[-1]["total"]
+    equal((total["res"], total["pss"]), (None, None), "sums")
+
+
+@test("an interval is ended by SIGINT and SIGTERM with exit code 0")
+def _():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        command = [harness.options.binary, "ps", "--interval", "60", "-o", "pid,res"]
+        stream = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            equal(stream.stdout.readline().split(), ["PID", "RES"], "heads")
+            stream.send_signal(number)
+            equal(stream.wait(30), 0, f"exit code after signal {number}")
+        finally:
+            stream.kill()
+            stream.wait()
+            stream.stdout.close()
 
 
 main()
