@@ -130,15 +130,12 @@ int file_open_dir_in(int dir, const char *path) {
     return open_in(dir, path, O_PATH | O_DIRECTORY);
 }
 
-int file_load_in(int dir, const char *path, size_t max, char **out, size_t *len_out) {
-    auto_close int fd = file_open_in(dir, path);
+int file_load_fd(int fd, size_t max, char **out, size_t *len_out) {
     auto_free char *text = NULL;
     struct stat st;
     size_t used = 0, size;
     int r;
 
-    if (fd < 0)
-        return fd;
     if (fstat(fd, &st) < 0)
         return -errno;
     if (!S_ISREG(st.st_mode))
@@ -156,4 +153,10 @@ int file_load_in(int dir, const char *path, size_t max, char **out, size_t *len_
     *out = take_ptr(&text);
     *len_out = used;
     return 0;
+}
+
+int file_load_in(int dir, const char *path, size_t max, char **out, size_t *len_out) {
+    auto_close int fd = file_open_in(dir, path);
+
+    return fd < 0 ? fd : file_load_fd(fd, max, out, len_out);
 }

@@ -34,3 +34,7 @@ int file_open_dir_in(int dir, const char *path);
  * -EFBIG). Returns malloc'ed text with a NUL behind it in *out and its length, the caller frees
  * it. */
 int file_load_in(int dir, const char *path, size_t max, char **out, size_t *len_out);
+
+/* The same of a descriptor that is open already, from where it stands. A short read is not taken
+ * for the end: FUSE and network file systems give what they have. */
+int file_load_fd(int fd, size_t max, char **out, size_t *len_out);

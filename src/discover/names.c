@@ -104,8 +104,7 @@ static const char *below_root(const char *path) {
 static json_t *load(struct ask *a, const char *path, size_t max, struct stat *st) {
     auto_close int fd = file_open_in(a->root, below_root(path));
     auto_free char *text = NULL;
-    struct str got;
-    size_t size;
+    size_t len;
 
     if (fd < 0) {
         a->denied = a->denied || fd == -EACCES || fd == -EPERM;
@@ -115,11 +114,9 @@ static json_t *load(struct ask *a, const char *path, size_t max, struct stat *st
         return NULL;
     if (a->owner != NAMES_ANY_OWNER && st->st_uid != a->owner)
         return NULL;
-    size = (size_t)st->st_size + 2;
-    text = malloc(size);
-    if (!text || file_pread(fd, text, size, &got) < 0)
+    if (file_load_fd(fd, max, &text, &len) < 0)
         return NULL;
-    return enginejson_parse(got);
+    return enginejson_parse((struct str){text, len});
 }
 
 /* Remembers the file that told the name, if the host's root has it under the same path. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -13,6 +14,17 @@
 
 #define A "4f2ab1c09d8e7f6a5b4c3d2e1f00112233445566778899aabbccddeeff001122"
 #define CONFIG(name) "{\"Name\":\"/" name "\",\"Config\":{\"Image\":\"box:1\"}}"
+
+/* In place of the C library's: with `drips`, a file gives little at a time, as FUSE may. */
+static bool drips;
+
+ssize_t read(int fd, void *buf, size_t size) {
+    return syscall(SYS_read, fd, buf, drips && size > 7 ? 7 : size);
+}
+
+ssize_t pread(int fd, void *buf, size_t size, off_t at) {
+    return syscall(SYS_pread64, fd, buf, drips && size > 7 ? 7 : size, at);
+}
 
 /* The tree as if it were this very machine's: then owners of files count. */
 static void as_live(struct testtree *t) {
@@ -55,6 +67,24 @@ static void files_of_others_are_not_believed(void **state) {
     give(&t, "/var/lib/docker/containers/" A "/config.v2.json", 0);
     assert_int_equal(ask(n, 0, false, RUNTIME_DOCKER, &f), 0);
     assert_string_equal(f.name, "mine");
+    facts_done(&f);
+    names_free(n);
+    testtree_done(&t);
+}
+
+static void a_short_read_is_not_the_end(void **state) {
+    struct facts f = {0};
+    struct names *n;
+    struct testtree t;
+
+    (void)state;
+    testtree_init(&t);
+    testtree_file(&t, "/var/lib/docker/containers/" A "/config.v2.json", CONFIG("slow"));
+    assert_int_equal(names_new(&t.host, &t.fs, &n), 0);
+    drips = true;
+    assert_int_equal(ask(n, 0, false, RUNTIME_DOCKER, &f), 0);
+    drips = false;
+    assert_string_equal(f.name, "slow");
     facts_done(&f);
     names_free(n);
     testtree_done(&t);
@@ -215,6 +245,7 @@ static void host_names(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_of_others_are_not_believed),
+        cmocka_unit_test(a_short_read_is_not_the_end),
         cmocka_unit_test(a_user_has_files_of_its_own),
         cmocka_unit_test(links_lead_nowhere_else),
         cmocka_unit_test(odd_files_do_no_harm),
