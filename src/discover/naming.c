@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "discover/ask.h"
 #include "discover/pathrule.h"
-#include "kern/procfile.h"
 #include "kern/procns.h"
 #include "kern/procstat.h"
 
@@ -308,11 +307,29 @@ static uint32_t owner_by_path(struct str path) {
 
 static bool set_first(struct namer *m, struct node *n, const struct first_process *p) {
     struct procstat stat = {.start_ticks = p->start_ticks};
-    bool changed = n->t.init_pid != p->pid;
+    bool changed = n->t.init_pid != p->pid || n->naming->start_ticks != p->start_ticks;
 
+    n->naming->start_ticks = p->start_ticks;
     n->t.init_pid = p->pid;
     n->t.start_ms = m->boot_s > 0 ? procstat_start_ms(&stat, m->boot_s) : 0;
     return changed;
+}
+
+/* Whether the process known as the first one still runs; its pid may be another's by now. */
+static bool first_is_there(const struct namer *m, const struct node *n) {
+    struct procstat stat;
+
+    return n->t.init_pid > 0 && procstat_read(m->h->proc, n->t.init_pid, &stat) == 0 &&
+           stat.start_ticks == n->naming->start_ticks;
+}
+
+/* None is found: what is known stays only if it is still true. */
+static bool drop_first(const struct namer *m, struct node *n) {
+    if (n->t.init_pid == 0 || first_is_there(m, n))
+        return false;
+    n->t.init_pid = 0;
+    n->t.start_ms = 0;
+    return true;
 }
 
 /* ---- what was found ---- */
@@ -483,8 +500,7 @@ static void name_container(struct namer *m, struct node *n, bool changed, uint32
         shim = &found;
     if (shim)
         g->by_namespace = false;
-    if (have_first)
-        changed |= set_first(m, n, &first);
+    changed |= have_first ? set_first(m, n, &first) : drop_first(m, n);
     if (!n->t.id && shim)
         changed |= set_text(n, &n->t.id, shim->shim.id);
     set_trust(m, n, shim);
@@ -652,18 +668,14 @@ static void look_at_group(struct namer *m, struct node *n, uint32_t now_ms) {
 
 /* ---- steps ---- */
 
-static bool process_is_there(const struct namer *m, int32_t pid) {
-    char path[PROCFILE_PATH];
-
-    return faccessat(m->h->proc, procfile_path(path, pid, ""), F_OK, 0) == 0;
-}
-
 /* The first process, if it is not known or gone. */
 static void find_first(struct namer *m, struct node *n, uint32_t now_ms) {
-    bool gone = n->t.init_pid == 0 || !process_is_there(m, n->t.init_pid);
     struct first_process first;
+    bool changed = false;
 
-    if (gone && first_within(m, n, &first) == 0 && set_first(m, n, &first))
+    if (!first_is_there(m, n))
+        changed = first_within(m, n, &first) == 0 ? set_first(m, n, &first) : drop_first(m, n);
+    if (changed)
         m->changed(m->ctx, n);
     due_in(n, now_ms, REFRESH_MS);
 }

@@ -34,7 +34,8 @@ struct naming {
     bool no_sandbox;   /* said to be none */
     bool by_namespace; /* a container only as long as its processes are in another pid namespace */
     uint32_t owner;    /* user whose files are believed */
-    uint8_t rounds;    /* of refreshing, for what is done seldom */
+    uint64_t start_ticks; /* of t.init_pid: a pid alone may be given to somebody else */
+    uint8_t rounds;       /* of refreshing, for what is done seldom */
 };
 
 struct node {

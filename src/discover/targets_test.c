@@ -624,6 +624,50 @@ static void a_container_of_nobody_ends_with_its_processes(void **state) {
     testtree_done(&t);
 }
 
+static void a_pid_that_was_given_again_is_nobodys_init(void **state) {
+    struct testtree t;
+    struct targets *all;
+    struct log log;
+    const struct target *x;
+    int64_t now = clock_mono_us();
+    struct testtree_process other = {.pid = 101,
+                                     .ppid = 1,
+                                     .comm = "other",
+                                     .nspid = "101",
+                                     .group = "/",
+                                     .cmdline = "other",
+                                     .cmdline_n = 5,
+                                     .start = 5000};
+
+    (void)state;
+    testtree_init(&t);
+    testtree_group(&t, "/lxc/box", "101\n");
+    put_process(&t, 101, 1, "init", true, "/lxc/box", "init", 4);
+    all = open_targets(&t.host, &t.fs, TARGETS_CONTAINERS, false, &log);
+    x = named(all, "box");
+    assert_int_equal(x->init_pid, 101);
+    wait_long(all, &now);
+    assert_int_equal(x->init_pid, 101);
+    assert_int_equal(log.renamed, 0);
+    /* it has ended, and its pid is somebody else's, elsewhere */
+    testtree_process(&t, &other);
+    testtree_group(&t, "/lxc/box", "");
+    wait_long(all, &now);
+    assert_int_equal(x->init_pid, 0);
+    assert_int_equal(x->start_ms, 0);
+    assert_int_equal(log.renamed, 1);
+    /* the same pid once more, but in the container now: started at another time */
+    other.nspid = "101 1";
+    other.group = "/lxc/box";
+    testtree_process(&t, &other);
+    testtree_group(&t, "/lxc/box", "101\n");
+    wait_long(all, &now);
+    assert_int_equal(x->init_pid, 101);
+    assert_int_equal(x->start_ms, 1700000000000 + 5000 * 1000 / sysconf(_SC_CLK_TCK));
+    targets_free(all);
+    testtree_done(&t);
+}
+
 static void inside_a_container_the_top_is_the_target(void **state) {
     struct testtree t;
     struct targets *all;
@@ -1079,6 +1123,7 @@ int main(void) {
         cmocka_unit_test(groups_come_and_go_and_slots_stay),
         cmocka_unit_test(only_the_chosen),
         cmocka_unit_test(a_container_of_nobody_ends_with_its_processes),
+        cmocka_unit_test(a_pid_that_was_given_again_is_nobodys_init),
         cmocka_unit_test(inside_a_container_the_top_is_the_target),
         cmocka_unit_test(lack_of_permission_is_counted),
         cmocka_unit_test(hostile_names_are_only_bytes),
