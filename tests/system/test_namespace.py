@@ -95,10 +95,14 @@ def truth(box, container):
     equal(len(stats), 1, "objects of stats")
     equal(stats[0]["limit"], 96 * MIB, "limit")
     near(stats[0]["used"], 40 * MIB, 4 * MIB, "used")
-    for code, out, err in container.run("plimsoll free", "plimsoll ps",
-                                        "plimsoll stats --no-stream"):
+    texts = container.run("plimsoll free", "plimsoll ps", "plimsoll stats --no-stream")
+    for code, out, err in texts:
         equal((code, err), (0, ""), "exit code and stderr")
         no_control_bytes(out.encode(), "text")
+    name = stats[0]["name"]
+    check(not name.startswith("/"), f"the container is called '{name}'")
+    check(f"\n{name}: " in texts[1][1] and " charged to the group" in texts[1][1],
+          f"ps calls the group by another name than '{name}': {texts[1][1][-400:]!r}")
 
 
 @test("a static file in a busybox root with its own namespaces shows the container's truth",
