@@ -1,6 +1,7 @@
 #include "discover/resolve.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -184,39 +185,6 @@ static int ambiguous(struct str text, const struct matches *m, const char *also,
     return r;
 }
 
-static void consider(struct str text, const char *name, unsigned *best, const char **suggestion) {
-    unsigned d = name ? str_distance(text, str_of(name)) : *best;
-
-    if (d < *best) {
-        *best = d;
-        *suggestion = name;
-    }
-}
-
-static int unknown(const struct targets *t, struct str text, struct err *err) {
-    unsigned best = text.n < 6 ? 2 : (unsigned)(text.n < 63 ? text.n / 3 + 1 : 1);
-    const char *suggestion = NULL;
-    int shown = (int)(text.n < 80 ? text.n : 80);
-
-    for (const struct target *x = NULL; (x = targets_next(t, x));) {
-        if (target_is_container(x))
-            consider(text, x->name, &best, &suggestion);
-        consider(text, x->unit, &best, &suggestion);
-    }
-    if (suggestion)
-        return err_set(err, -ENOENT,
-                       "no container, unit, control group or process is called '%.*s' (did you "
-                       "mean '%.60s'?)",
-                       shown, text.p, suggestion);
-    if (targets_health(t).denied > 0)
-        return err_set(err, -ENOENT,
-                       "no container, unit, control group or process is called '%.*s', as far as "
-                       "names may be read without root",
-                       shown, text.p);
-    return err_set(err, -ENOENT, "no container, unit, control group or process is called '%.*s'",
-                   shown, text.p);
-}
-
 static int answer(enum resolve_how how, const struct target *target, struct str path,
                   struct resolved *out, struct err *err) {
     struct resolved r = {.how = how, .target = target, .path_len = path.n};
@@ -284,6 +252,65 @@ static int resolve_path(const struct targets *t, struct str text, struct resolve
         return err_set(err, r, "there is no control group '%.*s'",
                        (int)(text.n < 160 ? text.n : 160), text.p);
     return r;
+}
+
+/* ---- what nothing is called ---- */
+
+static void consider(struct str text, const char *name, unsigned *best, const char **suggestion) {
+    unsigned d = name ? str_distance(text, str_of(name)) : *best;
+
+    if (d < *best) {
+        *best = d;
+        *suggestion = name;
+    }
+}
+
+/* A path is told by its slash: "docker/4f2a..." is one that lacks it. */
+static bool suggest_path(const struct targets *t, struct str text, struct err *err) {
+    auto_free char *path = malloc(text.n + 2);
+    struct resolved meant;
+    bool found;
+
+    if (!path)
+        return false;
+    path[0] = '/';
+    memcpy(path + 1, text.p, text.n);
+    if (resolve_path(t, (struct str){path, text.n + 1}, &meant, NULL) < 0)
+        return false;
+    found = meant.target != NULL;
+    if (found)
+        (void)err_set(err, -ENOENT,
+                      "no container, unit or process is called '%.*s' (did you mean the control "
+                      "group '%.160s'?)",
+                      (int)(text.n < 80 ? text.n : 80), text.p, meant.path);
+    resolved_done(&meant);
+    return found;
+}
+
+static int unknown(const struct targets *t, struct str text, struct err *err) {
+    unsigned best = text.n < 6 ? 2 : (unsigned)(text.n < 63 ? text.n / 3 + 1 : 1);
+    const char *suggestion = NULL;
+    int shown = (int)(text.n < 80 ? text.n : 80);
+
+    if (suggest_path(t, text, err))
+        return -ENOENT;
+    for (const struct target *x = NULL; (x = targets_next(t, x));) {
+        if (target_is_container(x))
+            consider(text, x->name, &best, &suggestion);
+        consider(text, x->unit, &best, &suggestion);
+    }
+    if (suggestion)
+        return err_set(err, -ENOENT,
+                       "no container, unit, control group or process is called '%.*s' (did you "
+                       "mean '%.60s'?)",
+                       shown, text.p, suggestion);
+    if (targets_health(t).denied > 0)
+        return err_set(err, -ENOENT,
+                       "no container, unit, control group or process is called '%.*s', as far as "
+                       "names may be read without root",
+                       shown, text.p);
+    return err_set(err, -ENOENT, "no container, unit, control group or process is called '%.*s'",
+                   shown, text.p);
 }
 
 /* ---- pids ---- */

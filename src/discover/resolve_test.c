@@ -202,6 +202,10 @@ static void suggestions(void **state) {
     (void)state;
     expect_error("wbe", -ENOENT, WORDS("did you mean 'web'?"));
     expect_error("crom.service", -ENOENT, WORDS("did you mean 'cron.service'?"));
+    expect_error("docker/" A, -ENOENT, WORDS("called 'docker/" A "'", "'/docker/" A "'?"));
+    expect_error("docker/", -ENOENT, WORDS("'docker/'", "mean the control group '/docker'?"));
+    expect_error("sys/fs/cgroup/memory/lxc", -ENOENT, WORDS("the control group '/lxc'?"));
+    expect_error("docker/" A "/none", -ENOENT, WORDS("group or process is called 'docker"));
     expect_error("zzzzzzzz", -ENOENT, WORDS("'zzzzzzzz'"));
     expect_error("", -ENOENT, WORDS("empty"));
     expect_error("\x1b[2J", -ENOENT, WORDS("?[2J"));
