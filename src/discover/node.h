@@ -4,6 +4,7 @@
  * business of its owner, who is told of births and deaths.
  */
 #pragma once
+#include "base/hash.h"
 #include "discover/names.h"
 #include "kern/cgfs.h"
 #include "model/target.h"
@@ -60,7 +61,7 @@ struct tree {
     struct node *top;
     struct node **by_path, **by_wd; /* `buckets` each, a power of two */
     size_t buckets, count;
-    uint64_t seed;
+    struct hash_key key;
     int inotify;         /* -1: none */
     uint32_t unwatched;  /* nodes that should have a watch and have none */
     bool out_of_watches; /* in the scan that runs */

@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/inotify.h>
-#include <sys/random.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,13 +26,8 @@ struct entry { /* struct linux_dirent64 */
     char name[];
 };
 
-/* Seeded, so that names made to collide do not. */
 static uint32_t hash_of(const struct tree *t, struct str path) {
-    uint64_t h = t->seed;
-
-    for (size_t i = 0; i < path.n; i++)
-        h = (h ^ (unsigned char)path.p[i]) * 0x9e3779b97f4a7c15u + (h >> 29);
-    return (uint32_t)(h ^ (h >> 32));
+    return (uint32_t)hash_str(&t->key, path);
 }
 
 static struct node **path_bucket(const struct tree *t, uint32_t hash) {
@@ -530,8 +524,7 @@ int tree_init(struct tree *t, const struct cgfs *fs, bool watch_it) {
     t->fs = fs;
     t->inotify = watch_it ? inotify_init1(IN_NONBLOCK | IN_CLOEXEC) : -1;
     t->counts_folders = is_cgroup_mount(dir);
-    if (getrandom(&t->seed, sizeof(t->seed), GRND_NONBLOCK) < 0)
-        t->seed = (uint64_t)getpid() * 0x9e3779b97f4a7c15u;
+    hash_key_init(&t->key);
     t->buckets = FIRST_BUCKETS;
     t->by_path = calloc(t->buckets, sizeof(struct node *));
     t->by_wd = calloc(t->buckets, sizeof(struct node *));

@@ -94,18 +94,11 @@ static void add_name(struct buf *b, enum mapgroup_kind kind, const struct mappin
     }
 }
 
-static uint64_t hash(enum mapgroup_kind kind, bool deleted, struct str name) {
-    uint64_t h = 14695981039346656037U + (uint64_t)kind * 2 + deleted;
-
-    for (size_t i = 0; i < name.n; i++)
-        h = (h ^ (unsigned char)name.p[i]) * 1099511628211U;
-    return h ^ h >> 29;
-}
-
 /* The place of a group in the hash table, or the free one where it would be. */
 static size_t place_of(const struct mapgroups *g, enum mapgroup_kind kind, bool deleted,
                        struct str name) {
-    size_t at = hash(kind, deleted, name) & (g->slots - 1);
+    uint64_t hash = hash_str(&g->key, name) + (uint64_t)kind * 2 + deleted;
+    size_t at = hash & (g->slots - 1);
 
     for (; g->slot[at] != 0; at = (at + 1) & (g->slots - 1)) {
         const struct mapgroup *group = &g->group[g->slot[at] - 1];
@@ -124,6 +117,8 @@ static int grow(struct mapgroups *g) {
 
     if (!group)
         return -ENOMEM;
+    if (!g->group)
+        hash_key_init(&g->key);
     g->group = group;
     slot = calloc(room * 2, sizeof(*slot));
     if (!slot)

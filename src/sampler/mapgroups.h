@@ -3,6 +3,7 @@
  */
 #pragma once
 #include "base/buf.h"
+#include "base/hash.h"
 #include "kern/smaps.h"
 
 enum mapgroup_kind {
@@ -37,7 +38,8 @@ struct mapgroups {
     struct buf names;
     uint32_t *slot; /* hash table of indices + 1 */
     size_t slots;
-    bool each; /* a group a mapping */
+    struct hash_key key; /* of that table */
+    bool each;           /* a group a mapping */
 };
 
 /* Reads PROC/PID/smaps. 0, also for a process without memory (n is 0 then); -EACCES or -EPERM;

@@ -134,6 +134,30 @@ static void many_names_stay_apart(void **state) {
     mapgroups_done(&g);
 }
 
+/* Who names mappings cannot know where the names come to lie: two tables of the same names never
+ * are in the same order. */
+static void places_cannot_be_foretold(void **state) {
+    struct mapgroups g[2] = {{0}};
+
+    (void)state;
+    for (unsigned side = 0; side < 2; side++) {
+        buf_init(&g[side].names, 4096);
+        smaps_zero(&g[side].total.sum);
+        for (unsigned i = 0; i < 50; i++) {
+            char path[32];
+
+            snprintf(path, sizeof(path), "/f%u", i);
+            struct mapping m = mapping(i * 4096UL, 4096, path, 4096);
+
+            assert_int_equal(mapgroups_add(&g[side], &m), 0);
+        }
+    }
+    assert_int_equal(g[0].slots, g[1].slots);
+    assert_memory_not_equal(g[0].slot, g[1].slot, g[0].slots * sizeof(*g[0].slot));
+    mapgroups_done(&g[0]);
+    mapgroups_done(&g[1]);
+}
+
 static int64_t growth_of(const struct mapgrowth *growth, size_t n, const struct mapgroups *g,
                          const char *name, const struct mapgrowth **found) {
     for (size_t i = 0; i < n; i++) {
@@ -240,6 +264,7 @@ int main(void) {
         cmocka_unit_test(groups_add_up_to_the_whole),
         cmocka_unit_test(backings_are_told_apart),
         cmocka_unit_test(many_names_stay_apart),
+        cmocka_unit_test(places_cannot_be_foretold),
         cmocka_unit_test(growth_is_told_by_group),
         cmocka_unit_test(single_mappings_are_paired_where_they_overlap),
     };

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "kern/meminfo.h"
 #include "kern/netdev.h"
@@ -53,6 +54,7 @@ struct ticker {
     struct node *node; /* moves when it grows: keep indices, not pointers, across ticker_add */
     uint32_t nodes, room, free, targets;
     uint32_t *bucket, buckets; /* a power of two */
+    struct hash_key key;       /* of the buckets */
     uint32_t *slot, slots;     /* slot -> node */
     struct limit_level *chain; /* room for the longest chain */
     unsigned chain_room;
@@ -73,6 +75,7 @@ int ticker_new(const struct host *h, const struct cgfs *fs, const struct tick_op
     t->fs = fs;
     t->options = *options;
     t->free = NO_NODE;
+    hash_key_init(&t->key);
     cgroup_fds_init(&t->fds, FDS_RESERVED);
     if (procns_read(h->proc, (int32_t)getpid(), PROCNS_NET, &t->own_netns) < 0)
         t->own_netns = 0;
@@ -99,17 +102,8 @@ void ticker_free(struct ticker *t) {
     free(t);
 }
 
-/* FNV-1a. */
-static uint32_t hash(struct str s) {
-    uint32_t h = 2166136261u;
-
-    for (size_t i = 0; i < s.n; i++)
-        h = (h ^ (unsigned char)s.p[i]) * 16777619u;
-    return h;
-}
-
 static uint32_t *bucket_of(struct ticker *t, struct str path) {
-    return &t->bucket[hash(path) & (t->buckets - 1)];
+    return &t->bucket[hash_str(&t->key, path) & (t->buckets - 1)];
 }
 
 static uint32_t find(struct ticker *t, struct str path) {
