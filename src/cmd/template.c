@@ -179,7 +179,7 @@ static int parse(struct str rest, const char *const *names, size_t n, struct tem
 
     while (rest.n > 0) {
         ptrdiff_t from = find_pair(rest, '{');
-        struct str text = from < 0 ? rest : str_head(rest, (size_t)from), action;
+        struct str text = from < 0 ? rest : str_head(rest, (size_t)from), action = STR("");
         int r = 0;
 
         if (trim)

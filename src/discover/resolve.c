@@ -268,7 +268,7 @@ static void consider(struct str text, const char *name, unsigned *best, const ch
 /* A path is told by its slash: "docker/4f2a..." is one that lacks it. */
 static bool suggest_path(const struct targets *t, struct str text, struct err *err) {
     auto_free char *path = malloc(text.n + 2);
-    struct resolved meant;
+    struct resolved meant = {0};
     bool found;
 
     if (!path)

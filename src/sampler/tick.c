@@ -540,7 +540,8 @@ static void read_node(struct ticker *t, struct node *n, const struct pace *pace)
     }
     if (r == -EACCES && n->target)
         t->denied++;
-    take_limits(t, n, &numbers, &stat);
+    if (r == 0)
+        take_limits(t, n, &numbers, &stat);
     n->have_used = limit_used(&numbers, &stat, &n->used);
     if (memstat_has(&stat, MEMSTAT_HIER_LIMIT)) {
         t->limits_moved |=
@@ -553,11 +554,11 @@ static void read_node(struct ticker *t, struct node *n, const struct pace *pace)
 
 /* The tightest swap limit of the chain. */
 static void find_swap_limit(struct ticker *t, struct node *n) {
-    uint64_t least = SAMPLE_NONE;
+    uint64_t least = n->have_swap_limit ? n->own_swap_limit : SAMPLE_NONE;
 
-    for (const struct node *a = n; a; a = a->parent == NO_NODE ? NULL : &t->node[a->parent])
-        if (a->have_swap_limit && a->own_swap_limit < least)
-            least = a->own_swap_limit;
+    for (uint32_t i = n->parent; i != NO_NODE; i = t->node[i].parent)
+        if (t->node[i].have_swap_limit && t->node[i].own_swap_limit < least)
+            least = t->node[i].own_swap_limit;
     sample_take(n->sample, METRIC_SWAP_LIMIT, n->have_swap_limit || least != SAMPLE_NONE, least);
 }
 
