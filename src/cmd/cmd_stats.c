@@ -401,7 +401,6 @@ static int print_once(struct stats *st) {
 static int choose_format(struct stats *st) {
     struct err err;
 
-    st->view.all = st->options.all;
     st->view.no_trunc = st->options.no_trunc;
     st->view.colour = st->context->colour;
     st->view.ascii = st->context->terminal && !st->context->utf8;

@@ -10,7 +10,6 @@ enum stats_format { STATS_TEXT, STATS_PLAIN, STATS_JSON, STATS_DOCKER, STATS_TEM
 
 struct stats_view {
     enum stats_format format;
-    bool all;      /* rows are groups, not only containers */
     bool no_trunc; /* whole ids, nothing cut */
     bool ascii;    /* the terminal has no UTF-8 */
     bool colour;

@@ -592,14 +592,11 @@ static bool counts_kills(const struct node *n) {
     return n->is_alive && n->sample && sample_has(n->sample, METRIC_OOM_KILLS);
 }
 
-/* With every group a target, v1's local counts add up along the tree: deepest first, since children
- * come after their parents only by luck, each group's own count is added to all above it. */
+/* With every group a target, v1's local counts add up along the tree: each group's own count is
+ * added to all above it, in whatever order the nodes stand, before any sum is written over one. */
 static void add_kills(struct ticker *t) {
-    for (uint32_t i = 0; i < t->nodes; i++) {
-        struct node *n = &t->node[i];
-
-        n->kills_below = 0;
-    }
+    for (uint32_t i = 0; i < t->nodes; i++)
+        t->node[i].kills_below = 0;
     for (uint32_t i = 0; i < t->nodes; i++) {
         const struct node *n = &t->node[i];
 
