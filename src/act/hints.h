@@ -1,0 +1,49 @@
+/* hints.h - what a program is told about its limit by the environment, where it would not see it.
+ *
+ * GOMEMLIMIT (Go 1.19 and later) 0.90 of the cap; NODE_OPTIONS --max-old-space-size;
+ * MALLOC_ARENA_MAX against glibc's arena a thread; JAVA_TOOL_OPTIONS only for a JVM whose version
+ * does not see this machine's kind of cgroup. A variable that is set already is never touched.
+ */
+#pragma once
+#include "base/buf.h"
+#include "base/err.h"
+#include "kern/cgfs.h"
+
+enum { HINTS_MAX = 16 };
+
+struct hint {
+    const char *name; /* of the variable */
+    char *value;      /* malloc'ed */
+    const char *why;  /* a few words: "90 % of the cap, for Go" */
+    bool kept;        /* the variable was set already: value is what it was, nothing is changed */
+};
+
+struct hints {
+    struct hint hint[HINTS_MAX];
+    size_t n;
+};
+
+struct hints_input {
+    uint64_t cap;            /* bytes; 0: unlimited, only MALLOC_ARENA_MAX is not hinted either */
+    enum cg_version version; /* of the memory controller */
+    char *const *env;        /* as inherited */
+    char *const *argv;       /* the command; argv[0] is looked up in PATH of env */
+};
+
+/* Fills *out. Reads the `release` file of a JVM that the command, JAVA_HOME or PATH lead to, and
+ * nothing else. 0 or -ENOMEM. */
+int hints_find(const struct hints_input *in, struct hints *out);
+void hints_done(struct hints *h);
+
+/* The parts, for tests. A version as the release file has it ("1.8.0_121", "11.0.15", "17"): */
+struct java_version {
+    unsigned feature, interim, update;
+};                                                                  /* 1.8.0_121 is 8, 0, 121 */
+int hints_parse_java(struct str version, struct java_version *out); /* 0 or -EBADMSG */
+bool hints_java_sees(const struct java_version *v, enum cg_version version);
+
+/* env with the hints that are not `kept`, and the pairs given (name, value, NULL), as a new
+ * NULL-terminated array whose strings are borrowed or live in *storage; pairs replace. Both are the
+ * caller's to free; NULL when out of memory. */
+char **hints_environment(char *const *env, const struct hints *h, const char *const *pairs,
+                         char **storage);

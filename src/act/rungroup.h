@@ -1,0 +1,72 @@
+/* rungroup.h - the control groups of one run: PARENT/plimsoll-run-NAME and, in it, w.
+ *
+ * The outer group has the limit and keeps the counters; w holds the work and is made anew for each
+ * start, so that the page cache of the last one does not count. w has the same limit, because
+ * runtimes that size themselves look at their own group only (JVM before 24, libuv). A lock on the
+ * outer directory says that a supervisor lives; without one, what is there is left over.
+ */
+#pragma once
+#include "act/place.h"
+#include "kern/oomcount.h"
+
+#define RUNGROUP_PREFIX "plimsoll-run-"
+#define RUNGROUP_UNSET UINT64_MAX
+enum { RUNGROUP_NAME = 64 };
+
+struct rungroup_limits {
+    uint64_t limit; /* bytes, RUNGROUP_UNSET: none */
+    uint64_t swap;  /* bytes on top; RUNGROUP_UNSET: as much as there is */
+    uint64_t high;  /* v2; RUNGROUP_UNSET: none */
+    int swappiness; /* v1; -1: leave it */
+    bool oom_group; /* v2: an OOM kill takes the whole group */
+};
+
+struct rungroup {
+    const struct place *place; /* borrowed */
+    struct rungroup_limits limits;
+    char name[RUNGROUP_NAME + 1];
+    char rel[PLAN_REL]; /* of the outer group, below place's directory: "a/b/plimsoll-run-x" */
+    int outer[PLAN_TREES], work[PLAN_TREES]; /* descriptors, -1 none */
+    int parent[PLAN_TREES]; /* descriptors of the directory the outer group is in */
+};
+
+/* What a run before left behind, when nobody supervised it any more. */
+struct rungroup_left {
+    bool found;
+    unsigned killed; /* processes that still ran there */
+};
+
+/* Letters, digits, '.', '_', '-', the first a letter or digit, at most 64. */
+bool rungroup_name_ok(struct str name);
+
+/* Appends all steps of a start. */
+void rungroup_plan(const struct place *place, const char *name,
+                   const struct rungroup_limits *limits, struct plan *plan);
+
+/* Makes and locks the groups; kills and replaces what a dead supervisor left under the same name
+ * (up to 5 s). 0; -EBUSY when a live supervisor has the name; -errno with file and next step, and
+ * nothing half-made. Warnings: lines for people. */
+int rungroup_make(struct rungroup *g, const struct place *place, const char *name,
+                  const struct rungroup_limits *limits, struct rungroup_left *left,
+                  struct buf *warnings, struct err *err);
+
+/* Makes w anew: nothing may run in it. Its page cache is given back first. 0 or -errno. */
+int rungroup_renew(struct rungroup *g, struct err *err);
+
+/* One pass of SIGKILL over everything in it, by cgroup.kill where there is such a thing; repeat
+ * until rungroup_busy is false. */
+void rungroup_kill(struct rungroup *g);
+/* The same with another signal, by process lists. Returns how many got it. */
+unsigned rungroup_signal(struct rungroup *g, int signal);
+bool rungroup_busy(const struct rungroup *g);
+
+/* Processes in it, at most n pids, in both trees. Returns how many were written. */
+size_t rungroup_pids(const struct rungroup *g, int32_t *pids, size_t n);
+
+/* Removes both groups and the parents that place had to make, and lets go of the lock. -EBUSY while
+ * something runs in it: then they stay, limit and all. Also removes what dead runs left in the same
+ * parent, if it is empty. Legal on a zeroed or half-made struct with descriptors -1. */
+int rungroup_remove(struct rungroup *g);
+
+/* Closes everything and leaves the groups as they are. */
+void rungroup_close(struct rungroup *g);
