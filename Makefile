@@ -10,7 +10,7 @@ DESTDIR ?=
 FUZZ_SECONDS ?= 60
 
 .NOTPARALLEL:
-.PHONY: run build test bench fuzz fuzz-build format static asan install clean deps-build deps-test
+.PHONY: run build test bench fuzz fuzz-build format static asan install clean deps-build deps-test deps-bench
 
 # What is built before a command runs is reported on stderr: stdout belongs to the command.
 run: build
@@ -47,7 +47,7 @@ fuzz-build: deps-test
 fuzz: fuzz-build
 	@tools/fuzz build-fuzz $(FUZZ_SECONDS)
 
-bench: deps-test build
+bench: deps-bench build
 	@$(NINJA) -C build >&2
 	@$(PYTHON) bench/run.py $(BENCH_ARGS)
 
@@ -66,3 +66,6 @@ deps-build:
 
 deps-test:
 	@tools/deps build test
+
+deps-bench:
+	@tools/deps build test bench
