@@ -2,7 +2,7 @@
  *
  * Groups are directory descriptors (O_RDONLY|O_DIRECTORY|O_CLOEXEC; O_PATH does for parents) and
  * names below them, so that nothing depends on where a hierarchy is mounted. Nothing here
- * allocates but cgmake_remove and cgmake_signal.
+ * allocates but cgmake_signal.
  */
 #pragma once
 #include "base/str.h"
@@ -11,7 +11,7 @@
  * -EACCES, -EPERM. */
 int cgmake_new(int parent, const char *name);
 
-/* Opens a group below parent, never through a link. */
+/* Opens a group below parent; what is a link is refused. */
 int cgmake_open(int parent, const char *name);
 
 /* One write of the whole value into dir/file, which must exist. 0 or the kernel's -errno
@@ -27,14 +27,16 @@ int cgmake_join(int dir);
  */
 int cgmake_kill(int dir);
 
-/* One pass of the same by hand: `signal` to each process listed in the group and the groups below.
- * *sent_out, which may be NULL: how many there were. Processes that fork meanwhile may be missed:
- * repeat until cgmake_busy says 0. 0 or -errno. */
+/* One pass of the same by hand: `signal` to each process listed in the group and the groups below,
+ * never to ourselves, nor to another process that got the pid of one of them meanwhile. *sent_out,
+ * which may be NULL: how many got it. Processes that fork meanwhile may be missed: repeat until
+ * cgmake_busy says 0. 0; -EPERM when one is not ours to signal (the others are signalled);
+ * -errno. */
 int cgmake_signal(int dir, int signal, unsigned *sent_out);
 
 /* 1 when a process is in the group or below it, 0 when there is none, -errno (-ENODEV: removed). */
 int cgmake_busy(int dir);
 
 /* Removes parent/name and all groups below it, deepest first. 0, also when there is none; -EBUSY
- * while processes are in it. */
+ * while processes are in it: then empty groups below may be gone already. */
 int cgmake_remove(int parent, const char *name);
