@@ -21,9 +21,10 @@ int oomwatch_new(struct loop *loop, const struct host *h, const struct cgfs *fs,
                  struct oomwatch **out);
 void oomwatch_free(struct oomwatch *w);
 
-/* A process was started as the main one, and w may be another than before: counters of before are
- * forgotten. */
-void oomwatch_begin(struct oomwatch *w, int32_t main);
+/* A start is about to be made, and w may be another than before: counters of before are forgotten.
+ * Then, when it is there, the main process. */
+void oomwatch_begin(struct oomwatch *w);
+void oomwatch_main(struct oomwatch *w, int32_t main);
 
 /* The main process ended (it may be reaped already; the groups still exist). Fills what is known
  * since oomwatch_begin or the last handler call. When a counter moved and the log does not tell
