@@ -11,7 +11,14 @@
 #include "kern/host.h"
 
 /* Exit codes that scripts rely on. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_BAD = 3, EXIT_UNDECIDED = 4 };
+enum {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_BAD = 3,
+    EXIT_UNDECIDED = 4,
+    EXIT_RUN_FAILED = 125, /* `run` itself failed: every other code may be its program's */
+};
 
 struct cmd_context;
 
@@ -33,6 +40,8 @@ struct cmd {
     const struct opt
         *opts; /* ends with a NULL name; --help, --root, --json, --plain come by themselves */
     bool output_opts;                /* has --json and --plain */
+    bool acts;                       /* changes things: this machine alone, so no --root either */
+    bool takes_command;              /* the first argument begins another program's command line */
     size_t options_size;             /* bytes of the command's own option struct, zeroed for it */
     void (*defaults)(void *options); /* NULL: all zero */
     int (*run)(struct cmd_context *context, void *options);
@@ -49,6 +58,8 @@ struct cmd_context {
     bool terminal; /* a terminal, and neither --json nor --plain */
     bool colour;   /* terminal, NO_COLOR unset, TERM not dumb */
     bool utf8;     /* the locale's character set is UTF-8 */
+    /* Of whoever started us: */
+    bool ignores_pipe; /* SIGPIPE was ignored: programs that we start inherit that, not our own */
 };
 
 /* Messages on stderr, "plimsoll: " in front; control bytes shown as '?'. cmd_fail returns
@@ -69,4 +80,4 @@ int cmd_write(struct buf *out, bool *gone_out);
  * when `stop` becomes readable; then *gone_out is set too. */
 int cmd_write_until(struct buf *out, int stop, bool *gone_out);
 
-extern const struct cmd cmd_stats, cmd_free, cmd_ps, cmd_map;
+extern const struct cmd cmd_stats, cmd_free, cmd_ps, cmd_map, cmd_run;

@@ -86,8 +86,8 @@ static void look_at_stdout(struct cmd_context *context) {
                       !str_eq(str_of(term), STR("dumb"));
 }
 
-static int run(const struct cmd *cmd, int argc, char **argv) {
-    struct cmd_context context = {.cmd = cmd};
+static int run(const struct cmd *cmd, int argc, char **argv, bool ignores_pipe) {
+    struct cmd_context context = {.cmd = cmd, .ignores_pipe = ignores_pipe};
     auto_free void *options = calloc(1, cmd->options_size ? cmd->options_size : 1);
     struct err err;
     int r;
@@ -111,7 +111,9 @@ int main(int argc, char **argv) {
     struct str name = str_of(argc > 1 ? argv[1] : NULL);
     const struct cmd *cmd;
 
-    signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an EPIPE, not a death */
+    /* A reader that goes away is an EPIPE, not a death. */
+    bool ignores_pipe = signal(SIGPIPE, SIG_IGN) == SIG_IGN;
+
     if (argc < 2)
         return print_usage();
     if (str_eq(name, STR("--help")) || str_eq(name, STR("-h")) ||
@@ -131,5 +133,5 @@ int main(int argc, char **argv) {
     cmd = find(name);
     if (!cmd)
         return unknown_command(name);
-    return run(cmd, argc - 1, argv + 1);
+    return run(cmd, argc - 1, argv + 1, ignores_pipe);
 }

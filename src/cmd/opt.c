@@ -27,7 +27,8 @@ static int set_plain(void *into, struct str value, struct err *err) {
     return 0;
 }
 
-/* The options that every command has; the first two only those that print data. */
+/* The options that every command has; the first two only those that print data, the third those
+ * that only look. */
 static const struct opt common[] = {
     {"json", 0, NULL, "one JSON object per line or document; bytes as integers, unknown is null",
      set_json},
@@ -37,6 +38,8 @@ static const struct opt common[] = {
 };
 
 static size_t common_from(const struct cmd *cmd) {
+    if (cmd->acts)
+        return 3;
     return cmd->output_opts ? 0 : 2;
 }
 
@@ -163,17 +166,20 @@ int opt_parse(const struct cmd *cmd, int argc, char **argv, void *options,
         struct str s = str_of(text);
         int r = 0;
 
-        if (only_args || s.n < 2 || s.p[0] != '-' || is_number(s))
+        if (only_args || s.n < 2 || s.p[0] != '-' || is_number(s)) {
             argv[1 + nargs++] = text;
-        else if (str_eq(s, STR("--")))
+            only_args |= cmd->takes_command;
+        } else if (str_eq(s, STR("--"))) {
             only_args = true;
-        else if (s.p[1] == '-')
+        } else if (s.p[1] == '-') {
             r = long_option(&p, str_from(s, 2), err);
-        else
+        } else {
             r = short_options(&p, str_from(s, 1), err);
+        }
         if (r != 0)
             return r;
     }
+    argv[1 + nargs] = NULL; /* for exec: what stood there has moved, or was an option */
     context->args = argv + 1;
     context->nargs = nargs;
     return 0;

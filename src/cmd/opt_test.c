@@ -211,6 +211,34 @@ static void a_command_that_prints_no_data_has_no_output_options(void **state) {
     buf_done(&b);
 }
 
+static void another_programs_command_line_is_left_alone(void **state) {
+    static const struct cmd run = {.name = "run",
+                                   .brief = "b",
+                                   .synopsis = "",
+                                   .opts = opts,
+                                   .acts = true,
+                                   .takes_command = true,
+                                   .options_size = sizeof(struct options)};
+    struct line l;
+
+    (void)state;
+    given(&l, &run, (const char *const[]){"-a", "ls", "-a", "--", "--size", NULL});
+    assert_int_equal(l.result, 0);
+    assert_int_equal(l.options.all, 1);
+    assert_int_equal(l.context.nargs, 4);
+    assert_string_equal(l.context.args[1], "-a");
+    assert_string_equal(l.context.args[2], "--");
+    assert_string_equal(l.context.args[3], "--size");
+    assert_null(l.context.args[4]);
+    given(&l, &run, (const char *const[]){"-a", "--", "-x", "-a", NULL});
+    assert_int_equal(l.result, 0);
+    assert_int_equal(l.context.nargs, 2);
+    assert_string_equal(l.context.args[0], "-x");
+    assert_null(l.context.args[2]);
+    given(&l, &run, (const char *const[]){"--root", "/x", NULL});
+    assert_int_equal(l.result, -EINVAL); /* what acts, acts on this machine */
+}
+
 static void suggestions_are_near_or_none(void **state) {
     static const char *const words[] = {"stats", "ps", "free", "map"};
 
@@ -256,6 +284,7 @@ int main(void) {
         cmocka_unit_test(help_wins_over_what_follows),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(a_command_that_prints_no_data_has_no_output_options),
+        cmocka_unit_test(another_programs_command_line_is_left_alone),
         cmocka_unit_test(suggestions_are_near_or_none),
         cmocka_unit_test(help_lists_every_option_with_its_words),
     };

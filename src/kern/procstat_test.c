@@ -60,6 +60,18 @@ static void kernel_threads_are_known_by_their_flag(void **state) {
     assert_int_equal(s.start_ticks, 9);
 }
 
+static void whether_exec_was_called_is_a_flag(void **state) {
+    struct procstat s;
+
+    (void)state;
+    assert_int_equal(
+        procstat_parse(STR("9 (sh) Z 1 9 1 0 -1 4194368 0 0 0 0 0 0 0 0 20 0 1 0 9 0 0\n"), &s), 0);
+    assert_true(s.forked);
+    assert_int_equal(
+        procstat_parse(STR("9 (sh) Z 1 9 1 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 9 0 0\n"), &s), 0);
+    assert_false(s.forked);
+}
+
 static void bad_text_changes_nothing(void **state) {
     static const struct str bad[] = {
         {"", 0},
@@ -140,6 +152,7 @@ int main(void) {
         cmocka_unit_test(numbers_are_in_their_places),
         cmocka_unit_test(a_name_cannot_forge_fields),
         cmocka_unit_test(kernel_threads_are_known_by_their_flag),
+        cmocka_unit_test(whether_exec_was_called_is_a_flag),
         cmocka_unit_test(bad_text_changes_nothing),
         cmocka_unit_test(prefixes_are_errors_or_whole),
         cmocka_unit_test(start_is_wall_time),

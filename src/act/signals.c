@@ -1,0 +1,61 @@
+#include "act/signals.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* Not taken in: faults of our own, those for stopping that nobody can catch, and those that our own
+ * actions raise (PIPE, TTIN, TTOU). */
+static const int taken[] = {SIGHUP,   SIGINT,  SIGQUIT,   SIGTERM, SIGUSR1, SIGUSR2,
+                            SIGWINCH, SIGALRM, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR,
+                            SIGURG,   SIGTSTP, SIGCONT,   SIGCHLD};
+
+int signals_open(sigset_t *inherited_out) {
+    struct sigaction plain = {.sa_handler = SIG_DFL};
+    sigset_t set, inherited;
+    int fd;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+        sigaddset(&set, taken[i]);
+    for (int n = SIGRTMIN; n <= SIGRTMAX; n++)
+        sigaddset(&set, n);
+    if (sigaction(SIGCHLD, &plain, NULL) < 0 || sigprocmask(SIG_BLOCK, &set, &inherited) < 0)
+        return -errno;
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0) {
+        int r = -errno;
+
+        (void)sigprocmask(SIG_SETMASK, &inherited, NULL);
+        return r;
+    }
+    *inherited_out = inherited;
+    return fd;
+}
+
+int signals_next(int fd, struct signal_got *out) {
+    struct signalfd_siginfo info;
+
+    if (read(fd, &info, sizeof(info)) != sizeof(info))
+        return 0;
+    *out = (struct signal_got){(int)info.ssi_signo, info.ssi_code == SI_KERNEL};
+    return 1;
+}
+
+bool signals_ends(int number) {
+    return number == SIGTERM || number == SIGINT || number == SIGQUIT || number == SIGHUP;
+}
+
+const char *signals_name(int number, char buf[16]) {
+    const char *name = sigabbrev_np(number);
+
+    if (name)
+        return name;
+    if (number >= SIGRTMIN && number <= SIGRTMAX)
+        snprintf(buf, 16, "RTMIN+%d", number - SIGRTMIN);
+    else
+        snprintf(buf, 16, "signal %d", number);
+    return buf;
+}

@@ -1,0 +1,297 @@
+#include "act/supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "act/life.h"
+#include "act/signals.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "kern/cgroup.h"
+
+/* What a run needs beside its life, made in this order and taken down in the other. */
+struct run {
+    const struct supervise_options *options;
+    const struct cgfs *fs;
+    struct place place;
+    struct rungroup group;
+    bool have_place, have_group, have_log;
+    char cgroup[4096 + PLAN_REL];
+    struct hints hints;
+    char **env, *env_storage;
+    struct runlog log;
+    struct loop *loop;
+    struct oomwatch *oom;
+    struct pressurewatch *pressure;
+    int signals;
+    char oom_adj[16];
+    struct life life;
+};
+
+static bool has_limit(const struct run *run) {
+    return run->options->limits.limit != RUNGROUP_UNSET;
+}
+
+/* The tightest of the run's own limit and those of the groups around it; 0: none. */
+static uint64_t find_cap(const struct run *run) {
+    uint64_t cap = has_limit(run) ? run->options->limits.limit : CGROUP_NO_LIMIT;
+    struct str path = str_of(run->place.path[PLAN_MEMORY]);
+    struct cgroup_fds fds = {0};
+
+    while (path.n > 1) {
+        struct cgroup_numbers numbers = {.have = 0};
+        struct cgroup cg;
+
+        cgroup_init(&cg, run->fs, &fds, path);
+        if (cgroup_read(&cg, CGROUP_READ_LIMIT, NULL, NULL, &numbers) == 0 &&
+            cgroup_has(&numbers, CGROUP_LIMIT) && numbers.value[CGROUP_LIMIT] < cap)
+            cap = numbers.value[CGROUP_LIMIT];
+        cgroup_done(&cg);
+        path = str_head(path, (size_t)str_rfind(path, '/'));
+    }
+    return cap == CGROUP_NO_LIMIT ? 0 : cap;
+}
+
+static int find_hints(struct run *run) {
+    uint64_t cap = find_cap(run);
+    struct hints_input in = {
+        .cap = cap,
+        .version = run->place.version,
+        .env = run->options->env,
+        .argv = run->options->argv,
+    };
+
+    if (!run->options->hints || cap == 0)
+        return 0;
+    return hints_find(&in, &run->hints);
+}
+
+/* --- the environment of the program ------------------------------------------------------------
+ */
+
+static bool is_set(char *const *env, struct str name) {
+    for (; *env; env++) {
+        struct str s = str_of(*env);
+
+        if (str_skip(&s, name) && str_starts(s, STR("=")))
+            return true;
+    }
+    return false;
+}
+
+static int make_env(struct run *run, struct err *err) {
+    const char *pairs[] = {NULL, NULL, NULL, NULL, NULL};
+    size_t n = 0;
+
+    if (!is_set(run->options->env, STR("MEMORY_PRESSURE_WATCH")) &&
+        pressurewatch_path(run->pressure)) {
+        pairs[n++] = "MEMORY_PRESSURE_WATCH";
+        pairs[n++] = pressurewatch_path(run->pressure);
+        if (pressurewatch_write(run->pressure)) {
+            pairs[n++] = "MEMORY_PRESSURE_WRITE";
+            pairs[n++] = pressurewatch_write(run->pressure);
+        }
+    }
+    run->env = hints_environment(run->options->env, &run->hints, pairs, &run->env_storage);
+    return run->env ? 0 : err_set(err, -ENOMEM, "cannot make the environment:");
+}
+
+static void tell_hints(struct run *run) {
+    for (size_t i = 0; i < run->hints.n; i++) {
+        const struct hint *h = &run->hints.hint[i];
+
+        if (h->kept)
+            runlog_detail(&run->log, "%s is set already and stays '%s'", h->name, h->value);
+        else
+            runlog_detail(&run->log, "%s=%s (%s)", h->name, h->value, h->why);
+    }
+}
+
+/* --- our own process ---------------------------------------------------------------------------
+ */
+
+/* The supervisor outlives what it supervises: it is small, and locked in memory as far as it is
+ * used at all. What is refused here is done without. */
+static void protect_self(struct run *run) {
+    auto_close int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    struct str was;
+
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    if (geteuid() == 0)
+        (void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+    if (fd < 0 || file_pread(fd, run->oom_adj, sizeof(run->oom_adj), &was) < 0 || was.n == 0) {
+        run->oom_adj[0] = '\0';
+        return;
+    }
+    run->oom_adj[was.n < sizeof(run->oom_adj) ? was.n : 0] = '\0';
+    if (pwrite(fd, "-900", 4, 0) < 0) /* needs CAP_SYS_RESOURCE */
+        run->oom_adj[0] = '\0';
+}
+
+static bool has_terminal(void) {
+    auto_close int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+
+    return fd >= 0;
+}
+
+/* --- print ---------------------------------------------------------------------------------------
+ */
+
+static void show(struct run *run, struct buf *out) {
+    const struct supervise_options *o = run->options;
+    auto_free struct plan *plan = calloc(1, sizeof(*plan));
+    const struct plan_roots roots = {
+        {run->place.dir[PLAN_MEMORY], run->place.dir[PLAN_UNIFIED]},
+        {run->place.shown[PLAN_MEMORY], run->place.shown[PLAN_UNIFIED]},
+    };
+
+    if (!plan)
+        return;
+    rungroup_plan(&run->place, o->name, &o->limits, plan);
+    plan_add_text(plan, &roots, out);
+    for (size_t i = 0; i < run->hints.n; i++)
+        if (!run->hints.hint[i].kept)
+            buf_add_format(out, "export %s='%s'\n", run->hints.hint[i].name,
+                           run->hints.hint[i].value);
+    if (!is_set(o->env, STR("MEMORY_PRESSURE_WATCH")))
+        pressurewatch_add_plan(&o->limits, &run->place, o->name, o->pressure, out);
+}
+
+/* --- prepare, live, take down
+ * ---------------------------------------------------------------------- */
+
+static void tell_made(struct run *run, const struct rungroup_left *left, struct buf *warnings) {
+    struct str text = buf_str(warnings), line;
+
+    while (str_cut(&text, '\n', &line))
+        runlog_say(&run->log, "%.*s", STR_ARG(line));
+    if (left->found)
+        runlog_say(&run->log, "replaced what an earlier run left behind (%u process%s killed)",
+                   left->killed, left->killed == 1 ? "" : "es");
+    if (run->place.without_unified)
+        runlog_detail(&run->log, "no group in the unified tree: %s", run->place.without_unified);
+}
+
+static int make_group(struct run *run, struct err *err) {
+    const struct supervise_options *o = run->options;
+    struct rungroup_left left = {.found = false};
+    struct buf warnings;
+    int r;
+
+    buf_init(&warnings, 16384);
+    r = rungroup_make(&run->group, &run->place, o->name, &o->limits, &left, &warnings, err);
+    if (r == 0) {
+        const char *path = run->place.path[PLAN_MEMORY];
+
+        run->have_group = true;
+        snprintf(run->cgroup, sizeof(run->cgroup), "%s/%s",
+                 str_eq(str_of(path), STR("/")) ? "" : path, run->group.rel);
+        tell_made(run, &left, &warnings);
+    }
+    buf_done(&warnings);
+    return r;
+}
+
+static int make_watches(struct run *run, struct err *err) {
+    int r = loop_new(&run->loop);
+
+    if (r < 0)
+        return err_set(err, r, "cannot make an event loop:");
+    r = oomwatch_new(run->loop, run->life.host, run->fs, &run->group, life_child_oom, &run->life,
+                     &run->oom);
+    if (r < 0)
+        return err_set(err, r, "cannot watch for OOM kills:");
+    return pressurewatch_new(run->loop, &run->group, run->options->pressure, &run->pressure, err);
+}
+
+static int prepare(struct run *run, struct err *err) {
+    const struct supervise_options *o = run->options;
+    int r = runlog_open(&run->log, o->name, o->events, o->quiet, o->verbose, err);
+
+    if (r < 0)
+        return r;
+    run->have_log = true;
+    run->signals = signals_open(&run->life.inherited);
+    if (run->signals < 0)
+        return err_set(err, run->signals, "cannot take in signals:");
+    r = make_group(run, err);
+    if (r == 0)
+        r = make_watches(run, err);
+    if (r == 0)
+        r = make_env(run, err);
+    if (r < 0)
+        return r;
+    tell_hints(run);
+    protect_self(run);
+    return 0;
+}
+
+static void live(struct run *run, struct err *err) {
+    struct life *life = &run->life;
+
+    life->options = run->options;
+    life->fs = run->fs;
+    life->err = err;
+    life->group = &run->group;
+    life->cgroup = run->cgroup;
+    life->env = run->env;
+    life->log = &run->log;
+    life->loop = run->loop;
+    life->oom = run->oom;
+    life->pressure = run->pressure;
+    life->signals = run->signals;
+    life->oom_adj = run->oom_adj[0] ? run->oom_adj : NULL;
+    life->terminal = has_terminal();
+    life->restart = run->options->restart;
+    life_run(life);
+    runlog_ended(&run->log, life->exit_code, life->gave_up);
+}
+
+static void take_down(struct run *run) {
+    pressurewatch_free(run->pressure);
+    oomwatch_free(run->oom);
+    loop_free(run->loop);
+    if (run->have_group && rungroup_remove(&run->group) < 0)
+        rungroup_close(&run->group);
+    if (run->have_place)
+        place_done(&run->place);
+    hints_done(&run->hints);
+    free(run->env);
+    free(run->env_storage);
+    mem_close_fd(&run->signals);
+    if (run->have_log)
+        runlog_close(&run->log);
+}
+
+int supervise(const struct host *h, const struct cgfs *fs, const struct supervise_options *options,
+              struct buf *shown, struct err *err) {
+    auto_free struct run *run = calloc(1, sizeof(*run)); /* 20 kB of paths and a ring of restarts */
+    int code = 125;
+
+    if (!run) {
+        err_set(err, -ENOMEM, "cannot start:");
+        return 125;
+    }
+    run->options = options;
+    run->fs = fs;
+    run->signals = -1;
+    run->life.host = h;
+    run->have_place = place_find(h, fs, options->parent, &run->place, err) == 0;
+    if (!run->have_place)
+        return 125;
+    if (find_hints(run) < 0) {
+        err_set(err, -ENOMEM, "cannot find hints:");
+    } else if (options->print) {
+        show(run, shown);
+        code = 0;
+    } else if (prepare(run, err) == 0) {
+        live(run, err);
+        code = run->life.exit_code;
+    }
+    take_down(run);
+    return code;
+}
