@@ -65,10 +65,12 @@ static void whether_exec_was_called_is_a_flag(void **state) {
 
     (void)state;
     assert_int_equal(
-        procstat_parse(STR("9 (sh) Z 1 9 1 0 -1 4194368 0 0 0 0 0 0 0 0 20 0 1 0 9 0 0\n"), &s), 0);
+        procstat_parse(STR("9 (sh) Z 1 9 1 0 -1 4194368 0 0 0 0 0 0 0 0 20 0 1 0 9 0 0 1\n"), &s),
+        0);
     assert_true(s.forked);
     assert_int_equal(
-        procstat_parse(STR("9 (sh) Z 1 9 1 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 9 0 0\n"), &s), 0);
+        procstat_parse(STR("9 (sh) Z 1 9 1 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 9 0 0 1\n"), &s),
+        0);
     assert_false(s.forked);
 }
 
