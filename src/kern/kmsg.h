@@ -5,7 +5,6 @@
  * and is told apart here: nobody forges a kernel message.
  */
 #pragma once
-#include "base/err.h"
 #include "base/str.h"
 
 enum { KMSG_RECORD = 8192 }; /* a record never is longer */
@@ -15,10 +14,11 @@ struct kmsg_record {
     int64_t at_us;    /* since boot */
     struct str text;  /* still escaped; what follows a newline (the dictionary) is left out */
     bool from_kernel; /* facility 0 */
-    bool more;        /* continues the record before */
+    bool more;        /* continues the record before, as far as the kernel knows: another's may have
+                         come between */
 };
 
-/* 0; -EBADMSG on anything that is no record. */
+/* 0; -EBADMSG or -ERANGE on anything that is no record: then *out is untouched. */
 int kmsg_parse(struct str record, struct kmsg_record *out);
 
 /* Opens the log at its end: what is written from now on is read. Pollable descriptor; -ENOENT,
@@ -26,8 +26,10 @@ int kmsg_parse(struct str record, struct kmsg_record *out);
 int kmsg_open(const char *path);
 
 /* The next record into buf, at least KMSG_RECORD bytes. 1; 0 when there is none yet; -EPIPE when
- * records were overwritten before we read them: go on; -EBADMSG: skip it. Never blocks. */
+ * records were overwritten before we read them: go on; -EBADMSG, -ERANGE: skip it; other errors are
+ * lasting. Never blocks. */
 int kmsg_next(int fd, char *buf, size_t size, struct kmsg_record *out);
 
-/* Resolves \xNN. Returns the length written to dst (at most s.n), not NUL-terminated. */
+/* Resolves \xNN; what is no such escape stays. Returns the length written to dst (at most s.n), not
+ * NUL-terminated. dst may be where s is. */
 size_t kmsg_unescape(struct str s, char *dst);
