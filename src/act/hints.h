@@ -2,7 +2,8 @@
  *
  * GOMEMLIMIT (Go 1.19 and later) 0.90 of the cap; NODE_OPTIONS --max-old-space-size;
  * MALLOC_ARENA_MAX against glibc's arena a thread; JAVA_TOOL_OPTIONS only for a JVM whose version
- * does not see this machine's kind of cgroup. A variable that is set already is never touched.
+ * does not see this machine's kind of cgroup. A variable that is set already, be it empty, is never
+ * touched. Nothing is executed to find out.
  */
 #pragma once
 #include "base/buf.h"
@@ -24,7 +25,7 @@ struct hints {
 };
 
 struct hints_input {
-    uint64_t cap;            /* bytes; 0: unlimited, only MALLOC_ARENA_MAX is not hinted either */
+    uint64_t cap;            /* bytes; 0: unlimited, and there is nothing to hint */
     enum cg_version version; /* of the memory controller */
     char *const *env;        /* as inherited */
     char *const *argv;       /* the command; argv[0] is looked up in PATH of env */
@@ -42,8 +43,20 @@ struct java_version {
 int hints_parse_java(struct str version, struct java_version *out); /* 0 or -EBADMSG */
 bool hints_java_sees(const struct java_version *v, enum cg_version version);
 
-/* env with the hints that are not `kept`, and the pairs given (name, value, NULL), as a new
- * NULL-terminated array whose strings are borrowed or live in *storage; pairs replace. Both are the
- * caller's to free; NULL when out of memory. */
+struct java_release {
+    struct java_version version;
+    bool openj9; /* its flags are its own */
+};
+
+/* A release file: lines KEY="VALUE". 0, or -EBADMSG when it does not tell the version. */
+int hints_parse_release(struct str text, struct java_release *out);
+
+/* What such a JVM is told, appended. */
+void hints_add_java(const struct java_release *java, uint64_t cap, struct buf *out);
+
+/* env with the hints that are not `kept`, and the pairs given (name, value, ..., NULL; may be NULL
+ * itself), as a new NULL-terminated array whose strings are borrowed or live in *storage. Every
+ * variable of that name is replaced; a pair goes before a hint. Both are the caller's to free; NULL
+ * when out of memory. */
 char **hints_environment(char *const *env, const struct hints *h, const char *const *pairs,
                          char **storage);
