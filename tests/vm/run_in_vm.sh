@@ -25,7 +25,8 @@ shift $((OPTIND - 1))
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/plimsoll-in-vm.XXXXXX") || exit 125
 trap 'rm -rf "$folder"' EXIT
-cp "$binary" "$folder/plimsoll" && cp "$loads/load" "$folder/load" || exit 125
+cp "$binary" "$folder/plimsoll" && cp "$loads/load" "$loads/demo" "$folder/" || exit 125
+[ ! -e "$loads/godemo" ] || cp "$loads/godemo" "$folder/godemo" || exit 125
 [ ! -e "$static" ] || cp "$static" "$folder/plimsoll-static" || exit 125
 cp "$here"/../system/*.py "$folder/"
 files=()
