@@ -43,6 +43,7 @@ bool ask_may_help(const struct target *t) {
     case RUNTIME_GARDEN:
     case RUNTIME_KUBERNETES:
     case RUNTIME_SYSTEMD:
+    case RUNTIME_PLIMSOLL:
     case RUNTIME_N:
         break;
     }

@@ -233,6 +233,19 @@ static struct str data_root_option(struct str cmdline) {
     return (struct str){0};
 }
 
+/* Whether a group lies in a container that has files of its own. */
+static bool in_container(struct str group) {
+    struct pathrule rule;
+    size_t outer;
+
+    while (pathrule_container(group, &rule, &outer) > 0) {
+        if (rule.runtime != RUNTIME_PLIMSOLL)
+            return true;
+        group = str_head(group, outer);
+    }
+    return false;
+}
+
 /* Running daemons, but not those inside of containers. */
 static void search_daemons(struct ask *a) {
     const struct host *h = a->n->h;
@@ -246,7 +259,6 @@ static void search_daemons(struct ask *a) {
         list.n = 0;
     for (size_t i = 0; i < list.n; i++) {
         char words[PROCCMDLINE_MAX], comm[64], group_text[4096];
-        struct pathrule rule;
         struct str text, cmdline, group;
 
         if (procfile_read(h->proc, list.pid[i], "comm", comm, sizeof(comm), &text) < 0 ||
@@ -254,7 +266,7 @@ static void search_daemons(struct ask *a) {
             continue;
         if (proccmdline_read(h->proc, list.pid[i], words, sizeof(words), &cmdline) < 0 ||
             shim_group_of(h, a->n->fs, list.pid[i], group_text, sizeof(group_text), &group) < 0 ||
-            pathrule_container(group, &rule, NULL) > 0)
+            in_container(group))
             continue;
         learn_root(a->n, data_root_option(cmdline));
     }

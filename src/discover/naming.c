@@ -280,11 +280,14 @@ static bool lies_in(struct str path, const struct target *group) {
 /* The shim of a container's first process, if it may be believed. */
 static bool believable_shim(struct namer *m, const struct node *n,
                             const struct first_process *first, struct shim_process *out) {
+    const struct target *outside;
+
     if (shim_of(m->h, m->fs, first, n->t.path, out) < 0)
         return false;
     /* Inside of a container its own engine's shim counts. The one outside, which is the parent of
      * processes in groups that the container made below itself too, speaks for the outer one. */
-    return !n->t.inside || (out->group.n > 0 && lies_in(out->group, n->t.inside));
+    outside = target_outside(&n->t);
+    return !outside || (out->group.n > 0 && lies_in(out->group, outside));
 }
 
 /* user-1000.slice: whose files may speak about what is in it. */
@@ -424,6 +427,7 @@ static bool has_name_by_path(const struct node *n) {
     case RUNTIME_LIBVIRT:
     case RUNTIME_NOMAD:
     case RUNTIME_GARDEN:
+    case RUNTIME_PLIMSOLL:
         return true;
     case RUNTIME_NONE:
     case RUNTIME_DOCKER:
@@ -460,13 +464,20 @@ static int find_guest(const struct namer *m, const struct node *n, struct facts 
     return names_guest(m->names, n->t.kind == TARGET_VM, str_of(n->t.id), out);
 }
 
+/* Whether what is in this group sees other files than the host's. */
+static bool has_own_files(const struct namer *m, struct str group) {
+    const struct node *n = tree_container_of(m->tree, group);
+
+    return n && (n->t.runtime != RUNTIME_PLIMSOLL || target_outside(&n->t));
+}
+
 /* Whose container it is, and so whose files may speak about it, and where they are read. */
 static void set_trust(struct namer *m, struct node *n, const struct shim_process *shim) {
     struct naming *g = n->naming;
 
     g->owner = shim ? shim->uid : owner_by_path(n->t.path);
     g->nested =
-        n->t.inside || (shim && shim->group.n > 0 && tree_container_of(m->tree, shim->group));
+        target_outside(&n->t) || (shim && shim->group.n > 0 && has_own_files(m, shim->group));
     /* A user may mount file systems that hang, too. */
     g->aside = m->ask && (g->nested || g->owner != 0);
 }
@@ -528,7 +539,7 @@ static void name_pod(struct namer *m, struct node *n, uint32_t now_ms) {
     struct facts f = {0};
     bool changed = false;
 
-    if (n->t.runtime == RUNTIME_KUBERNETES && !n->t.inside &&
+    if (n->t.runtime == RUNTIME_KUBERNETES && !target_outside(&n->t) &&
         names_pod(m->names, str_of(n->t.pod_uid), &f) == 0)
         changed = take_facts(n, &f);
     else if (n->naming->newborn && n->naming->tries < ARRAY_N(retry_ms))
@@ -658,7 +669,7 @@ static void look_at_group(struct namer *m, struct node *n, uint32_t now_ms) {
         return;
     }
     /* Nobody's container: all its processes are in a pid namespace that is not ours. */
-    if (r == 0 && !n->t.inside && first.least > 1) {
+    if (r == 0 && !target_outside(&n->t) && first.least > 1) {
         become_container(m, n, NULL, now_ms);
         return;
     }

@@ -17,6 +17,7 @@ enum shape {
     DIGITS,
     UUID,
     NUMBERED, /* digits, a separator, any: the second part is the name */
+    RUN,      /* a name as `plimsoll run` takes them */
 };
 
 enum where {
@@ -84,6 +85,10 @@ static const struct rule {
     {"", DIGITS, ".scope", PARENT, "qemu.slice", TARGET_VM, RUNTIME_QEMU, 1, 0},
     {"", UUID, ".scope", FIRST, "nomad.slice", TARGET_CONTAINER, RUNTIME_NOMAD, 1, 0},
 
+    /* our own: `plimsoll run` below any parent, and the group that it moves itself to */
+    {"plimsoll-run-", RUN, "", ANYWHERE, "", TARGET_CONTAINER, RUNTIME_PLIMSOLL, 1, 0},
+    {"plimsoll-supervisor", EXACT, "", ANYWHERE, "", TARGET_HELPER, RUNTIME_PLIMSOLL, 0, 0},
+
     /* an id without any hint: only its first process can tell */
     {"", HEX64, "", ANYWHERE, "", TARGET_CONTAINER, RUNTIME_NONE, 0, 1},
 
@@ -111,6 +116,19 @@ static bool is_digits(struct str s) {
         if (s.p[i] < '0' || s.p[i] > '9')
             return false;
     return s.n > 0;
+}
+
+static bool is_letter_or_digit(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_run_name(struct str s) {
+    if (s.n == 0 || s.n > 64 || !is_letter_or_digit(s.p[0]))
+        return false;
+    for (size_t i = 1; i < s.n; i++)
+        if (!is_letter_or_digit(s.p[i]) && s.p[i] != '.' && s.p[i] != '_' && s.p[i] != '-')
+            return false;
+    return true;
 }
 
 /* 8-4-4-4-12 digits, with '-' or, as systemd's slices need it, '_' between them. */
@@ -210,6 +228,8 @@ static bool has_shape(enum shape shape, struct str middle, struct str *id, struc
         return is_hex(middle, 64);
     case DIGITS:
         return is_digits(middle);
+    case RUN:
+        return is_run_name(middle);
     case NUMBERED:
         return skip_number(name) && ((*id = *name), true);
     case UUID:

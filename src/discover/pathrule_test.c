@@ -335,6 +335,48 @@ static void hostile_bytes(void **state) {
     assert_int_equal(pathrule_container((struct str){path, sizeof(path)}, &got, NULL), 0);
 }
 
+static void runs_of_our_own(void **state) {
+#define RUN(path, name) NAMED(path, TARGET_CONTAINER, RUNTIME_PLIMSOLL, name, name)
+    static const struct row rows[] = {
+        RUN("/plimsoll-run-web", "web"),
+        RUN("/plimsoll-run-app-4711", "app-4711"),
+        RUN("/batch/night/plimsoll-run-a.b_c-9", "a.b_c-9"),
+        RUN(USER "/app.slice/x.scope/plimsoll-run-web", "web"),
+        RUN("/plimsoll-run-web.service", "web.service"),
+        RUN("/plimsoll-run-0123456789012345678901234567890123456789012345678901234567890123",
+            "0123456789012345678901234567890123456789012345678901234567890123"),
+        /* the group of the work is inside of it, and nothing of its own */
+        PLAIN("/plimsoll-run-web/w"),
+        NAMED("/a/plimsoll-supervisor", TARGET_HELPER, RUNTIME_PLIMSOLL, "", ""),
+        /* names that `plimsoll run` never gives */
+        PLAIN("/plimsoll-run-"),
+        PLAIN("/plimsoll-run"),
+        PLAIN("/plimsoll-run--x"),
+        PLAIN("/plimsoll-run-.x"),
+        PLAIN("/plimsoll-run-a b"),
+        PLAIN("/plimsoll-run-a\\x2db"),
+        PLAIN("/plimsoll-run-\xc3\xa4"),
+        PLAIN("/xplimsoll-run-web"),
+        PLAIN("/plimsoll-supervisor-2"),
+        PLAIN("/plimsoll-run-01234567890123456789012345678901234567890123456789012345678901234"),
+    };
+#undef RUN
+    struct pathrule got;
+    size_t outer = 99;
+
+    (void)state;
+    check_all(rows, ARRAY_N(rows));
+    assert_int_equal(pathrule_container(STR("/plimsoll-run-web/w/a"), &got, &outer), 17);
+    assert_true(str_eq(got.name, STR("web")));
+    assert_int_equal(outer, 0);
+    /* a container that was put into a run keeps its own name */
+    pathrule_match(STR("/plimsoll-run-web/w/docker/" ID), 17, &got);
+    assert_int_equal(got.runtime, RUNTIME_DOCKER);
+    assert_int_equal(pathrule_container(STR("/plimsoll-run-web/w/docker/" ID "/x"), &got, &outer),
+                     17 + 9 + 1 + 64 - 1 + 1);
+    assert_int_equal(outer, 17);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(docker),        cmocka_unit_test(containerd_and_crio),
@@ -342,7 +384,7 @@ int main(void) {
         cmocka_unit_test(machines),      cmocka_unit_test(units),
         cmocka_unit_test(near_misses),   cmocka_unit_test(a_container_cannot_borrow_its_parents),
         cmocka_unit_test(escapes),       cmocka_unit_test(pod_uids),
-        cmocka_unit_test(hostile_bytes),
+        cmocka_unit_test(hostile_bytes), cmocka_unit_test(runs_of_our_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@ static const char *const runtimes[RUNTIME_N] = {
     [RUNTIME_GARDEN] = "garden",
     [RUNTIME_KUBERNETES] = "kubernetes",
     [RUNTIME_SYSTEMD] = "systemd",
+    [RUNTIME_PLIMSOLL] = "plimsoll",
 };
 
 static const char *const kinds[TARGET_KIND_N] = {
@@ -64,4 +65,10 @@ const char *target_source_name(enum target_source s) {
 
 bool target_is_container(const struct target *t) {
     return t->kind == TARGET_CONTAINER || t->kind == TARGET_VM;
+}
+
+const struct target *target_outside(const struct target *t) {
+    for (t = t->inside; t && t->runtime == RUNTIME_PLIMSOLL;)
+        t = t->inside;
+    return t;
 }

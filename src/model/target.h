@@ -23,6 +23,7 @@ enum runtime {
     RUNTIME_GARDEN,
     RUNTIME_KUBERNETES, /* a pod, whose engine the path does not tell */
     RUNTIME_SYSTEMD,
+    RUNTIME_PLIMSOLL, /* `plimsoll run`: a limit and a name, on the files of whoever started it */
     RUNTIME_N,
 };
 
@@ -85,3 +86,7 @@ const char *target_source_name(enum target_source s);
 
 /* Containers and virtual machines: what `stats` shows when nothing else was asked for. */
 bool target_is_container(const struct target *t);
+
+/* The nearest container around it that has files and names of its own: not a `plimsoll run`. NULL:
+ * none. */
+const struct target *target_outside(const struct target *t);
