@@ -200,7 +200,7 @@ static int grow_in_child(const struct args *args) {
 /* The one that grows is a child; this one lives on, and says how each of them ended. */
 static int run_child(const struct args *args) {
     tell("main", getpid());
-    for (uint64_t i = 0; i < args->times; i++) {
+    for (uint64_t i = 0; i == 0 || i < args->times; i++) {
         int status = grow_in_child(args);
 
         if (status < 0)
