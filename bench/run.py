@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 """Measures what plimsoll costs, against the least such work can cost. Prints; never fails on time.
 
-  bench/run.py [--binary PATH] [--tools DIR] [--seconds N] [sampling] [ps]
+  bench/run.py [--binary PATH] [--tools DIR] [--seconds N] [sampling] [ps] [launch] [hints]
 
 sampling: `plimsoll stats --all --interval 1` against a bare paced loop of pread on the same
           cgroups' memory.stat, usage and oom_control (v2: memory.events), both parsed; and on v1
           with the cgroups in five hierarchies, where both read CPU, pids, I/O and pressure too.
 ps:       `plimsoll ps` against `ps -eo pid,rss`, over 1000 processes.
+launch:   /bin/true by fork and exec, by `plimsoll run`, by cgexec, by runc and by docker.
+hints:    a Go program that needs most of its cap, with and without --hints.
 """
 import argparse
 import os
@@ -20,6 +22,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "system"))
 import harness  # noqa: E402  the same scratch cgroups as the tests use
+from hints import hints  # noqa: E402
+from launch import launch  # noqa: E402
 
 WARM_UP_S = 2.5
 
@@ -189,11 +193,17 @@ def main():
     parser.add_argument("--seconds", type=float, default=10, help="length of one measurement")
     parser.add_argument("--rounds", type=int, default=2, help="measurements of each kind")
     parser.add_argument("--runs", type=int, default=25, help="runs of each ps")
-    parser.add_argument("what", nargs="*", choices=["sampling", "ps", []], default=[])
+    parser.add_argument("--loads", help="folder of godemo (default: tests/loads beside --binary)")
+    parser.add_argument("--starts", type=int, default=50, help="starts of each way of launch")
+    parser.add_argument("--hint-seconds", type=int, default=60, help="length of one run of hints")
+    parser.add_argument("what", nargs="*", choices=["sampling", "ps", "launch", "hints", []],
+                        default=[])
     options = parser.parse_args()
     options.binary = os.path.abspath(options.binary)
     options.tools = options.tools or os.path.join(os.path.dirname(options.binary), "bench")
-    for name, function in (("sampling", sampling), ("ps", ps)):
+    options.loads = options.loads or os.path.join(os.path.dirname(options.binary), "tests", "loads")
+    for name, function in (("sampling", sampling), ("ps", ps), ("launch", launch),
+                           ("hints", hints)):
         if name in options.what or not options.what:
             try:
                 function(options)
