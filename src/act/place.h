@@ -11,16 +11,22 @@
 #include "kern/cgfs.h"
 
 struct place {
-    enum cg_version version;     /* of the memory controller */
-    int dir[PLAN_TREES];         /* descriptors of the parents as far as they exist now; unified: -1
-                                    when there is none beside the memory hierarchy, or not usable */
-    char path[PLAN_TREES][4096]; /* the same as group paths below the mount: "/", "/batch" */
+    enum cg_version version;      /* of the memory controller */
+    int dir[PLAN_TREES];          /* descriptors of the parents as far as they exist now in both
+                                     trees; unified: -1 when there is none beside the memory
+                                     hierarchy, or not usable */
+    char path[PLAN_TREES][4096];  /* the same as group paths below the mount: "/", "/batch" */
     char shown[PLAN_TREES][4096]; /* the same as file names */
-    char make[PLAN_REL];          /* groups that are missing below it: "a/b", or "" */
+    char make[PLAN_REL];          /* groups that are missing below it in a tree at least: "a/b", or
+                                     "" */
+    bool named;                   /* it was asked for by name */
     bool enable;                  /* v2: the parent does not hand the memory controller on yet */
     bool move_self;               /* v2: and first our own process has to leave it */
     const char *without_unified;  /* why there is no unified tree beside v1, or NULL */
 };
+
+/* A group of its own for the supervisor, below a parent that may not hold processes. */
+#define PLACE_SUPERVISOR "plimsoll-supervisor"
 
 /* wanted: a group's path as users write it ("/batch", "batch/x"), or NULL. 0; or -errno with what
  * is missing and the next step: no permission, read-only, no controller, processes in the way. */
@@ -28,6 +34,17 @@ int place_find(const struct host *h, const struct cgfs *fs, const char *wanted, 
                struct err *err);
 void place_done(struct place *p);
 
+/* The whole path of a group, `rel` below p's directory, below the mount and as a file name. */
+void place_add_path(const struct place *p, enum plan_tree tree, const char *rel, struct buf *out);
+void place_add_shown(const struct place *p, enum plan_tree tree, const char *rel, struct buf *out);
+
 /* Appends the steps that prepare it: missing groups, controllers handed on, ourselves moved to the
- * leaf "plimsoll-supervisor". */
+ * leaf PLACE_SUPERVISOR. */
 void place_plan(const struct place *p, struct plan *plan);
+
+/* Whether place_plan would append anything. */
+bool place_needs_work(const struct place *p);
+
+/* After the last group in it was removed: removes parents that a run has made and that are empty,
+ * and moves us back where we were. What others use stays. */
+void place_restore(const struct place *p);

@@ -27,7 +27,7 @@ struct rungroup {
     char name[RUNGROUP_NAME + 1];
     char rel[PLAN_REL]; /* of the outer group, below place's directory: "a/b/plimsoll-run-x" */
     int outer[PLAN_TREES], work[PLAN_TREES]; /* descriptors, -1 none */
-    int parent[PLAN_TREES]; /* descriptors of the directory the outer group is in */
+    int parent[PLAN_TREES]; /* descriptors of the directory the outer group is in; may be place's */
 };
 
 /* What a run before left behind, when nobody supervised it any more. */
@@ -39,7 +39,12 @@ struct rungroup_left {
 /* Letters, digits, '.', '_', '-', the first a letter or digit, at most 64. */
 bool rungroup_name_ok(struct str name);
 
-/* Appends all steps of a start. */
+/* Whether this kind of control group can keep such limits: 0, or -EINVAL with a text. rungroup_make
+ * asks too. */
+int rungroup_check(const struct place *place, const struct rungroup_limits *limits,
+                   struct err *err);
+
+/* Appends all steps of a start, those of place_plan first. */
 void rungroup_plan(const struct place *place, const char *name,
                    const struct rungroup_limits *limits, struct plan *plan);
 
@@ -50,7 +55,8 @@ int rungroup_make(struct rungroup *g, const struct place *place, const char *nam
                   const struct rungroup_limits *limits, struct rungroup_left *left,
                   struct buf *warnings, struct err *err);
 
-/* Makes w anew: nothing may run in it. Its page cache is given back first. 0 or -errno. */
+/* Makes w anew: nothing may run in it. Its page cache is given back first, for which written pages
+ * may have to go to the disk. 0 or -errno; then there may be no w. */
 int rungroup_renew(struct rungroup *g, struct err *err);
 
 /* One pass of SIGKILL over everything in it, by cgroup.kill where there is such a thing; repeat
@@ -60,12 +66,13 @@ void rungroup_kill(struct rungroup *g);
 unsigned rungroup_signal(struct rungroup *g, int signal);
 bool rungroup_busy(const struct rungroup *g);
 
-/* Processes in it, at most n pids, in both trees. Returns how many were written. */
+/* Processes in it, in both trees, each once. Writes at most n pids, which may be NULL with n = 0.
+ * Returns how many there are. */
 size_t rungroup_pids(const struct rungroup *g, int32_t *pids, size_t n);
 
 /* Removes both groups and the parents that place had to make, and lets go of the lock. -EBUSY while
  * something runs in it: then they stay, limit and all. Also removes what dead runs left in the same
- * parent, if it is empty. Legal on a zeroed or half-made struct with descriptors -1. */
+ * parent, if it is empty. Legal on a half-made struct with descriptors -1. */
 int rungroup_remove(struct rungroup *g);
 
 /* Closes everything and leaves the groups as they are. */

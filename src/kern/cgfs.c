@@ -27,8 +27,7 @@ static const struct {
 struct search {
     const struct host *h;
     struct cgfs *fs;
-    char root[4096], point[4096]; /* of the unified tree */
-    int error;                    /* the first failure that is not "there is none" */
+    int error; /* the first failure that is not "there is none" */
 };
 
 static void note_error(struct search *s, int r) {
@@ -50,10 +49,14 @@ static void set_mount(struct cgfs *fs, enum cg_ctl ctl, int dir, enum cg_version
 }
 
 static void set_memory_place(struct cgfs *fs, const char *root, const char *point) {
-    bool above = str_starts(str_of(root), STR("/..")); /* the mount lies above our namespace */
-
-    snprintf(fs->memory_root, sizeof(fs->memory_root), "%s", above ? "" : root);
+    snprintf(fs->memory_root, sizeof(fs->memory_root), "%s", root);
     snprintf(fs->memory_point, sizeof(fs->memory_point), "%s", point);
+}
+
+static void set_unified(struct cgfs *fs, int dir, const char *root, const char *point) {
+    set_mount(fs, CG_UNIFIED, dir, CG_V2);
+    snprintf(fs->unified_root, sizeof(fs->unified_root), "%s", root);
+    snprintf(fs->unified_point, sizeof(fs->unified_point), "%s", point);
 }
 
 /* A v1 mount may carry several controllers (cpu,cpuacct). The first mount of each wins. */
@@ -99,9 +102,9 @@ static void take_unified(struct search *s) {
         /* cpu.stat is there without its controller */
         if (fs->ctl[ctl].dir >= 0 || (ctl != CG_CPU && !has_controller(list, controllers[i].v2)))
             continue;
-        set_mount(fs, ctl, open_point(s, s->point), CG_V2);
+        set_mount(fs, ctl, open_point(s, fs->unified_point), CG_V2);
         if (ctl == CG_MEMORY)
-            set_memory_place(fs, s->root, s->point);
+            set_memory_place(fs, fs->unified_root, fs->unified_point);
     }
 }
 
@@ -119,16 +122,15 @@ static void take_line(struct search *s, struct str line) {
     if (mountinfo_unescape(m.root, root, sizeof(root)) < 0 ||
         mountinfo_unescape(m.point, point, sizeof(point)) < 0)
         return;
+    if (str_starts(str_of(root), STR("/.."))) /* the mount lies above our namespace */
+        root[0] = '\0';
     if (!v2) {
         take_v1(s, m.options, root, point);
         return;
     }
     dir = s->fs->ctl[CG_UNIFIED].dir < 0 ? open_point(s, point) : -1;
-    if (dir < 0)
-        return;
-    set_mount(s->fs, CG_UNIFIED, dir, CG_V2);
-    memcpy(s->root, root, sizeof(root));
-    memcpy(s->point, point, sizeof(point));
+    if (dir >= 0)
+        set_unified(s->fs, dir, root, point);
 }
 
 static int read_mounts(struct search *s) {
@@ -166,9 +168,7 @@ static void guess_mounts(struct search *s) {
 
         if (dir < 0 || faccessat(dir, "cgroup.controllers", F_OK, 0) < 0)
             continue;
-        set_mount(s->fs, CG_UNIFIED, take_fd(&dir), CG_V2);
-        snprintf(s->root, sizeof(s->root), "/");
-        snprintf(s->point, sizeof(s->point), "%s", unified[i]);
+        set_unified(s->fs, take_fd(&dir), "/", unified[i]);
     }
 }
 

@@ -30,8 +30,9 @@ struct cgfs {
                                cgroup namespace (then relative paths cannot be known: "") */
     char memory_point[4096]; /* where the memory hierarchy is mounted, for turning full paths into
                                 group paths */
-    bool at_top;             /* the mount shows the machine's true root group: limits of ancestors
-                                are all visible. False inside a cgroup namespace or container */
+    char unified_root[4096], unified_point[4096]; /* the same of the unified tree; "" without one */
+    bool at_top; /* the mount shows the machine's true root group: limits of ancestors
+                    are all visible. False inside a cgroup namespace or container */
 };
 
 /* Finds the mounts by mountinfo: of this process, or of pid 1 below --root; and, where there is no

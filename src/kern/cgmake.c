@@ -73,7 +73,7 @@ static void count(struct signalling *s, bool sent) {
  * nothing. */
 static int signal_batch(struct signalling *s, int dir, const int32_t *pid, size_t n) {
     struct pidlist again = {0};
-    int held[BATCH], r;
+    int held[BATCH] = {-1}, r;
 
     for (size_t i = 0; i < n; i++)
         held[i] = (int)syscall(SYS_pidfd_open, pid[i], 0);
