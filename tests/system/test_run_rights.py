@@ -1,13 +1,11 @@
 """run without rights: as nobody, on a read-only tree, and in what was delegated to a user."""
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 
-from harness import MIB, check, equal, group, machine, main, no_control_bytes, read_int, test
-from harness import needs_v2
-from runs import TREES, Run, demo, groups_in, needs_runs, new_name, nothing_left, place, run
+from harness import check, equal, machine, main, needs_v2, no_control_bytes, test
+from runs import TREES, demo, needs_runs, new_name, nothing_left, place
 import harness
 
 NOBODY = 65534

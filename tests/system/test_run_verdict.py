@@ -4,14 +4,12 @@ import os
 import queue
 import random
 import signal
-import subprocess
-import tempfile
 import threading
 import time
 
-from harness import MIB, PAGE, SMALL, Skip, check, equal, machine, main, note, read, read_int, test
-from runs import (TREES, Run, demo, godemo, groups_in, is_alive, kill, members, memory_path,
-                  needs_go, needs_runs, new_name, nothing_left, place, run, run_dir)
+from harness import MIB, PAGE, SMALL, check, equal, machine, main, note, read, read_int, test
+from runs import (Run, demo, godemo, groups_in, is_alive, kill, members, memory_path, needs_go,
+                  needs_runs, new_name, nothing_left, place, run, run_dir)
 import harness
 
 BURSTS = 5 if SMALL else 50

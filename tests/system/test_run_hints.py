@@ -1,0 +1,219 @@
+"""run: what it would do, what it tells programs of their limit, and when memory runs short."""
+import os
+import signal
+import subprocess
+import tempfile
+
+from harness import MIB, SMALL, Skip, check, equal, machine, main, plimsoll, read, test
+from runs import TREES, Run, demo, needs_runs, nothing_left, place, run_dir
+import harness
+
+PERSISTS = ["/bin/sh", "-c", 'echo started >> "$0"; exit 1']
+
+
+# --- print -----------------------------------------------------------------------------------
+
+@test("--print shows every write and variable, and does nothing", [needs_runs])
+def _():
+    box = place()
+    with tempfile.TemporaryDirectory() as folder:
+        mark = folder + "/mark"
+        done = plimsoll("run", "--print", "-m", "64M", "--name", "shown", "--cgroup-parent", box.path,
+                        "--", *PERSISTS, mark)
+        check(not os.path.exists(mark), "the command was started")
+    nothing_left(box, "--print")
+    limit = "memory.limit_in_bytes" if machine.version == "v1" else "memory.max"
+    for inner in ("", "/w"):
+        check(any(line.startswith("mkdir ") and line.endswith(f"plimsoll-run-shown{inner}")
+                  for line in done.lines), f"no mkdir of {inner!r}: {done.out}")
+        check(any(line.startswith(f"echo {64 * MIB} > ") and
+                  line.endswith(f"plimsoll-run-shown{inner}/{limit}") for line in done.lines),
+              f"no limit for {inner!r}: {done.out}")
+    for word in ("GOMEMLIMIT", "MALLOC_ARENA_MAX", "NODE_OPTIONS", "MEMORY_PRESSURE_WATCH"):
+        check(word in done.out, f"no {word}: {done.out}")
+
+
+@test("the lines of --print, given to a shell, make what run makes", [needs_runs])
+def _():
+    def look(name):
+        found = {}
+        for tree in TREES:
+            base = run_dir(box, name, tree) if tree in box.dirs else None
+            for inner in ("", "/w"):
+                for file in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.max",
+                             "memory.swappiness", "memory.swap.max", "memory.high",
+                             "memory.oom.group", "cgroup.subtree_control"):
+                    path = f"{base}{inner}/{file}"
+                    if base and os.path.exists(path):
+                        found[tree + inner, file] = read(path)
+        return found
+    box = place()
+    args = ["-m", "64M", "--cgroup-parent", box.path]
+    one = Run(box, *args[:2], "--", *demo("sleep"))
+    one.wait_event("start")
+    real = look(one.name)
+    one.signal(signal.SIGTERM)
+    one.finish()
+    text = plimsoll("run", "--print", *args, "--name", one.name, "--", *demo("sleep")).out
+    lines = [line for line in text.splitlines() if line.startswith(("mkdir ", "echo "))
+             and "cgroup.procs" not in line]
+    done = subprocess.run(["/bin/sh", "-e"], input="\n".join(lines).encode(), capture_output=True)
+    equal((done.returncode, done.stderr), (0, b""), "the shell")
+    check(len(real) >= 4, f"files: {real}")
+    equal(look(one.name), real, "files")
+    for tree in TREES:
+        if tree in box.dirs:
+            harness.remove_tree(run_dir(box, one.name, tree))
+
+
+# --- hints -----------------------------------------------------------------------------------
+
+def environment(box, *args, env=None):
+    done = subprocess.run([harness.options.binary, "run", "--cgroup-parent", box.path, *args, "--",
+                           "/usr/bin/env"], stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+                          env={"PATH": os.environ["PATH"], **(env or {})})
+    equal(done.returncode, 0, f"exit code ({done.stderr!r})")
+    pairs = dict(line.split("=", 1) for line in done.stdout.decode().splitlines())
+    return pairs, done.stderr.decode()
+
+
+@test("hints: 0.90 of the cap for Go, a heap for Node, arenas for glibc; each told with -v",
+      [needs_runs])
+def _():
+    box = place()
+    env, said = environment(box, "-v", "-m", "256M")
+    limit = env["GOMEMLIMIT"]
+    units = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20}
+    unit = max((u for u in units if limit.endswith(u)), key=len, default=None)
+    size = int(limit[:-len(unit)]) * units[unit] if unit else int(limit)
+    check(abs(size - 0.9 * 256 * MIB) < MIB, f"GOMEMLIMIT={limit}")
+    heap = int(env["NODE_OPTIONS"].partition("--max-old-space-size=")[2])
+    check(64 <= heap < 256, f"NODE_OPTIONS={env['NODE_OPTIONS']}")
+    check(env["MALLOC_ARENA_MAX"].isdigit(), env["MALLOC_ARENA_MAX"])
+    check("JAVA_TOOL_OPTIONS" not in env, "a hint for a JVM that is not there")
+    for name in ("GOMEMLIMIT", "NODE_OPTIONS", "MALLOC_ARENA_MAX"):
+        check(f"{name}={env[name]}" in said, f"{name} is not told: {said!r}")
+
+
+@test("hints: what is set already stays, and without a cap or with --hints off there are none",
+      [needs_runs])
+def _():
+    box = place()
+    mine = {"GOMEMLIMIT": "123MiB", "NODE_OPTIONS": "--trace-gc", "MALLOC_ARENA_MAX": "7"}
+    env, said = environment(box, "-v", "-m", "256M", env=mine)
+    equal({key: env[key] for key in mine}, mine, "variables that were set")
+    check("123MiB" in said, f"what was kept is not told: {said!r}")
+    for args in (["--hints", "off", "-m", "256M"], []):
+        env, _ = environment(box, *args)
+        equal([key for key in mine if key in env], [], f"variables with {args}")
+
+
+@test("hints: a limit around the run is a cap too", [needs_runs])
+def _():
+    box = place(limit=100 * MIB)
+    env, _ = environment(box, "-m", "256M")
+    check("GOMEMLIMIT" in env, "no hint")
+    digits = int("".join(c for c in env["GOMEMLIMIT"] if c.isdigit()))
+    check(digits in (90, 90 * MIB, 90 << 10), f"GOMEMLIMIT={env['GOMEMLIMIT']}")
+
+
+@test("hints: JAVA_TOOL_OPTIONS only for a JVM that does not see this kind of group", [needs_runs])
+def _():
+    box = place()
+    # 8u372 and 15 were the first to know v2; 8u191 and 10 the first to know v1 by default.
+    cases = [("1.8.0_121", True), ("21.0.1", False), ("17.0.2", False),
+             ("11.0.15", machine.version == "v2"), ("1.8.0_202", machine.version == "v2")]
+    for version, hinted in cases:
+        with tempfile.TemporaryDirectory() as home:
+            os.mkdir(home + "/bin")
+            with open(home + "/release", "w") as file:
+                file.write(f'IMPLEMENTOR="Nobody"\nJAVA_VERSION="{version}"\n')
+            with open(home + "/bin/java", "w") as file:
+                file.write("#!/bin/sh\nenv\n")
+            os.chmod(home + "/bin/java", 0o755)
+            done = subprocess.run([harness.options.binary, "run", "-q", "-m", "200M",
+                                   "--cgroup-parent", box.path, "--", home + "/bin/java"],
+                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+                                  env={"PATH": os.environ["PATH"]})
+            equal(done.returncode, 0, "exit code")
+            equal("JAVA_TOOL_OPTIONS=" in done.stdout.decode(), hinted, f"hint for Java {version}")
+
+
+# --- pressure --------------------------------------------------------------------------------
+
+WATCHER = """
+import base64, mmap, os, select, socket, stat, sys, threading, time
+path = os.environ["MEMORY_PRESSURE_WATCH"]
+kind = "socket" if stat.S_ISSOCK(os.stat(path).st_mode) else "file"
+if kind == "socket":
+    watch = socket.socket(socket.AF_UNIX)
+    watch.connect(path)
+    fd, wanted = watch.fileno(), select.POLLIN
+else:
+    fd, wanted = os.open(path, os.O_RDWR | os.O_NONBLOCK), select.POLLPRI
+    os.write(fd, base64.b64decode(os.environ["MEMORY_PRESSURE_WRITE"]))
+poll = select.poll()
+poll.register(fd, wanted)
+print(kind, int(bool(poll.poll(300))), flush=True)
+size = int(sys.argv[1]) << 20
+block = mmap.mmap(-1, size)
+for at in range(0, size, 4096):
+    block[at] = 1
+end = time.monotonic() + int(sys.argv[3])
+def thrash():
+    with open(sys.argv[2], "rb") as file:
+        while time.monotonic() < end:
+            file.seek(0)
+            while file.read(1 << 20):
+                pass
+if kind == "file":
+    for _ in range(3):
+        threading.Thread(target=thrash, daemon=True).start()
+fired = poll.poll(int(sys.argv[3]) * 1000)
+print("fired", int(any(event & wanted for _, event in fired)), flush=True)
+os._exit(0)
+"""
+
+
+def watch(box, cap, anon, *args):
+    with tempfile.NamedTemporaryFile(dir=harness.scratch_dir()) as file:
+        for _ in range(3 * cap):
+            file.write(os.urandom(MIB))
+        file.flush()
+        os.sync()
+        one = Run(box, "-m", f"{cap}M", "--restart", "never", *args, "--", "/usr/bin/python3", "-c",
+                  WATCHER, anon, file.name, 60 if SMALL else 20)
+        try:
+            one.finish(60, code=0)
+            return one.out.split()
+        finally:
+            one.end()
+
+
+@test("$MEMORY_PRESSURE_WATCH is a socket that becomes readable when usage passes 90 % of the cap",
+      [needs_runs])
+def _():
+    equal(watch(place(), 64, 56, "--pressure", "socket"), ["socket", "0", "fired", "1"], "told")
+
+
+@test("$MEMORY_PRESSURE_WATCH is a PSI file where the kernel has one, and fires under pressure",
+      [needs_runs])
+def _():
+    box = place()
+    if not os.path.exists(box.dirs.get("unified", "/none") + "/memory.pressure"):
+        raise Skip("no memory.pressure of groups in this kernel")
+    equal(watch(box, 40, 24), ["file", "0", "fired", "1"], "told")
+
+
+@test("--pressure off sets no variable, and a socket is gone after its run", [needs_runs])
+def _():
+    box = place()
+    env, _ = environment(box, "-m", "60M", "--pressure", "off")
+    check("MEMORY_PRESSURE_WATCH" not in env, "set although off")
+    env, _ = environment(box, "-m", "60M", "--pressure", "socket")
+    check(not os.path.exists(env["MEMORY_PRESSURE_WATCH"]), "the socket is left")
+    mine = {"MEMORY_PRESSURE_WATCH": "/dev/null"}
+    equal(environment(box, "-m", "60M", env=mine)[0]["MEMORY_PRESSURE_WATCH"], "/dev/null",
+          "what was set")
+
+main()
