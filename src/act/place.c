@@ -134,7 +134,7 @@ static int fail_inside(const char *shown, int dir, struct err *err) {
                 shown, STR_ARG(buf_str(&pids)),
                 geteuid() == 0 ? "move them into a group of their own, or start plimsoll as the "
                                  "only process there"
-                               : PLAN_DELEGATE);
+                               : plan_without_root(dir));
     buf_done(&pids);
     return r;
 }
@@ -184,12 +184,12 @@ static int fail_search(struct place *p, const struct cgfs *fs, const char *own, 
     if (bare.n > 0)
         return err_set(err, -EACCES,
                        "the group '%.*s' is ours, but the memory controller is not handed on to it "
-                       "(try: as root, or: %s)",
-                       (int)(bare.n > 150 ? 150 : bare.n), bare.p, PLAN_DELEGATE);
+                       "(try: %s)",
+                       STR_ARG(str_head(bare, 150)), plan_without_root(p->dir[PLAN_MEMORY]));
     return err_set(err, -EACCES,
                    "no permission to make control groups: not in '%.60s', nor in our own group "
-                   "'%.100s' or one above it (try: as root, or: %s)",
-                   fs->memory_point, own, PLAN_DELEGATE);
+                   "'%.100s' or one above it (try: %s)",
+                   fs->memory_point, own, plan_without_root(p->dir[PLAN_MEMORY]));
 }
 
 /* From our own group upwards. */
@@ -235,7 +235,7 @@ static int find_unnamed(const struct host *h, const struct cgfs *fs, struct plac
     else if (r < 0) {
         struct plan_roots roots = roots_of(p);
 
-        r = plan_explain_make(&roots, PLAN_MEMORY, RUN_PREFIX "...", r, err);
+        r = plan_explain_make(&roots, PLAN_MEMORY, "", r, err);
     }
     return r;
 }
@@ -381,8 +381,7 @@ static int find_named(const struct cgfs *fs, const char *wanted, struct place *p
     r = may_write(p->dir[PLAN_MEMORY], ".");
     roots = roots_of(p);
     if (r < 0)
-        return plan_explain_make(&roots, PLAN_MEMORY,
-                                 n < path.n ? path.p + n + 1 : RUN_PREFIX "...", r, err);
+        return plan_explain_make(&roots, PLAN_MEMORY, n < path.n ? path.p + n + 1 : "", r, err);
     find_unified(fs, p, path, &n);
     r = open_dir(p, fs, PLAN_MEMORY, str_head(path, n));
     if (r == 0)

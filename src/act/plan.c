@@ -215,43 +215,44 @@ void plan_add_pids(int dir, struct buf *out) {
     pidlist_done(&list);
 }
 
+const char *plan_without_root(int dir) {
+    bool v2 = dir >= 0 && faccessat(dir, "cgroup.controllers", F_OK, 0) == 0;
+
+    return v2 ? "as root, or: systemd-run --user --scope -p Delegate=yes plimsoll run ..."
+              : "as root, or --cgroup-parent with a group that root made and gave to you";
+}
+
+/* What kept a group from being made, as far as the kernel's word for it does not tell; NULL: it
+ * does. */
+static const char *why_not_made(int r) {
+    if (r == -EROFS)
+        return "control groups are mounted read-only, as in most containers (try: run plimsoll "
+               "outside, or start the container with --privileged)";
+    if (r == -EEXIST)
+        return "it exists already";
+    if (r == -EAGAIN)
+        return "a group above allows no more (cgroup.max.descendants or cgroup.max.depth)";
+    if (r == -ENOMEM)
+        return "no memory for it (is a group above at its limit?)";
+    if (r == -ENOSPC)
+        return "there are as many memory groups as the kernel can have (65535)";
+    if (r == -ENOENT || r == -ENODEV)
+        return "the group above was removed meanwhile";
+    return NULL;
+}
+
 int plan_explain_make(const struct plan_roots *roots, enum plan_tree tree, const char *rel, int r,
                       struct err *err) {
+    const char *what = rel[0] ? "make the group" : "make groups in", *why = why_not_made(r);
     char name[PLAN_REL + 4200];
-    const char *end;
 
     full_name(roots, tree, rel, name, sizeof(name));
-    end = tail(name);
-    if (r == -EROFS)
-        return err_set(err, r,
-                       "cannot make the group '%s': control groups are mounted read-only, as in "
-                       "most containers (try: run plimsoll outside, or start the container with "
-                       "--privileged)",
-                       end);
     if (r == -EACCES || r == -EPERM)
-        return err_set(err, r, "no permission to make the group '%s' (try: as root, or: %s)", end,
-                       PLAN_DELEGATE);
-    if (r == -EEXIST)
-        return err_set(err, r, "the group '%s' exists already", end);
-    if (r == -EAGAIN)
-        return err_set(err, r,
-                       "cannot make the group '%s': a group above it allows no more "
-                       "(cgroup.max.descendants or cgroup.max.depth)",
-                       end);
-    if (r == -ENOMEM)
-        return err_set(err, r,
-                       "cannot make the group '%s': no memory for it (is a group above it at its "
-                       "limit?)",
-                       end);
-    if (r == -ENOSPC)
-        return err_set(err, r,
-                       "cannot make the group '%s': the kernel has as many memory groups as it can "
-                       "(65535)",
-                       end);
-    if (r == -ENOENT || r == -ENODEV)
-        return err_set(err, r, "cannot make the group '%s': the group above was removed meanwhile",
-                       end);
-    return err_set(err, r, "cannot make the group '%s':", end);
+        return err_set(err, r, "no permission to %s '%s' (try: %s)", what, tail(name),
+                       plan_without_root(roots->dir[tree]));
+    if (why)
+        return err_set(err, r, "cannot %s '%s': %s", what, tail(name), why);
+    return err_set(err, r, "cannot %s '%s':", what, tail(name));
 }
 
 /* v2: a group with processes cannot hand controllers on. */
@@ -284,8 +285,8 @@ static int explain_write(struct run *run, const struct plan_step *s, const char 
                        "cgroup.subtree_control of each group above, or another --cgroup-parent)",
                        end);
     if (r == -EACCES || r == -EPERM || r == -EROFS)
-        return err_set(err, r, "no permission to write '%s' of '%s' (try: as root, or: %s)",
-                       s->file, end, PLAN_DELEGATE);
+        return err_set(err, r, "no permission to write '%s' of '%s' (try: %s)", s->file, end,
+                       plan_without_root(dir));
     if (r == -ENOENT)
         return err_set(err, r, "the group '%s' has no '%s': the kernel does not offer it", end,
                        s->file);

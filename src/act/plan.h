@@ -65,7 +65,7 @@ struct plan_roots {
 int plan_run(const struct plan *p, const struct plan_roots *roots, struct buf *warnings,
              struct err *err);
 
-/* The text of a failure to make a group, as plan_run has it. Returns r. */
+/* The text of a failure to make a group, as plan_run has it; rel "": any group below. Returns r. */
 int plan_explain_make(const struct plan_roots *roots, enum plan_tree tree, const char *rel, int r,
                       struct err *err);
 
@@ -79,5 +79,5 @@ void plan_add_pids(int dir, struct buf *out);
 /* The steps as shell commands: `mkdir PATH`, `echo VALUE > PATH/FILE`, quoted. */
 void plan_add_text(const struct plan *p, const struct plan_roots *roots, struct buf *out);
 
-/* What someone without root can do. */
-#define PLAN_DELEGATE "systemd-run --user --scope -p Delegate=yes plimsoll run ..."
+/* What someone without root can do: the end of a "(try: ". dir: any group of the hierarchy. */
+const char *plan_without_root(int dir);

@@ -313,6 +313,8 @@ static int try_memory(struct rungroup *g, const char *leaf, struct rungroup_left
 
     if (dir == -EEXIST)
         return take_over(g, leaf, left, err);
+    if (dir == -ESTALE)
+        return 1;
     if (dir < 0) {
         struct plan_roots roots = {{-1, -1}, {g->place->shown[0], g->place->shown[1]}};
 

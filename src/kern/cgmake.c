@@ -24,7 +24,9 @@ int cgmake_new(int parent, const char *name) {
     if (mkdirat(parent, name, 0755) < 0)
         return -errno;
     dir = cgmake_open(parent, name);
-    if (dir < 0 && dir != -ENOENT)
+    if (dir == -ENOENT)
+        return -ESTALE;
+    if (dir < 0)
         unlinkat(parent, name, AT_REMOVEDIR);
     return dir;
 }
