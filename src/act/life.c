@@ -57,22 +57,17 @@ static void signal_child(struct life *life, int number) {
 /* --- start ----------------------------------------------------------------------------------- */
 
 static int on_child(struct loop *loop, uint32_t what, void *ctx);
-static int on_report(struct loop *loop, uint32_t what, void *ctx);
 
 static void watch_child(struct life *life) {
     life->watching_child = life->child.pidfd >= 0 &&
                            loop_add_fd(life->loop, life->child.pidfd, EPOLLIN, on_child, life,
                                        &life->child_id) == 0; /* else SIGCHLD has to do */
-    life->watching_report = loop_add_fd(life->loop, life->child.report, EPOLLIN, on_report, life,
-                                        &life->report_id) == 0;
 }
 
 static void forget_child(struct life *life) {
     if (life->watching_child)
         loop_remove(life->loop, life->child_id);
-    if (life->watching_report)
-        loop_remove(life->loop, life->report_id);
-    life->watching_child = life->watching_report = false;
+    life->watching_child = false;
     mem_close_fd(&life->child.pidfd);
     mem_close_fd(&life->child.report);
     life->child = (struct launched){0, -1, -1};
@@ -86,7 +81,7 @@ static int start(struct life *life) {
         .mask = life->inherited,
         .ignore_pipe = life->options->ignore_pipe,
         .own_group = !life->terminal,
-        .oom_adj = life->oom_adj[0] ? life->oom_adj : NULL,
+        .oom_adj = life->oom_adj,
     };
     struct runlog_start told = {
         .cgroup = life->cgroup,
@@ -115,7 +110,6 @@ static void start_again(struct life *life) {
     int r = rungroup_renew(life->group, life->err);
 
     if (r == 0) {
-        life->restart.done++;
         pressurewatch_begin(life->pressure);
         r = start(life);
     }
@@ -184,7 +178,11 @@ static void begin_clearing(struct life *life, bool gently) {
     life->poll_us = POLL_US;
     life->killing = !gently;
     life->deadline_us = clock_mono_us() + (gently ? life->options->grace_us : KILL_US);
-    if (gently && rungroup_busy(life->group)) {
+    if (!rungroup_busy(life->group)) {
+        cleared(life);
+        return;
+    }
+    if (gently) {
         (void)rungroup_signal(life->group, SIGTERM);
         (void)rungroup_signal(life->group, SIGCONT);
     }
@@ -231,7 +229,7 @@ static void decide(struct life *life, const struct exit_facts *facts) {
         .ran_us = clock_mono_us() - life->started_us,
         .limit = has_limit(life) ? life->options->limits.limit : 0,
         .restarts = life->restart.done,
-        .left = (unsigned)rungroup_pids(life->group, NULL, 0),
+        .left = rungroup_busy(life->group) ? (unsigned)rungroup_pids(life->group, NULL, 0) : 0,
         .stopping = asked_lately(life),
     };
 
@@ -296,19 +294,6 @@ static void reap(struct life *life) {
 static int on_child(struct loop *loop, uint32_t what, void *ctx) {
     (void)loop, (void)what;
     reap(ctx);
-    return 0;
-}
-
-static int on_report(struct loop *loop, uint32_t what, void *ctx) {
-    struct life *life = ctx;
-    int r = launch_report(life->child.report, &life->failure);
-
-    (void)what;
-    if (r == -EAGAIN)
-        return 0;
-    life->failed = r > 0;
-    loop_remove(loop, life->report_id);
-    life->watching_report = false;
     return 0;
 }
 

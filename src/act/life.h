@@ -37,8 +37,8 @@ struct life {
     struct restart restart;
     enum phase phase;
     struct launched child; /* pid 0: none */
-    uint32_t child_id, report_id;
-    bool watching_child, watching_report;
+    uint32_t child_id;
+    bool watching_child;
     bool failed; /* exec or join failed: */
     struct launch_failure failure;
     int64_t started_us;
