@@ -3,8 +3,12 @@
  * The variable names a file that the program may poll. Where the kernel has PSI for the group, that
  * is its memory.pressure, with $MEMORY_PRESSURE_WRITE the base64 of what to write into it first
  * (https://systemd.io/MEMORY_PRESSURE). Elsewhere it is a stream socket of ours that becomes
- * readable when usage passes 90 % of the cap (a byte each time), by a v1 threshold or, without, by
- * looking each second.
+ * readable when usage passes 90 % of the cap (a byte each time, at most one a second; one at once
+ * for who connects while it is above), by a v1 threshold or, without, by looking each second while
+ * somebody is connected.
+ *
+ * A program that was given $MEMORY_PRESSURE_WATCH by whoever started us keeps that: it is the
+ * caller who must not replace it.
  */
 #pragma once
 #include "act/rungroup.h"
@@ -14,20 +18,24 @@ enum pressure_mode { PRESSURE_AUTO, PRESSURE_SOCKET, PRESSURE_OFF };
 
 struct pressurewatch;
 
-/* Decides which it is; makes the socket (below /run/plimsoll, or $XDG_RUNTIME_DIR/plimsoll for
- * users; one left under the same name is replaced). Nothing that the program could use is no
- * failure: then path is NULL. 0 or -errno with a text. */
+/* Decides which it is; makes the socket: run-NAME.sock below /run/plimsoll, or
+ * $XDG_RUNTIME_DIR/plimsoll for users. One that a dead supervisor left is replaced; beside a live
+ * one (the same name below another parent) it is run-NAME-PID.sock. Nothing that the program could
+ * use is no failure: then path is NULL; but with PRESSURE_SOCKET it is. 0 or -errno with a text.
+ * Both stay borrowed. */
 int pressurewatch_new(struct loop *loop, const struct rungroup *group, enum pressure_mode mode,
                       struct pressurewatch **out, struct err *err);
-void pressurewatch_free(struct pressurewatch *p); /* removes the socket */
+void pressurewatch_free(struct pressurewatch *p); /* removes the socket; NULL is fine */
 
-/* w was made anew: thresholds are registered again. */
+/* w was made anew: usage is looked at again. */
 void pressurewatch_begin(struct pressurewatch *p);
 
 /* Values of the two variables; NULL: leave it unset. */
 const char *pressurewatch_path(const struct pressurewatch *p);
 const char *pressurewatch_write(const struct pressurewatch *p);
 
-/* What would be set, without making anything: for --print. Appends "NAME=value" lines. */
+/* What would be set, without making anything: for --print. Appends shell lines, export
+ * NAME='value'.
+ */
 void pressurewatch_add_plan(const struct rungroup_limits *limits, const struct place *place,
                             const char *name, enum pressure_mode mode, struct buf *out);

@@ -417,7 +417,7 @@ static void add_where(struct buf *b, const struct oom_evidence *oom) {
     buf_add(b, str_of(relation[oom->whose]));
     if (!oom->path[0])
         return;
-    buf_add(b, STR(", of "));
+    buf_add(b, STR(", that of "));
     text_add_visible(b, str_of(oom->path), false);
 }
 

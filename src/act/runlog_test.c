@@ -356,7 +356,7 @@ static void a_dead_child_is_told_while_its_parent_lives(void **state) {
     memcpy(oom.path, "/ba\ntch", 8);
     runlog_child_oom(&log, 1, &oom);
     is_end(drain(out), "web: a process of it and 2 others were OOM-killed, probably at a limit of "
-                       "60.0M around the run, of /ba\\ntch; the main process goes on\n");
+                       "60.0M around the run, that of /ba\\ntch; the main process goes on\n");
     oom.whose = WHOSE_HOST;
     oom.sure_whose = true;
     oom.kills = 1;
@@ -665,7 +665,7 @@ static void a_bad_place_is_refused_with_the_reason(void **state) {
     fails("/nowhere/events", -ENOENT, "No such file or directory");
     assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
     fails(in_folder("fifo"), -ENXIO, "start its reader first");
-    strncpy(address.sun_path, in_folder("socket"), sizeof(address.sun_path) - 1);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", folder);
     assert_int_equal(bind(socket_fd, (struct sockaddr *)&address, sizeof(address)), 0);
     fails(in_folder("socket"), -ENXIO, "is a socket");
 }

@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "kern/cgmake.h"
 
@@ -69,6 +70,18 @@ int cgwatch_usage(int dir, enum cg_version version, uint64_t bytes, struct cgwat
         return -EOPNOTSUPP;
     snprintf(argument, sizeof(argument), " %llu", (unsigned long long)bytes);
     return register_v1(dir, "memory.usage_in_bytes", argument, out);
+}
+
+int cgwatch_read_usage(int dir, enum cg_version version, uint64_t *out) {
+    const char *name = version == CG_V1 ? "memory.usage_in_bytes" : "memory.current";
+    struct str text;
+    char buf[32];
+    int r = file_read_at(dir, name, buf, sizeof(buf), &text);
+
+    if (r < 0)
+        return r;
+    (void)str_drop(&text, STR("\n"));
+    return str_to_u64(text, out);
 }
 
 uint64_t cgwatch_take(struct cgwatch *w) {

@@ -25,6 +25,10 @@ int cgwatch_oom(int dir, enum cg_version version, struct cgwatch *out);
  * on v2. */
 int cgwatch_usage(int dir, enum cg_version version, uint64_t bytes, struct cgwatch *out);
 
+/* What is charged to the group now, in bytes: what a threshold is about. 0; -errno (-ENODEV,
+ * -ENOENT: the group was removed). */
+int cgwatch_read_usage(int dir, enum cg_version version, uint64_t *out);
+
 /* Takes in what was signalled, so that polling waits for the next. The number of signals (v1), or
  * 1 (v2); 0 when there was none. Never blocks. */
 uint64_t cgwatch_take(struct cgwatch *w);

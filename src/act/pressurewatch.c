@@ -1,0 +1,484 @@
+#include "act/pressurewatch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/mem.h"
+#include "kern/cgwatch.h"
+
+enum { CLIENTS = 16 };
+
+static const int64_t second = 1000000;
+
+/* "some 200000 2000000" and its NUL: a fifth of two seconds lost by some task. Users without
+ * CAP_SYS_RESOURCE may only ask for windows of two seconds. */
+static const char psi_write[] = "c29tZSAyMDAwMDAgMjAwMDAwMAA=";
+
+struct client {
+    struct pressurewatch *owner;
+    int fd; /* -1: free */
+    uint32_t id;
+};
+
+struct pressurewatch {
+    struct loop *loop;
+    const struct rungroup *group;
+    struct buf path;   /* NUL-terminated; empty: nothing to offer */
+    const char *write; /* or NULL */
+
+    /* the socket */
+    int folder, listener; /* -1: none */
+    struct stat made;     /* what we made, to remove nothing else */
+    uint32_t listener_id;
+    bool accepting;
+    struct client client[CLIENTS];
+    unsigned clients;
+
+    /* what it tells */
+    uint64_t mark;
+    struct cgwatch watch; /* v1 */
+    uint32_t watch_id, timer_id;
+    bool watching, have_timer, again; /* again: the timer is one that comes once */
+    bool above;
+    int64_t told_us; /* 0: never */
+};
+
+/* --- which it is --- */
+
+static enum plan_tree psi_tree(const struct place *place) {
+    return place->version == CG_V1 ? PLAN_UNIFIED : PLAN_MEMORY;
+}
+
+static bool opens_for_writing(int dir, const char *name) {
+    auto_close int fd = dir < 0 ? -1 : openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+
+    return fd >= 0;
+}
+
+static int offer_psi(struct pressurewatch *p) {
+    const struct rungroup *g = p->group;
+    enum plan_tree tree = psi_tree(g->place);
+
+    if (!opens_for_writing(g->work[tree], "memory.pressure"))
+        return -ENOENT;
+    place_add_shown(g->place, tree, g->rel, &p->path);
+    buf_add(&p->path, STR("/w/memory.pressure"));
+    buf_add_char(&p->path, '\0');
+    p->write = psi_write;
+    return buf_error(&p->path);
+}
+
+/* --- the socket's name --- */
+
+/* Where sockets of this user belong; NULL: nowhere. */
+static const char *runtime_folder(void) {
+    const char *own = geteuid() == 0 ? "/run" : secure_getenv("XDG_RUNTIME_DIR");
+
+    return own && own[0] == '/' ? own : NULL;
+}
+
+/* Ours (or root's), and nobody else can put or rename anything in it. */
+static bool is_safe(int dir, bool root_too) {
+    struct stat st;
+
+    return fstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 022) == 0 &&
+           (st.st_uid == geteuid() || (root_too && st.st_uid == 0));
+}
+
+/* Opens, and makes if need be, the folder for our sockets. */
+static int open_folder(const char *base, struct err *err) {
+    auto_close int above = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    auto_close int fd = -1;
+
+    if (above < 0)
+        return err_set(err, -errno, "cannot open '%s':", base);
+    if (!is_safe(above, true))
+        return err_set(err, -EPERM, "'%s' can be changed by others: no socket is made in it", base);
+    if (mkdirat(above, "plimsoll", 0755) < 0 && errno != EEXIST)
+        return err_set(err, -errno, "cannot make '%s/plimsoll':", base);
+    fd = openat(above, "plimsoll", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(err, -errno, "cannot open the folder '%s/plimsoll':", base);
+    if (!is_safe(fd, false))
+        return err_set(err, -EPERM, "'%s/plimsoll' is not ours alone: no socket is made in it",
+                       base);
+    return take_fd(&fd);
+}
+
+static bool is_answered(const struct sockaddr_un *address) {
+    auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    return fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+                       errno == EAGAIN);
+}
+
+/* Binds, and replaces what nobody answers at. Nobody but us may connect from the first moment. */
+static int bind_at(int folder, int fd, const struct sockaddr_un *address, const char *name) {
+    int r = 0;
+
+    for (unsigned i = 0; i < 2; i++) {
+        mode_t before = umask(0177);
+
+        r = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
+        umask(before);
+        if (r != -EADDRINUSE || is_answered(address))
+            break;
+        if (unlinkat(folder, name, 0) < 0)
+            return -errno;
+    }
+    return r;
+}
+
+static bool name_socket(const char *base, const char *run, bool second_try, char *out,
+                        size_t size) {
+    char pid[16] = "";
+    int n;
+
+    if (second_try)
+        snprintf(pid, sizeof(pid), "-%d", (int)getpid());
+    n = snprintf(out, size, "%s/plimsoll/run-%s%s.sock", base, run, pid);
+    return n > 0 && (size_t)n < size;
+}
+
+static int bind_socket(struct pressurewatch *p, const char *base, struct err *err) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *name = address.sun_path + strlen(base) + strlen("/plimsoll/");
+    int r = -EADDRINUSE;
+
+    for (unsigned i = 0; i < 2 && r == -EADDRINUSE; i++) {
+        if (!name_socket(base, p->group->name, i > 0, address.sun_path, sizeof(address.sun_path)))
+            return err_set(err, -ENAMETOOLONG, "'%s' is too long a path for a socket", base);
+        r = bind_at(p->folder, p->listener, &address, name);
+    }
+    if (r == 0 &&
+        (fstatat(p->folder, name, &p->made, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISSOCK(p->made.st_mode)))
+        r = -ENOENT; /* the folder was another one when it was opened */
+    if (r < 0)
+        return err_set(err, r, "cannot make the socket '%s':", address.sun_path);
+    buf_add(&p->path, str_of(address.sun_path));
+    buf_add_char(&p->path, '\0');
+    return buf_error(&p->path);
+}
+
+static void remove_socket(struct pressurewatch *p) {
+    const char *path = pressurewatch_path(p);
+    const char *name = path ? strrchr(path, '/') : NULL;
+    struct stat st;
+
+    if (p->folder < 0 || !name)
+        return;
+    if (fstatat(p->folder, name + 1, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        st.st_ino == p->made.st_ino && st.st_dev == p->made.st_dev)
+        (void)unlinkat(p->folder, name + 1, 0);
+}
+
+/* --- those who listen --- */
+
+static int on_connect(struct loop *loop, uint32_t what, void *ctx);
+static int on_look(struct loop *loop, uint32_t what, void *ctx);
+
+static void set_accepting(struct pressurewatch *p, bool wanted) {
+    if (wanted && !p->accepting)
+        p->accepting =
+            loop_add_fd(p->loop, p->listener, EPOLLIN, on_connect, p, &p->listener_id) == 0;
+    else if (!wanted && p->accepting)
+        loop_remove(p->loop, p->listener_id);
+    p->accepting = wanted && p->accepting;
+}
+
+static void set_timer(struct pressurewatch *p, int64_t first_us, int64_t every_us) {
+    if (!p->have_timer &&
+        loop_add_timer(p->loop, first_us, every_us, on_look, p, &p->timer_id) == 0)
+        p->have_timer = true;
+    p->again = p->have_timer && every_us == 0;
+}
+
+static void stop_timer(struct pressurewatch *p) {
+    if (p->have_timer)
+        loop_remove(p->loop, p->timer_id);
+    p->have_timer = p->again = false;
+}
+
+static bool looks_each_second(const struct pressurewatch *p) {
+    return p->watch.fd < 0;
+}
+
+static void drop(struct client *c) {
+    struct pressurewatch *p = c->owner;
+
+    loop_remove(p->loop, c->id);
+    close(c->fd);
+    c->fd = -1;
+    p->clients--;
+    if (p->clients == 0)
+        stop_timer(p);
+    set_accepting(p, true);
+}
+
+static void tell(struct client *c) {
+    if (send(c->fd, "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != EINTR)
+        drop(c); /* EAGAIN: it has not read what it was told before, so it still polls readable */
+}
+
+/* What a program writes (its $MEMORY_PRESSURE_WRITE) means nothing here; it may also hang up. */
+static int on_client(struct loop *loop, uint32_t what, void *ctx) {
+    struct client *c = ctx;
+    char ignored[4096];
+    ssize_t n = recv(c->fd, ignored, sizeof(ignored), MSG_DONTWAIT);
+
+    (void)loop, (void)what;
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        drop(c);
+    return 0;
+}
+
+static struct client *free_client(struct pressurewatch *p) {
+    for (unsigned i = 0; i < CLIENTS; i++)
+        if (p->client[i].fd < 0)
+            return &p->client[i];
+    return NULL;
+}
+
+static void check(struct pressurewatch *p);
+
+static int on_connect(struct loop *loop, uint32_t what, void *ctx) {
+    struct pressurewatch *p = ctx;
+    struct client *c = free_client(p);
+    int fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    bool was;
+
+    (void)what;
+    if (fd < 0) {
+        /* Out of descriptors, say: not to be asked again at once; another's end frees one. */
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            set_accepting(p, false);
+        return 0;
+    }
+    if (!c || loop_add_fd(loop, fd, EPOLLIN, on_client, c, &c->id) < 0) {
+        close(fd);
+        return 0;
+    }
+    c->fd = fd;
+    if (++p->clients == CLIENTS)
+        set_accepting(p, false); /* more may connect: they wait, unread and in peace */
+    was = p->above;
+    check(p);
+    if (was && p->above)
+        tell(c);
+    if (looks_each_second(p) && p->clients > 0)
+        set_timer(p, second, second);
+    return 0;
+}
+
+/* --- what they are told --- */
+
+static void tell_all(struct pressurewatch *p) {
+    for (unsigned i = 0; i < CLIENTS; i++)
+        if (p->client[i].fd >= 0)
+            tell(&p->client[i]);
+}
+
+/* Signals come in both directions, late, and when the group is removed: what counts is read. */
+static void check(struct pressurewatch *p) {
+    int64_t now = loop_now_us(p->loop);
+    uint64_t usage;
+
+    if (cgwatch_read_usage(p->group->outer[PLAN_MEMORY], p->group->place->version, &usage) < 0)
+        return;
+    if (usage < p->mark) {
+        p->above = false;
+        return;
+    }
+    if (p->above)
+        return;
+    if (p->told_us != 0 && now - p->told_us < second) {
+        if (!looks_each_second(p))
+            set_timer(p, p->told_us + second - now, 0);
+        return;
+    }
+    p->above = true;
+    p->told_us = now;
+    tell_all(p);
+}
+
+static int on_look(struct loop *loop, uint32_t what, void *ctx) {
+    struct pressurewatch *p = ctx;
+
+    (void)loop, (void)what;
+    if (p->again)
+        p->have_timer = p->again = false; /* it came once */
+    check(p);
+    return 0;
+}
+
+static int on_threshold(struct loop *loop, uint32_t what, void *ctx) {
+    struct pressurewatch *p = ctx;
+
+    (void)loop, (void)what;
+    if (cgwatch_take(&p->watch) > 0)
+        check(p);
+    return 0;
+}
+
+static int watch_usage(struct pressurewatch *p, struct err *err) {
+    const struct rungroup *g = p->group;
+    int r = cgwatch_usage(g->outer[PLAN_MEMORY], g->place->version, p->mark, &p->watch);
+
+    if (r == -EOPNOTSUPP) {
+        p->watch.fd = -1;
+        return 0;
+    }
+    if (r == 0)
+        r = loop_add_fd(p->loop, p->watch.fd, cgwatch_poll_events(&p->watch), on_threshold, p,
+                        &p->watch_id);
+    p->watching = r == 0;
+    return r < 0 ? err_set(err, r, "cannot watch the usage of the group:") : 0;
+}
+
+static int offer_socket(struct pressurewatch *p, struct err *err) {
+    const char *base = runtime_folder();
+    uint64_t cap = p->group->limits.limit;
+    int r;
+
+    if (cap == RUNGROUP_UNSET)
+        return err_set(err, -EINVAL, "a socket for memory pressure needs a limit (-m SIZE)");
+    if (!base)
+        return err_set(err, -ENOENT, "no place for a socket: $XDG_RUNTIME_DIR is not set");
+    p->mark = cap / 10 * 9 + cap % 10 * 9 / 10;
+    p->folder = open_folder(base, err);
+    if (p->folder < 0)
+        return p->folder;
+    p->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (p->listener < 0)
+        return err_set(err, -errno, "cannot make a socket:");
+    r = bind_socket(p, base, err);
+    if (r < 0)
+        return r;
+    /* Long enough that nobody who connects has to wait for us. */
+    if (listen(p->listener, SOMAXCONN) < 0)
+        return err_set(err, -errno, "cannot listen on '%s':", p->path.p);
+    r = watch_usage(p, err);
+    if (r < 0)
+        return r;
+    set_accepting(p, true);
+    return p->accepting ? 0 : err_set(err, -ENOMEM, "cannot watch a socket:");
+}
+
+/* --- in all --- */
+
+/* As if nothing had been tried. */
+static void withdraw(struct pressurewatch *p) {
+    set_accepting(p, false);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        if (p->client[i].fd < 0)
+            continue;
+        loop_remove(p->loop, p->client[i].id);
+        close(p->client[i].fd);
+        p->client[i].fd = -1;
+    }
+    p->clients = 0;
+    stop_timer(p);
+    if (p->watching)
+        loop_remove(p->loop, p->watch_id);
+    p->watching = false;
+    cgwatch_close(&p->watch);
+    remove_socket(p);
+    mem_close_fd(&p->listener);
+    mem_close_fd(&p->folder);
+    p->listener = p->folder = -1;
+    p->write = NULL;
+    buf_clear(&p->path);
+}
+
+int pressurewatch_new(struct loop *loop, const struct rungroup *group, enum pressure_mode mode,
+                      struct pressurewatch **out, struct err *err) {
+    struct pressurewatch *p = calloc(1, sizeof(*p));
+    int r = 0;
+
+    if (!p)
+        return err_set(err, -ENOMEM, "out of memory");
+    p->loop = loop;
+    p->group = group;
+    p->folder = p->listener = p->watch.fd = -1;
+    buf_init(&p->path, 8192);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        p->client[i] = (struct client){.owner = p, .fd = -1};
+    if (mode == PRESSURE_SOCKET) {
+        r = offer_socket(p, err);
+    } else if (mode == PRESSURE_AUTO && offer_psi(p) < 0) {
+        buf_clear(&p->path);
+        if (offer_socket(p, NULL) < 0)
+            withdraw(p);
+    }
+    if (r < 0) {
+        pressurewatch_free(p);
+        return r;
+    }
+    *out = p;
+    return 0;
+}
+
+void pressurewatch_free(struct pressurewatch *p) {
+    if (!p)
+        return;
+    withdraw(p);
+    buf_done(&p->path);
+    free(p);
+}
+
+void pressurewatch_begin(struct pressurewatch *p) {
+    if (p->listener < 0)
+        return;
+    set_accepting(p, p->clients < CLIENTS);
+    check(p);
+}
+
+const char *pressurewatch_path(const struct pressurewatch *p) {
+    return p->path.n > 0 ? p->path.p : NULL;
+}
+
+const char *pressurewatch_write(const struct pressurewatch *p) {
+    return p->write;
+}
+
+/* --- for --print --- */
+
+static void add_export(struct buf *out, const char *name, struct str value) {
+    buf_add_format(out, "export %s='", name);
+    for (size_t i = 0; i < value.n; i++)
+        buf_add(out, value.p[i] == '\'' ? STR("'\\''") : (struct str){value.p + i, 1});
+    buf_add(out, STR("'\n"));
+}
+
+static bool has_psi(const struct place *place) {
+    int dir = place->dir[psi_tree(place)];
+
+    return dir >= 0 && faccessat(dir, "memory.pressure", F_OK, 0) == 0;
+}
+
+void pressurewatch_add_plan(const struct rungroup_limits *limits, const struct place *place,
+                            const char *name, enum pressure_mode mode, struct buf *out) {
+    char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+    const char *base = runtime_folder();
+    struct buf shown;
+
+    if (mode == PRESSURE_AUTO && has_psi(place)) {
+        buf_init(&shown, 16384);
+        place_add_shown(place, psi_tree(place), place->make, &shown);
+        buf_add(&shown, STR("/" RUNGROUP_PREFIX));
+        buf_add(&shown, str_of(name));
+        buf_add(&shown, STR("/w/memory.pressure"));
+        add_export(out, "MEMORY_PRESSURE_WATCH", buf_str(&shown));
+        add_export(out, "MEMORY_PRESSURE_WRITE", str_of(psi_write));
+        buf_done(&shown);
+    } else if (mode != PRESSURE_OFF && limits->limit != RUNGROUP_UNSET && base &&
+               name_socket(base, name, false, path, sizeof(path))) {
+        add_export(out, "MEMORY_PRESSURE_WATCH", str_of(path));
+    }
+}
