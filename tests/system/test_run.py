@@ -84,7 +84,6 @@ def programs(folder):
         (make("plain", "#!/bin/sh\nexit 0\n", 0o644), 126, ("plain", "not executable")),
         (folder, 126, ("directory",)),
         (make("lost", "#!/no/such/interpreter\n", 0o755), 126, ("/no/such/interpreter",)),
-        (make("junk", "\x7fELF" + "x" * 60, 0o755), 126, ("junk",)),
         (make("plain", "#!/bin/sh\nexit 0\n", 0o644) + "/below", 126, ("below",)),
     )
 
@@ -110,9 +109,10 @@ def _():
     box = place()
     for size in ("4K", "64K", "128K"):
         done = run(box, "-m", size, "--restart", "always", "--", "/bin/true")
-        check(done.code in (137, 126), f"exit code with -m {size}: {done.code}; {done.err!r}")
-        check(size[:-1] in done.err, f"the limit is not told: {done.err!r}")
-        equal(len(done.all("start")) <= 1, True, "starts")
+        # Where even the group does not fit it is we who fail.
+        check(done.code in (137, 126, 125), f"exit code with -m {size}: {done.code}; {done.err!r}")
+        check("limit" in done.err and size in done.err, f"the limit is not told: {done.err!r}")
+        check(len(done.all("start")) <= 1, f"started {len(done.all('start'))} times")
 
 
 @test("a name that a living run has is refused with 125, and that run is left alone", [needs_runs])
@@ -191,7 +191,7 @@ def prepare_plain():
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
 
 
-WATCHED = ("SigBlk", "SigIgn", "SigCgt", "SigQ", "Umask", "Uid", "Gid", "Groups", "CapEff", "CapBnd",
+WATCHED = ("SigBlk", "SigIgn", "SigCgt", "Umask", "Uid", "Gid", "Groups", "CapEff", "CapBnd",
            "NoNewPrivs", "Seccomp", "VmLck", "Cpus_allowed", "THP_enabled")
 
 
@@ -201,11 +201,12 @@ def seen(command, prepare, spare):
                           pass_fds=(spare,))
     equal((done.returncode, done.stderr), (0, b""), "the caller's view")
     system, _, env = done.stdout.decode().partition("\n=\n")
-    lines = [line for line in system.splitlines()
-             if ":" not in line[:20] or line.split(":")[0] in WATCHED]
-    # Of the descriptors only number and kind are the same in two runs.
-    lines = [" ".join(line.split()[8:9]) if " -> " in line else line for line in lines
-             if "SigQ" not in line and "/fd" not in line and not line.startswith("total")]
+    lines = []
+    for line in system.splitlines():
+        if " -> " in line:  # of a descriptor only the number is the same in two runs
+            lines.append("descriptor " + line.split(" -> ")[0].split()[-1])
+        elif ":\t" not in line or line.split(":")[0] in WATCHED:
+            lines.append(line if not line.startswith("total ") else "descriptors")
     return lines, set(env.splitlines())
 
 
@@ -220,7 +221,8 @@ def _():
         alone, env_alone = seen(shell, prepare, spare)
         below, env_below = seen([*base, "--hints", "off", "--pressure", "off", "--", *shell], prepare,
                                 spare)
-        equal(below, alone, f"with {prepare.__name__}")
+        differing = sorted(set(below) ^ set(alone))
+        equal((below, differing), (alone, []), f"with {prepare.__name__}")
         equal(env_below, env_alone, "environment without hints")
         _, env_hinted = seen([*base, "--", *shell], prepare, spare)
         check(env_hinted > env_alone, f"environment with hints: {env_hinted - env_alone}")
@@ -297,8 +299,8 @@ def _():
     one = Run(None, "-m", "30M", "--", *demo("sleep"), name=name)
     try:
         event = one.wait_event("start")
-        pid = event["pid"]
-        path = memory_path(pid)
+        one.wait_out("main")
+        path = memory_path(event["pid"])
         check(path.startswith(event["cgroup"]) and f"plimsoll-run-{name}" in path, f"group: {path}")
         mount = machine.mount["unified" if machine.version == "v2" else "memory"]
         limit = "memory.limit_in_bytes" if machine.version == "v1" else "memory.max"
@@ -317,7 +319,7 @@ def _():
     box = place()
     deep = f"{box.path}/new/deeper"
     one = Run(None, "-m", "30M", "--cgroup-parent", deep, "--", *demo("sleep"))
-    pid = one.wait_event("start")["pid"]
+    pid = one.wait_out("main")[0]
     check(memory_path(pid).startswith(deep + "/plimsoll-run-"), f"group: {memory_path(pid)}")
     one.signal(signal.SIGTERM)
     one.finish()
@@ -336,8 +338,7 @@ def _():
     check(one.name in plimsoll("stats", *QUICK).out, "stats without a target does not list it")
     rows = plimsoll("ps", "--json", one.name).objects
     equal([row["pid"] for row in rows[:-1]], [pid], "processes")
-    check("60.0M" in plimsoll("free", "-h", one.name, code=None).out or
-          str(60 * MIB // 1024) in plimsoll("free", one.name).out, "free does not show its limit")
+    check("60.0M" in plimsoll("free", one.name).out, "free does not show its limit")
     one.signal(signal.SIGTERM)
     one.finish()
 

@@ -356,7 +356,7 @@ def _():
         fifo, count = folder + "/fifo", folder + "/count"
         os.mkfifo(fifo)
         reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 8192)
         child = subprocess.Popen([harness.options.binary, "run", "-q", "-m", "40M", "--name", new_name(),
                                   "--cgroup-parent", box.path, "--restart", "always", "--backoff", "1ms",
                                   "--events", fifo, "--", "/bin/sh", "-c",
