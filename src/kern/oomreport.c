@@ -18,6 +18,12 @@ enum summary {
     SUMMARY_BROKEN, /* a continuation that may be another message's, or too long */
 };
 
+/* Of the table of tasks: a process is listed by one of its threads, by another than the first when
+ * that one has ended; and so "Killed process" names it. */
+struct thread {
+    int32_t pid, process;
+};
+
 struct oomreport {
     uint64_t next_seq; /* 0: nothing was fed yet */
     enum summary summary;
@@ -27,6 +33,8 @@ struct oomreport {
     size_t n, piece;           /* length of the summary, and of its last record */
     char text[OOMREPORT_TEXT]; /* the summary, escapes resolved */
     char comm[64];
+    unsigned threads;
+    struct thread thread[OOMREPORT_THREADS];
 };
 
 int oomreport_new(struct oomreport **out) {
@@ -42,10 +50,54 @@ void oomreport_free(struct oomreport *r) {
     free(r);
 }
 
+static bool pid_of(struct str s, int32_t *out) {
+    uint64_t pid;
+
+    if (str_to_u64(s, &pid) < 0 || pid == 0 || pid > INT32_MAX)
+        return false;
+    *out = (int32_t)pid;
+    return true;
+}
+
 static void forget(struct oomreport *r) {
     r->summary = SUMMARY_NONE;
     r->group = false;
     r->last = 0;
+    r->threads = 0;
+    r->used = false;
+}
+
+/* --- "[   8903]     0  8903    12857     8079 ... 114688        0             0 sh" --- */
+
+/* pid, uid, tgid and at least five more numbers, then the name. */
+static bool parse_task(struct str text, struct thread *out) {
+    struct thread made = {0};
+    struct str word;
+    int64_t number;
+
+    if (!str_skip(&text, STR("[")) || !str_cut(&text, ']', &word) ||
+        !pid_of(str_trim(word), &made.pid))
+        return false;
+    for (unsigned i = 0; i < 7; i++) {
+        if (!str_word(&text, &word) || str_to_i64(word, &number) < 0)
+            return false;
+        if (i == 1 && !pid_of(word, &made.process))
+            return false;
+    }
+    *out = made;
+    return true;
+}
+
+static void note_task(struct oomreport *r, const struct thread *task) {
+    if (task->pid != task->process && r->threads < OOMREPORT_THREADS)
+        r->thread[r->threads++] = *task;
+}
+
+static int32_t process_of(const struct oomreport *r, int32_t pid) {
+    for (unsigned i = 0; i < r->threads; i++)
+        if (r->thread[i].pid == pid)
+            return r->thread[i].process;
+    return pid;
 }
 
 /* --- "Killed process 8903 (sh) total-vm:51428kB, anon-rss:32268kB, file-rss:48kB, ..." --- */
@@ -59,15 +111,6 @@ static bool skip_kb(struct str *s, struct str key, uint64_t *bytes_out) {
     if (str_to_u64(number, &kb) < 0 || __builtin_mul_overflow(kb, 1024, bytes_out))
         return false;
     *s = rest;
-    return true;
-}
-
-static bool pid_of(struct str s, int32_t *out) {
-    uint64_t pid;
-
-    if (str_to_u64(s, &pid) < 0 || pid == 0 || pid > INT32_MAX)
-        return false;
-    *out = (int32_t)pid;
     return true;
 }
 
@@ -239,8 +282,7 @@ static void explain(const struct oomreport *r, struct oomkill *kill) {
 /* --- one report --- */
 
 static void begin_summary(struct oomreport *r, struct str text) {
-    forget(r);
-    r->cut = r->used = false;
+    r->group = r->cut = r->used = false;
     if (text.n > sizeof(r->text)) {
         r->summary = SUMMARY_BROKEN;
         return;
@@ -264,16 +306,19 @@ static void continue_summary(struct oomreport *r, struct str text) {
 }
 
 static int tell(struct oomreport *r, const struct kmsg_record *record, struct oomkill *kill) {
-    bool first = r->group && kill->pid == r->first;
+    bool first;
 
+    if (!r->used || r->group)
+        kill->pid = process_of(r, kill->pid);
+    first = r->group && kill->pid == r->first;
     kill->at_us = record->at_us;
     kill->again = first;
     kill->limit_path = kill->task_path = (struct str){"", 0};
     if ((r->summary == SUMMARY_CLOSED || r->summary == SUMMARY_OPEN) && (!r->used || first)) {
         if (kill->comm.n <= COMM_MAX)
             explain(r, kill);
-        r->used = true;
     }
+    r->used = true;
     r->last = kill->pid;
     return 1;
 }
@@ -281,6 +326,7 @@ static int tell(struct oomreport *r, const struct kmsg_record *record, struct oo
 int oomreport_feed(struct oomreport *r, const struct kmsg_record *record, struct oomkill *out) {
     struct str text = record->text;
     struct oomkill kill;
+    struct thread task;
 
     if (record->seq != r->next_seq)
         forget(r);
@@ -302,7 +348,9 @@ int oomreport_feed(struct oomreport *r, const struct kmsg_record *record, struct
         *out = kill;
         return 1;
     }
-    if (str_starts(text, STR("Tasks in "))) {
+    if (parse_task(text, &task)) {
+        note_task(r, &task);
+    } else if (str_starts(text, STR("Tasks in "))) {
         r->group = r->last != 0;
         r->first = r->last;
     } else if (find(text, STR(" invoked oom-killer: gfp_mask=")) >= 0) {

@@ -19,7 +19,7 @@ enum oom_constraint {
 };
 
 struct oomkill {
-    int32_t pid; /* as the initial pid namespace counts */
+    int32_t pid; /* of the process, as the initial pid namespace counts */
     int64_t at_us;
     enum oom_constraint constraint; /* OOM_HOST without a report may be any but OOM_MEMCG */
     struct str comm;                /* of the victim, escapes resolved, raw bytes */
@@ -31,6 +31,7 @@ struct oomkill {
 };
 
 enum { OOMREPORT_TEXT = 16384 }; /* four paths' worth of escapes */
+enum { OOMREPORT_THREADS = 64 }; /* processes whose first thread has ended, in one report */
 
 /* What has been seen of the report that is being written. Fixed size. */
 struct oomreport;

@@ -531,6 +531,49 @@ static void a_group_kill_repeats_its_victim_and_tells_the_rest_without_paths(voi
     oomreport_free(r);
 }
 
+/* Its first thread has ended: the report is about process 7, the last line about thread 9. */
+static void a_victim_is_named_by_its_process(void **state) {
+    static const char *const tables[] = {
+        "[      9]     0     7    12857     8079   114688        0             0 x",
+        "[      9]     0     7    12857     8079     8067       12         0   114688        0    "
+        "     -1000 x",
+    };
+    static const char *const none[] = {
+        "[      9]     0     7 [123]: segfault at 0 ip 0",
+        "[9] 0 7 1 1 1 1[123]: segfault at 0 ip 0",
+        "[      9]     0     0    12857     8079   114688        0             0 x",
+        "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name",
+        "9]     0     7    12857     8079   114688        0             0 x",
+    };
+    struct oomreport *r = fresh();
+    struct oomkill k;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_N(tables); i++) {
+        say(r, "6", '-', "x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0", &k);
+        say(r, "6", '-', "[      3]     0     3    1     8079   114688        0         0 x", &k);
+        say(r, "6", '-', tables[i], &k);
+        say(r, "6", '-', SUMMARY("7"), &k);
+        assert_true(say(r, "3", '-', KILLED("9", "x"), &k));
+        assert_int_equal(k.pid, 7);
+        assert_str(k.limit_path, "/a", "limit_path");
+        assert_true(say(r, "3", '-', KILLED("9", "x"), &k)); /* another day, not reported */
+        assert_int_equal(k.pid, 9);
+    }
+    for (size_t i = 0; i < ARRAY_N(none); i++) {
+        say(r, "6", '-', "x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0", &k);
+        say(r, "6", '-', none[i], &k);
+        say(r, "6", '-', SUMMARY("7"), &k);
+        assert_true(say(r, "3", '-', KILLED("9", "x"), &k));
+        assert_int_equal(k.pid, 9);
+        assert_int_equal(k.limit_path.n, 0);
+    }
+    say(r, "6", '-', "x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0", &k);
+    for (unsigned i = 0; i < 1000; i++)
+        say(r, "6", '-', tables[0], &k);
+    oomreport_free(r);
+}
+
 /* A path printed by itself is a record of its own when it does not fit into the one before. */
 static bool say_pieces(struct oomreport *r, size_t limit_n, size_t task_n, const char *between,
                        struct oomkill *k) {
@@ -604,6 +647,7 @@ int main(void) {
         cmocka_unit_test(a_long_name_tells_no_paths),
         cmocka_unit_test(a_report_tells_of_one_kill_only),
         cmocka_unit_test(a_group_kill_repeats_its_victim_and_tells_the_rest_without_paths),
+        cmocka_unit_test(a_victim_is_named_by_its_process),
         cmocka_unit_test(pieces_are_joined_unless_they_were_cut_or_may_be_anothers),
         cmocka_unit_test(endless_continuations_are_given_up),
     };

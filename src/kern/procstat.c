@@ -24,6 +24,7 @@ enum field {
 };
 
 #define FLAG_KERNEL_THREAD 0x00200000U /* PF_KTHREAD, the same since 2.6.23 */
+#define FLAG_EXITING 0x00000004U       /* PF_EXITING, the same since 2.6 */
 #define FLAG_FORKED 0x00000040U        /* PF_FORKNOEXEC, the same since 2.6 */
 
 /* The first FIELD_N numbers. Some before FIELD_N (tpgid, priority, nice) can be negative and are
@@ -86,6 +87,7 @@ int procstat_parse(struct str text, struct procstat *out) {
     s.ppid = (int32_t)number[FIELD_PPID];
     s.kernel_thread = number[FIELD_FLAGS] & FLAG_KERNEL_THREAD;
     s.forked = number[FIELD_FLAGS] & FLAG_FORKED;
+    s.exiting = number[FIELD_FLAGS] & FLAG_EXITING;
     s.minor_faults = number[FIELD_MINOR];
     s.major_faults = number[FIELD_MAJOR];
     s.user_ticks = number[FIELD_USER];

@@ -11,6 +11,7 @@ struct procstat {
     char state;           /* R S D Z T t X I ... */
     bool kernel_thread;   /* has no memory of its own, no maps and no command line */
     bool forked;          /* has not called exec since it was forked */
+    bool exiting;         /* is ending, or has ended and was not waited for */
     uint8_t comm_n;       /* length of comm */
     char comm[64];        /* raw bytes: may hold ')', blanks, newlines and escapes; no NUL */
     uint64_t start_ticks; /* since boot */

@@ -71,7 +71,17 @@ static void whether_exec_was_called_is_a_flag(void **state) {
     assert_int_equal(
         procstat_parse(STR("9 (sh) Z 1 9 1 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 9 0 0 1\n"), &s),
         0);
-    assert_false(s.forked);
+    assert_false(s.forked || s.exiting);
+}
+
+static void a_process_that_ends_says_so(void **state) {
+    struct procstat s;
+
+    (void)state;
+    assert_int_equal(
+        procstat_parse(STR("9 (sh) R 1 9 1 0 -1 4195332 0 0 0 0 0 0 0 0 20 0 1 0 9 0 0 1\n"), &s),
+        0);
+    assert_true(s.exiting);
 }
 
 static void bad_text_changes_nothing(void **state) {
@@ -155,6 +165,7 @@ int main(void) {
         cmocka_unit_test(a_name_cannot_forge_fields),
         cmocka_unit_test(kernel_threads_are_known_by_their_flag),
         cmocka_unit_test(whether_exec_was_called_is_a_flag),
+        cmocka_unit_test(a_process_that_ends_says_so),
         cmocka_unit_test(bad_text_changes_nothing),
         cmocka_unit_test(prefixes_are_errors_or_whole),
         cmocka_unit_test(start_is_wall_time),
