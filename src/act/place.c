@@ -11,6 +11,7 @@
 #include "kern/cgmake.h"
 #include "kern/cgtree.h"
 #include "kern/pidlist.h"
+#include "kern/proccgroup.h"
 
 #define RUN_PREFIX "plimsoll-run-"
 
@@ -192,11 +193,33 @@ static int fail_search(struct place *p, const struct cgfs *fs, const char *own, 
                    fs->memory_point, own, plan_without_root(p->dir[PLAN_MEMORY]));
 }
 
+/* v2: whether the top of the mount is not the root of our cgroup namespace but above it. */
+static bool is_above(const struct cgfs *fs) {
+    return fs->ctl[CG_MEMORY].version == CG_V2 && fs->memory_root[0] == '\0';
+}
+
+/* Where the mount lies above our cgroup namespace, the groups around the namespace may be seen, but
+ * processes cannot be moved there (mount option nsdelegate): how much of our own path, as the mount
+ * has it, leads to the namespace's root. */
+static size_t namespace_root(const struct host *h, struct str own) {
+    auto_free char *buf = malloc(PROCCGROUP_SIZE);
+    struct proccgroup inside;
+    struct str text;
+
+    if (!buf || proccgroup_read(h->proc, (int32_t)getpid(), buf, PROCCGROUP_SIZE, &text) < 0 ||
+        proccgroup_parse(text, STR(""), &inside) < 0)
+        return 1;
+    if (inside.path.n > 1 && !str_drop(&own, inside.path))
+        return 1;
+    return own.n > 0 ? own.n : 1;
+}
+
 /* From our own group upwards. */
 static int find_delegated(const struct host *h, const struct cgfs *fs, struct place *p,
                           struct err *err) {
     char own[4096];
     struct str path, busy = {"", 0}, bare = {"", 0};
+    size_t least = 1;
     int r = cgfs_own_path(h, fs, own, sizeof(own));
 
     if (r < 0)
@@ -204,7 +227,9 @@ static int find_delegated(const struct host *h, const struct cgfs *fs, struct pl
                        "no permission to make control groups in '%.150s', and our own group cannot "
                        "be told (try: as root)",
                        fs->memory_point);
-    for (path = str_of(own); path.n > 0;) {
+    if (is_above(fs))
+        least = namespace_root(h, str_of(own));
+    for (path = str_of(own); path.n >= least;) {
         auto_close int dir = cgfs_open_dir(fs, CG_MEMORY, path);
         enum fit fit = dir < 0 ? FIT_NO : fits(fs, dir);
 
@@ -230,7 +255,7 @@ static int find_unnamed(const struct host *h, const struct cgfs *fs, struct plac
     if (r < 0)
         return err_set(err, r, "cannot open '%s':", fs->memory_point);
     r = may_write(p->dir[PLAN_MEMORY], ".");
-    if (r == -EACCES || r == -EPERM)
+    if (r == -EACCES || r == -EPERM || (r == 0 && is_above(fs)))
         r = find_delegated(h, fs, p, err);
     else if (r < 0) {
         struct plan_roots roots = roots_of(p);

@@ -204,14 +204,15 @@ static void full_name(const struct plan_roots *roots, enum plan_tree tree, const
 void plan_add_pids(int dir, struct buf *out) {
     enum { NAMED = 3 };
     struct pidlist list = {0};
-    size_t i = 0;
+    size_t n = 0;
 
     (void)pidlist_add_file_at(&list, dir, "cgroup.procs");
     pidlist_sort(&list);
-    for (; i < list.n && i < NAMED; i++)
-        buf_add_format(out, "%s%d", i ? ", " : "", (int)list.pid[i]);
-    if (i < list.n)
-        buf_add_format(out, " and %zu more", list.n - i);
+    for (size_t i = 0; i < list.n; i++)
+        if (list.pid[i] != getpid() && n++ < NAMED)
+            buf_add_format(out, "%s%d", n > 1 ? ", " : "", (int)list.pid[i]);
+    if (n > NAMED)
+        buf_add_format(out, " and %zu more", n - NAMED);
     pidlist_done(&list);
 }
 

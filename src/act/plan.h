@@ -72,8 +72,8 @@ int plan_explain_make(const struct plan_roots *roots, enum plan_tree tree, const
 /* Whether a group was made by plan_parent, of whatever run. dir: not O_PATH. */
 bool plan_is_ours(int dir);
 
-/* "1, 2, 3 and 4 more": processes of a group, appended; nothing when there are none or they cannot
- * be read. */
+/* "1, 2, 3 and 4 more": processes of a group but this one, appended; nothing when there are none or
+ * they cannot be read. */
 void plan_add_pids(int dir, struct buf *out);
 
 /* The steps as shell commands: `mkdir PATH`, `echo VALUE > PATH/FILE`, quoted. */

@@ -37,13 +37,13 @@ static bool is_leaf(int dir) {
 
 int cgtree_names(int dir, cgtree_name_fn *each, void *ctx) {
     auto_close int own = -1;
+    int r;
 
     if (is_leaf(dir))
         return 0;
     own = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (own < 0)
-        return errno == ENOENT ? -ENODEV : -errno;
-    return list(own, each, ctx);
+    r = own < 0 ? -errno : list(own, each, ctx);
+    return r == -ENOENT ? -ENODEV : r;
 }
 
 struct walk {
