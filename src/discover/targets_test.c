@@ -446,6 +446,53 @@ static void machines_and_units(void **state) {
     testtree_done(&t);
 }
 
+/* A run is a limit on the host's own files: engines and containers in it are as they are without.
+ */
+static void a_run_is_shown_and_hides_nobodys_name(void **state) {
+    const char dockerd[] = "/usr/bin/dockerd\0--data-root\0/elsewhere/data";
+    struct testtree t;
+    struct targets *all;
+    struct log log;
+    const struct target *run, *x;
+
+    (void)state;
+    testtree_init(&t);
+    testtree_group(&t, "/batch/plimsoll-run-web", "");
+    testtree_group(&t, "/batch/plimsoll-run-web/w", "501\n");
+    put_process(&t, 501, 500, "app", false, "/batch/plimsoll-run-web/w", "app", 3);
+    testtree_group(&t, "/plimsoll-supervisor", "500\n");
+    /* put into it by its engine, which runs outside */
+    put_container(&t, 201, "app", "/batch/plimsoll-run-web/w/docker/" A, "/docker.service", "moby",
+                  A, "/none");
+    testtree_file(&t, "/var/lib/docker/containers/" A "/config.v2.json", CONFIG("guest"));
+    /* an engine that was started by a run: its files are the host's */
+    testtree_group(&t, "/docker/" C, "");
+    testtree_file(&t, "/proc/77/comm", "dockerd\n");
+    testtree_file(&t, "/proc/77/cgroup", "4:memory:/batch/plimsoll-run-web/w\n");
+    testtree_bytes(&t, "/proc/77/cmdline", dockerd, sizeof(dockerd));
+    testtree_file(&t, "/elsewhere/data/containers/" C "/config.v2.json", CONFIG("by-daemon"));
+
+    all = open_targets(&t.host, &t.fs, TARGETS_CONTAINERS, false, &log);
+    assert_int_equal(targets_shown(all), 3);
+    run = named(all, "web");
+    assert_int_equal(run->kind, TARGET_CONTAINER);
+    assert_string_equal(runtime_name(run->runtime), "plimsoll");
+    assert_int_equal(run->named_by, SOURCE_PATH);
+    assert_int_equal(run->init_pid, 501);
+    assert_null(run->inside);
+    x = targets_find(all, STR("/batch/plimsoll-run-web/w"));
+    assert_int_equal(x->kind, TARGET_GROUP);
+    assert_ptr_equal(x->inside, run);
+    assert_int_equal(targets_find(all, STR("/plimsoll-supervisor"))->kind, TARGET_HELPER);
+    x = named(all, "guest");
+    assert_int_equal(x->named_by, SOURCE_DOCKER_FILE);
+    assert_ptr_equal(x->inside, run);
+    assert_null(target_outside(x));
+    named(all, "by-daemon");
+    targets_free(all);
+    testtree_done(&t);
+}
+
 /* The inner container's id is that of another one on the host: its name is not given away. */
 static void an_inner_container_gets_no_name_of_the_host(void **state) {
     struct testtree t;
@@ -1118,6 +1165,7 @@ int main(void) {
         cmocka_unit_test(containers_of_containerd_alone),
         cmocka_unit_test(podman_and_crio),
         cmocka_unit_test(machines_and_units),
+        cmocka_unit_test(a_run_is_shown_and_hides_nobodys_name),
         cmocka_unit_test(an_inner_container_gets_no_name_of_the_host),
         cmocka_unit_test(the_outer_shim_speaks_for_the_outer_container),
         cmocka_unit_test(groups_come_and_go_and_slots_stay),

@@ -178,6 +178,18 @@ static int read_stat(struct cgroup *cg, struct memstat_order *order, struct mems
     return r;
 }
 
+/* On a hybrid machine a group may be in the unified tree and not in cpuacct's, as the runs of
+ * `plimsoll run` are. There cpu.stat counts time without any controller. */
+static int read_unified_cpu(struct cgroup *cg, struct cgroup_numbers *out) {
+    char buf[4096];
+    struct str text;
+    int r = -ENOENT;
+
+    if (cg->fs->ctl[CG_UNIFIED].dir >= 0)
+        r = read_once(cg, CG_UNIFIED, "cpu.stat", buf, sizeof(buf), &text);
+    return r < 0 ? r : cgroup_parse_cpu(text, CG_V2, out);
+}
+
 static int read_number_file(struct cgroup *cg, const struct file *f, struct cgroup_numbers *out) {
     enum cg_version version = cg->fs->ctl[f->ctl].version;
     char buf[65536]; /* v1 writes 120 bytes a disk, and there may be hundreds */
@@ -188,6 +200,8 @@ static int read_number_file(struct cgroup *cg, const struct file *f, struct cgro
     if (cg->fs->ctl[f->ctl].dir < 0 || !f->name[version])
         return 0;
     r = read_file(cg, place_of(cg, f->what), f->ctl, f->name[version], buf, sizeof(buf), &text);
+    if (r == -ENOENT && f->ctl == CG_CPU && version == CG_V1)
+        return read_unified_cpu(cg, out);
     if (r < 0)
         return r;
     if (f->parse)

@@ -287,6 +287,26 @@ static void a_whole_group_of_v1_is_read(void **state) {
     group_done(&g);
 }
 
+static void a_group_that_is_in_no_cpu_hierarchy_has_the_unified_trees_time(void **state) {
+    struct group g;
+
+    (void)state;
+    group_v1(&g);
+    cgtest_write(&g.t, "/sys/fs/cgroup/unified/app/cpu.stat", "usage_usec 123\nuser_usec 100\n");
+    assert_int_equal(read_all(&g), 0);
+    holds(&g.n, CGROUP_CPU_US, 5000); /* where there is one, that counts */
+    cgroup_done(&g.cg);
+    cgtest_delete(&g.t, "/sys/fs/cgroup/cpu,cpuacct/app");
+    for (unsigned again = 0; again < 2; again++) {
+        assert_int_equal(read_all(&g), 0);
+        holds(&g.n, CGROUP_CPU_US, 123);
+    }
+    cgtest_delete(&g.t, "/sys/fs/cgroup/unified/app/cpu.stat");
+    assert_int_equal(read_all(&g), 0);
+    lacks(&g.n, CGROUP_CPU_US);
+    group_done(&g);
+}
+
 static void check_v2(const struct group *g) {
     holds(&g->n, CGROUP_USAGE, 85544960);
     holds(&g->n, CGROUP_PEAK, 85544960);
@@ -767,6 +787,7 @@ int main(void) {
         cmocka_unit_test(bad_text_changes_nothing),
         cmocka_unit_test(prefixes_are_whole_lines_or_errors),
         cmocka_unit_test(a_whole_group_of_v1_is_read),
+        cmocka_unit_test(a_group_that_is_in_no_cpu_hierarchy_has_the_unified_trees_time),
         cmocka_unit_test(a_whole_group_of_v2_is_read),
         cmocka_unit_test(the_root_group_lacks_what_the_kernel_leaves_out),
         cmocka_unit_test(a_missing_or_broken_file_takes_only_its_own_fields_away),
