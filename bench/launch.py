@@ -1,10 +1,13 @@
 """launch: what it costs to start /bin/true within a limit, by us and by others.
 
-All ways are taken in turn, once each a round, so that what disturbs the machine disturbs all. Wall
-time, since a part of the work (of dockerd, of containerd) is done by others.
+Each round has each way once, in an order that chance gives, and with a pause before it: what
+disturbs the machine disturbs all, and none finds the kernel still busy with the one before. (To move
+a process into a group the kernel may wait for an RCU grace period, and not again for the next one
+soon after.) Wall time, since a part of the work (of dockerd, of containerd) is done by others.
 """
 import json
 import os
+import random
 import shutil
 import statistics
 import subprocess
@@ -19,6 +22,7 @@ import harness  # noqa: E402
 import host  # noqa: E402
 
 LIMIT = 64 << 20
+PAUSE_S = 0.05
 
 
 class Way:
@@ -122,7 +126,8 @@ def launch(options):
             way.go()
             way.ms.clear()  # the first start of each is colder than the others
         for _ in range(options.starts):
-            for way in ways:
+            for way in random.sample(ways, len(ways)):
+                time.sleep(PAUSE_S)
                 way.go()
         report(ways, options.starts)
     finally:

@@ -45,8 +45,12 @@ int cgmake_write(int dir, const char *file, struct str value) {
     return (size_t)n == value.n ? 0 : -EIO;
 }
 
+/* v1's `tasks` moves a single thread, for which the kernel need not hold up every fork of the
+ * machine: 30 us instead of 15 ms of waiting for an RCU grace period (Linux 6.18). */
 int cgmake_join(int dir) {
-    return cgmake_write(dir, "cgroup.procs", STR("0"));
+    int r = cgmake_write(dir, "tasks", STR("0"));
+
+    return r == -ENOENT ? cgmake_write(dir, "cgroup.procs", STR("0")) : r;
 }
 
 int cgmake_kill(int dir) {

@@ -18,8 +18,9 @@ int cgmake_open(int parent, const char *name);
  * (-ENOENT: no such file in this kernel; -EBUSY: the value cannot be reached; -EINVAL). */
 int cgmake_write(int dir, const char *file, struct str value);
 
-/* Moves the calling process into the group: the word "0" into cgroup.procs. Async-signal-safe,
- * for between fork and exec. -EBUSY: v2, and the group hands controllers on to its children. */
+/* Moves the calling process, which has one thread, into the group: the word "0" into `tasks` (v1)
+ * or cgroup.procs. Async-signal-safe, for between fork and exec. -EBUSY: v2, and the group hands
+ * controllers on to its children. */
 int cgmake_join(int dir);
 
 /* SIGKILL to every process of the group and of the groups below, also to those that fork meanwhile
