@@ -171,7 +171,7 @@ static void add_reading(struct readings *r, struct str limit, struct str task) {
 }
 
 static ptrdiff_t find(struct str s, struct str what) {
-    const char *at = s.n ? memmem(s.p, s.n, what.p, what.n) : NULL;
+    const char *at = s.p && s.n ? memmem(s.p, s.n, what.p, what.n) : NULL;
 
     return at ? at - s.p : -1;
 }
