@@ -81,7 +81,7 @@ static int set_number(struct str value, uint64_t max, const char *what, uint64_t
 }
 
 static int set_swappiness(void *into, struct str value, struct err *err) {
-    uint64_t number;
+    uint64_t number = 0;
     int r = set_number(value, 200, "a swappiness", &number, err);
 
     if (r == 0)
@@ -143,7 +143,7 @@ static int set_restart(void *into, struct str value, struct err *err) {
 }
 
 static int set_max_restarts(void *into, struct str value, struct err *err) {
-    uint64_t number;
+    uint64_t number = 0;
     int r = set_number(value, RESTART_WINDOW_MAX, "a number of restarts", &number, err);
 
     if (r == 0)
