@@ -129,8 +129,13 @@ static int do_make(struct run *run, const struct plan_step *s, bool *changed) {
     bool given = s->keep && *s->keep >= 0;
     const char *rest;
     int from = begin_at(run, s->tree, s->rel, &rest);
-    int dir = given ? *s->keep : cgmake_new(from, rest);
+    int dir;
 
+    if (rest[0] == '\0') { /* we stand in it */
+        from = run->roots->dir[s->tree];
+        rest = s->rel;
+    }
+    dir = given ? *s->keep : cgmake_new(from, rest);
     if (dir == -EEXIST && s->kind == PLAN_PARENT)
         return 0;
     if (dir < 0)
