@@ -196,15 +196,8 @@ static void end_text(struct runlog *log) {
     write_line(&log->text, b);
 }
 
-static void say(struct runlog *log, const char *format, va_list args)
-    __attribute__((format(printf, 2, 0)));
-
-static void say(struct runlog *log, const char *format, va_list args) {
-    char text[RUNLOG_LINE];
-
+static void say(struct runlog *log, const char *text) {
     if (log->text.fd < 0)
-        return;
-    if (vsnprintf(text, sizeof(text), format, args) < 0)
         return;
     begin_text(log);
     text_add_visible(&log->buf, str_trim(str_of(text)), false);
@@ -212,21 +205,29 @@ static void say(struct runlog *log, const char *format, va_list args) {
 }
 
 void runlog_say(struct runlog *log, const char *format, ...) {
+    char text[RUNLOG_LINE];
     va_list args;
+    int n;
 
     va_start(args, format);
-    say(log, format, args);
+    n = vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    if (n >= 0)
+        say(log, text);
 }
 
 void runlog_detail(struct runlog *log, const char *format, ...) {
+    char text[RUNLOG_LINE];
     va_list args;
+    int n;
 
     if (!log->verbose)
         return;
     va_start(args, format);
-    say(log, format, args);
+    n = vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    if (n >= 0)
+        say(log, text);
 }
 
 static void add_two(struct buf *b, uint64_t n, uint64_t part, const char *unit, const char *small) {
