@@ -35,7 +35,7 @@ static pid_t clone_into(int group, int *pidfd) {
 }
 
 static void report_failure(const struct birth *b, enum launch_stage stage, int error) {
-    struct launch_failure failure = {stage, error};
+    struct launch_failure failure = {(int)stage, error};
 
     if (write(b->report, &failure, sizeof(failure)) < 0)
         _exit(126); /* nobody listens any more */
