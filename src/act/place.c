@@ -307,8 +307,9 @@ static size_t next_end(struct str path, size_t from) {
     return slash < 0 ? path.n : from + 1 + (size_t)slash;
 }
 
-/* How much of the path exists in a tree; on v2 with the memory controller. -ENOTDIR when something
- * on the way is no group. */
+/* How much of the path exists in a tree, for good: on v2 with the memory controller, and not made
+ * by a run, which may be removing it at this moment. -ENOTDIR when something on the way is no
+ * group. */
 static int existing(const struct cgfs *fs, enum plan_tree tree, struct str path, size_t *n_out) {
     bool v2 = fs->ctl[ctl_of(tree)].version == CG_V2 && tree == PLAN_MEMORY;
     auto_close int dir = cgfs_open_dir(fs, ctl_of(tree), STR("/"));
@@ -319,14 +320,16 @@ static int existing(const struct cgfs *fs, enum plan_tree tree, struct str path,
         return dir;
     for (size_t at = 0; (end = next_end(path, at)) > 0; at = end) {
         int r = str_copy((struct str){path.p + at + 1, end - at - 1}, name, sizeof(name));
-        int next = r < 0 ? r : openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        int next = r < 0 ? r : cgmake_open(dir, name);
 
-        if (r < 0 || (next < 0 && errno != ENOENT))
-            return r < 0 ? r : -errno;
+        if (next < 0 && next != -ENOENT)
+            return next;
         if (next < 0)
             break;
         close(dir);
         dir = next;
+        if (plan_is_ours(dir))
+            break;
         if (!v2 || lists_memory(dir, "cgroup.controllers"))
             n = end;
     }

@@ -17,8 +17,8 @@ struct place {
                                      hierarchy, or not usable */
     char path[PLAN_TREES][4096];  /* the same as group paths below the mount: "/", "/batch" */
     char shown[PLAN_TREES][4096]; /* the same as file names */
-    char make[PLAN_REL];          /* groups that are missing below it in a tree at least: "a/b", or
-                                     "" */
+    char make[PLAN_REL];          /* groups below it that are missing, in a tree at least, or may
+                                     be gone soon: "a/b", or "" */
     bool named;                   /* it was asked for by name */
     bool enable;                  /* v2: the parent does not hand the memory controller on yet */
     bool move_self;               /* v2: and first our own process has to leave it */

@@ -319,7 +319,7 @@ static int explain(struct run *run, const struct plan_step *s, int r, struct err
 static bool forgive(struct run *run, const struct plan_step *s, int r, struct buf *warnings) {
     bool makes = s->kind == PLAN_MAKE || s->kind == PLAN_PARENT;
 
-    if (!s->or_else)
+    if (!s->or_else || (makes && (r == -ENOENT || r == -ENODEV))) /* gone: try again */
         return false;
     if (s->or_else[0] && !makes && r != -ENOENT && r != -EOPNOTSUPP)
         return false;

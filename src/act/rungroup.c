@@ -417,11 +417,12 @@ static int prepare(struct rungroup *g, struct buf *warnings, struct err *err) {
         return err_set(err, -ENOMEM, "cannot make a group:");
     place_plan(p, plan);
     r = plan_run(plan, &roots, warnings, err);
-    for (unsigned tree = 0; p->make[0] && r == 0 && tree < PLAN_TREES; tree++)
+    for (unsigned tree = 0; p->make[0] && r == 0 && tree < PLAN_TREES; tree++) {
         if (p->dir[tree] >= 0)
             g->parent[tree] = cgmake_open(p->dir[tree], p->make);
-    if (r == 0 && g->parent[PLAN_MEMORY] < 0)
-        r = err_set(err, g->parent[PLAN_MEMORY], "cannot open the group '%.200s':", p->make);
+        if (g->parent[tree] < 0 && p->dir[tree] >= 0)
+            r = err_set(err, g->parent[tree], "cannot open the group '%.200s':", p->make);
+    }
     return r;
 }
 
@@ -437,24 +438,38 @@ static int run_plan(struct rungroup *g, bool outer, struct buf *warnings, struct
     return plan_run(plan, &roots, warnings, err);
 }
 
-static int make(struct rungroup *g, struct rungroup_left *left, struct buf *warnings,
+/* Parents and both outer groups. */
+static int take(struct rungroup *g, struct rungroup_left *left, struct buf *warnings,
                 struct err *err) {
-    const char *leaf;
+    const char *leaf = g->rel + strlen(g->rel) - strlen(g->name) - strlen(RUNGROUP_PREFIX);
     int r = prepare(g, warnings, err);
 
-    if (r < 0)
-        return r;
-    leaf = g->rel + strlen(g->rel) - strlen(g->name) - strlen(RUNGROUP_PREFIX);
-    r = take_memory(g, leaf, left, err);
+    if (r == 0)
+        r = take_memory(g, leaf, left, err);
     if (r < 0)
         return r;
     take_unified(g, leaf, left);
-    if (g->parent[PLAN_UNIFIED] >= 0 && g->outer[PLAN_UNIFIED] < 0) {
-        buf_add_format(warnings, "the run has no group in the unified tree: %s\n",
-                       strerror(-g->outer[PLAN_UNIFIED]));
-        g->outer[PLAN_UNIFIED] = -1;
+    r = g->parent[PLAN_UNIFIED] < 0 ? 0 : g->outer[PLAN_UNIFIED];
+    if (r >= 0)
+        return 0;
+    if (r == -ENOENT || r == -ENODEV)
+        return err_set(err, r, "cannot make the group '%s' in the unified tree:", leaf);
+    buf_add_format(warnings, "the run has no group in the unified tree: %s\n", strerror(-r));
+    g->outer[PLAN_UNIFIED] = -1;
+    return 0;
+}
+
+/* Parents that an earlier run has made may go while we are at it: its end removes them. */
+static int make(struct rungroup *g, struct rungroup_left *left, struct buf *warnings,
+                struct err *err) {
+    int r = take(g, left, warnings, err);
+
+    for (unsigned i = 0; i < 100 && g->place->make[0] && (r == -ENOENT || r == -ENODEV); i++) {
+        (void)rungroup_remove(g);
+        usleep(500);
+        r = take(g, left, warnings, err);
     }
-    return run_plan(g, true, warnings, err);
+    return r < 0 ? r : run_plan(g, true, warnings, err);
 }
 
 int rungroup_make(struct rungroup *g, const struct place *place, const char *name,
