@@ -391,7 +391,8 @@ def _():
         plimsoll("run", "-q", "--cgroup-parent", box.path, "-m", "30M", "--name", "first", "--events",
                  path, "--", "/bin/sh", "-c", "exit 5", code=5)
         plimsoll("run", "-q", "--cgroup-parent", box.path, "-m", "8M", "--name", "second",
-                 "--restart", "never", "--events", path, "--", *demo("child", 60), code=0)
+                 "--events", path, "--", "/bin/sh", "-c",
+                 " ".join(demo("-s", 0, "climb", 60)) + "; sleep 1", code=0)
         lines = read(path).splitlines()
         equal(lines[0], "kept", "what was in the file")
         events = [json.loads(line) for line in lines[1:]]

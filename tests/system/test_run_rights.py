@@ -111,6 +111,7 @@ class Delegated:
       [needs_runs, needs_v2])
 def _():
     mine = Delegated()
+    harness.Load("anon", 1, groups=[mine.leaf])  # the shell that the user sits in
     with Copies() as copies:
         done = mine.run(copies, "-m", "20M", "--restart", "never", "--", copies.demo, "-s", "0", "climb",
                         "60")

@@ -100,7 +100,7 @@ for d in proc sys dev; do \$b mount --move /\$d /new/\$d; done
 \$b mkdir -p /new/dev/pts /new/dev/shm /new/scratch /new/out
 \$b mount -t devpts devpts /new/dev/pts
 \$b mount -t tmpfs shm /new/dev/shm
-\$b mount -t tmpfs run /new/run
+\$b mount -t tmpfs -o mode=755 run /new/run
 \$b mount -t tmpfs tmp /new/tmp
 for d in fd: stdin:/0 stdout:/1 stderr:/2; do
     \$b ln -sf /proc/self/fd\${d#*:} /new/dev/\${d%%:*}
