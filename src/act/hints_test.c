@@ -346,6 +346,15 @@ static void what_is_no_jvm_hints_nothing(void **state) {
     alarm(0);
     assert_null(hint_of(&h, "JAVA_TOOL_OPTIONS"));
     hints_done(&h);
+    /* what cannot be executed is passed over, as execvp does */
+    make_program(&t, "/old/bin/java", 0755);
+    cgtest_write(&t, "/old/release", "JAVA_VERSION=\"1.8.0_121\"\n");
+    snprintf(a, sizeof(a), "PATH=%s/bin1:%s/bin2::%s/old/bin", t.top, t.top, t.top);
+    env[1] = NULL;
+    h = hints_for(256 * mib, CG_V2, env, "java");
+    is_hinted(&h, "JAVA_TOOL_OPTIONS", "-Xmx183500k", false);
+    hints_done(&h);
+    a[5] = '\0'; /* no PATH to speak of, no program */
     h = hints_for(256 * mib, CG_V2, env, "");
     assert_int_equal(h.n, 3);
     hints_done(&h);

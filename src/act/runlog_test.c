@@ -445,6 +445,9 @@ static void a_reader_that_does_not_read_loses_lines_and_is_told_so(void **state)
     open_ok(&log, where, false, false);
     /* The program shares this pipe, and finds it as it was: it may wait. */
     assert_int_equal(fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK, 0);
+    /* We may not, even if it fills the pipe between our look and our write. */
+    assert_true(fcntl(log.text.fd, F_GETFL) & O_NONBLOCK);
+    assert_true(fcntl(log.events.fd, F_GETFL) & O_NONBLOCK);
     n = fill(pipes[1]);
     assert_true(n >= 4096);
     alarm(20);
