@@ -285,10 +285,10 @@ int supervise(const struct host *h, const struct cgfs *fs, const struct supervis
         return 125;
     if (find_hints(run) < 0) {
         err_set(err, -ENOMEM, "cannot find hints:");
-    } else if (options->print) {
+    } else if (options->print && rungroup_check(&run->place, &options->limits, err) == 0) {
         show(run, shown);
         code = 0;
-    } else if (prepare(run, err) == 0) {
+    } else if (!options->print && prepare(run, err) == 0) {
         live(run, err);
         code = run->life.exit_code;
     }

@@ -7,8 +7,9 @@
 #pragma once
 #include "base/str.h"
 
-/* Makes parent/name and opens it. Descriptor, or -errno: -EEXIST when it is there already; -ESTALE when
- * somebody removed it before it was open; -ENOENT: the parent is gone; -EROFS, -EACCES, -EPERM. */
+/* Makes parent/name and opens it. Descriptor, or -errno: -EEXIST when it is there already; -ESTALE
+ * when somebody removed it before it was open; -ENOENT: the parent is gone; -EROFS, -EACCES,
+ * -EPERM. */
 int cgmake_new(int parent, const char *name);
 
 /* Opens a group below parent; what is a link is refused. */
