@@ -390,7 +390,7 @@ static bool is_visible(struct str s) {
 }
 
 /* One word of a shell; what would not be visible as bash and ksh have it: $'\377'. */
-static void add_word(struct buf *out, struct str s) {
+void plan_add_word(struct buf *out, struct str s) {
     bool visible = is_visible(s);
 
     if (is_plain(s)) {
@@ -431,10 +431,10 @@ void plan_add_text(const struct plan *p, const struct plan_roots *roots, struct 
             if (s->kind == PLAN_MOVE)
                 buf_add(out, STR("$$"));
             else
-                add_word(out, str_of(s->value));
+                plan_add_word(out, str_of(s->value));
             buf_add(out, STR(" > "));
         }
-        add_word(out, str_of(name));
+        plan_add_word(out, str_of(name));
         buf_add_char(out, '\n');
     }
 }

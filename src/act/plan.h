@@ -79,5 +79,8 @@ void plan_add_pids(int dir, struct buf *out);
 /* The steps as shell commands: `mkdir PATH`, `echo VALUE > PATH/FILE`, quoted. */
 void plan_add_text(const struct plan *p, const struct plan_roots *roots, struct buf *out);
 
+/* A word of such a command. */
+void plan_add_word(struct buf *out, struct str s);
+
 /* What someone without root can do: the end of a "(try: ". dir: any group of the hierarchy. */
 const char *plan_without_root(int dir);

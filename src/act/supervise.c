@@ -138,9 +138,34 @@ static bool has_terminal(void) {
     return fd >= 0;
 }
 
-/* --- print ---------------------------------------------------------------------------------------
- */
+/* --- print --------------------------------------------------------------------------------- */
 
+static void add_variable(struct buf *out, const char *name, const char *value) {
+    buf_add_format(out, "export %s=", name);
+    plan_add_word(out, str_of(value));
+    buf_add_char(out, '\n');
+}
+
+/* What the program's process does itself: it joins the groups, then becomes the program. */
+static void show_start(struct run *run, const struct plan_roots *roots, struct plan *plan,
+                       struct buf *out) {
+    char work[PLAN_REL + 128]; /* one too long is refused by the plan */
+
+    plan->n = 0;
+    snprintf(work, sizeof(work), "%s%s" RUNGROUP_PREFIX "%s/w", run->place.make,
+             run->place.make[0] ? "/" : "", run->options->name);
+    plan_move(plan, PLAN_MEMORY, work);
+    plan_move(plan, PLAN_UNIFIED, work);
+    plan_add_text(plan, roots, out);
+    buf_add(out, STR("exec"));
+    for (char **word = run->options->argv; *word; word++) {
+        buf_add_char(out, ' ');
+        plan_add_word(out, str_of(*word));
+    }
+    buf_add_char(out, '\n');
+}
+
+/* All of it as a shell would do it. */
 static void show(struct run *run, struct buf *out) {
     const struct supervise_options *o = run->options;
     auto_free struct plan *plan = calloc(1, sizeof(*plan));
@@ -155,10 +180,10 @@ static void show(struct run *run, struct buf *out) {
     plan_add_text(plan, &roots, out);
     for (size_t i = 0; i < run->hints.n; i++)
         if (!run->hints.hint[i].kept)
-            buf_add_format(out, "export %s='%s'\n", run->hints.hint[i].name,
-                           run->hints.hint[i].value);
+            add_variable(out, run->hints.hint[i].name, run->hints.hint[i].value);
     if (!is_set(o->env, STR("MEMORY_PRESSURE_WATCH")))
         pressurewatch_add_plan(&o->limits, &run->place, o->name, o->pressure, out);
+    show_start(run, &roots, plan, out);
 }
 
 /* --- prepare, live, take down
