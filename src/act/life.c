@@ -434,11 +434,11 @@ void life_run(struct life *life) {
     }
     r = loop_run(life->loop);
     if (r < 0) {
-        /* The loop itself failed: nothing can be waited for, so nothing is left running. */
         err_set(life->err, r, "cannot go on:");
-        rungroup_kill(life->group);
         life->exit_code = 125;
     }
+    if (life->child.pid > 0) /* the loop or a timer failed: nothing is left running unwatched */
+        rungroup_kill(life->group);
     stop_timer(life);
     forget_child(life);
     loop_remove(life->loop, id);
