@@ -149,6 +149,19 @@ static int do_make(struct run *run, const struct plan_step *s, bool *changed) {
     return 0;
 }
 
+/* What the kernel has charged in advance, on other CPUs, is given back a moment after a limit was
+ * found to be too low for it. */
+static int write_value(int dir, const struct plan_step *s) {
+    int r = cgmake_write(dir, s->file, str_of(s->value));
+
+    for (unsigned i = 0; i < 20 && r == -EBUSY && str_starts(str_of(s->file), STR("memory."));
+         i++) {
+        usleep(1000);
+        r = cgmake_write(dir, s->file, str_of(s->value));
+    }
+    return r;
+}
+
 static int do_step(struct run *run, const struct plan_step *s, bool *changed) {
     int dir, r;
 
@@ -157,7 +170,7 @@ static int do_step(struct run *run, const struct plan_step *s, bool *changed) {
     dir = go(run, s->tree, s->rel);
     if (dir < 0)
         return dir;
-    r = s->kind == PLAN_MOVE ? cgmake_join(dir) : cgmake_write(dir, s->file, str_of(s->value));
+    r = s->kind == PLAN_MOVE ? cgmake_join(dir) : write_value(dir, s);
     *changed = r == 0;
     return r;
 }
@@ -299,7 +312,7 @@ static int explain_write(struct run *run, const struct plan_step *s, const char 
     if (r == -EBUSY)
         return err_set(err, r,
                        "cannot set '%s' of '%s' to %s: more is in use already and cannot be "
-                       "reclaimed",
+                       "reclaimed (is it too small?)",
                        s->file, end, s->value);
     return err_set(err, r, "the kernel refuses %s for '%s' of '%s':", s->value, s->file, end);
 }

@@ -112,25 +112,31 @@ static void add_make(struct plan *plan, enum plan_tree tree, const char *rel, in
         s->or_else = "the run has no group in the unified tree: it cannot be made there";
 }
 
-/* g: gets the descriptors; NULL when the plan is only printed. */
+/* What w takes over when it is made. g: gets the descriptors; NULL when the plan is only printed.
+ */
 static void plan_outer(const struct place *place, const char *rel, const struct rungroup_limits *l,
                        struct plan *plan, struct rungroup *g) {
     add_make(plan, PLAN_MEMORY, rel, g ? &g->outer[PLAN_MEMORY] : NULL);
     add_make(plan, PLAN_UNIFIED, rel, g ? &g->outer[PLAN_UNIFIED] : NULL);
     if (place->version == CG_V2) {
-        limit_v2(plan, rel, l);
         plan_write(plan, PLAN_MEMORY, rel, "cgroup.subtree_control", "+memory", NULL);
         return;
     }
     plan_write(plan, PLAN_MEMORY, rel, "memory.use_hierarchy", "1", ""); /* always, since 5.11 */
-    limit_v1(plan, rel, l);
     if (l->swappiness >= 0)
         write_u64(plan, rel, "memory.swappiness", (uint64_t)l->swappiness,
                   "swappiness is not set: the kernel has no memory.swappiness");
     plan_write(plan, PLAN_MEMORY, rel, "memory.oom_control", "0", "");
 }
 
-/* On v1 swappiness and oom_control are the outer group's: a new group takes them from there. */
+static void plan_limit(const struct place *place, const char *rel, const struct rungroup_limits *l,
+                       struct plan *plan) {
+    if (place->version == CG_V2)
+        limit_v2(plan, rel, l);
+    else
+        limit_v1(plan, rel, l);
+}
+
 static void plan_work(const struct place *place, const char *outer, const struct rungroup_limits *l,
                       struct plan *plan, struct rungroup *g) {
     char rel[PLAN_REL];
@@ -141,10 +147,16 @@ static void plan_work(const struct place *place, const char *outer, const struct
     }
     add_make(plan, PLAN_MEMORY, rel, g ? &g->work[PLAN_MEMORY] : NULL);
     add_make(plan, PLAN_UNIFIED, rel, g ? &g->work[PLAN_UNIFIED] : NULL);
-    if (place->version == CG_V2)
-        limit_v2(plan, rel, l);
-    else
-        limit_v1(plan, rel, l);
+    plan_limit(place, rel, l, plan);
+}
+
+/* The outer limit comes last: the kernel charges what w itself takes to the outer group, and with a
+ * small limit would refuse to make it. */
+static void plan_all(const struct place *place, const char *rel, const struct rungroup_limits *l,
+                     struct plan *plan, struct rungroup *g) {
+    plan_outer(place, rel, l, plan, g);
+    plan_work(place, rel, l, plan, g);
+    plan_limit(place, rel, l, plan);
 }
 
 void rungroup_plan(const struct place *place, const char *name,
@@ -153,8 +165,7 @@ void rungroup_plan(const struct place *place, const char *name,
 
     outer_rel(place, name, rel, sizeof(rel));
     place_plan(place, plan);
-    plan_outer(place, rel, limits, plan, NULL);
-    plan_work(place, rel, limits, plan, NULL);
+    plan_all(place, rel, limits, plan, NULL);
 }
 
 /* --- both trees ------------------------------------------------------------------------------ */
@@ -426,15 +437,20 @@ static int prepare(struct rungroup *g, struct buf *warnings, struct err *err) {
     return r;
 }
 
-static int run_plan(struct rungroup *g, bool outer, struct buf *warnings, struct err *err) {
+enum part { PART_ALL, PART_WORK, PART_LIMIT };
+
+static int run_plan(struct rungroup *g, enum part part, struct buf *warnings, struct err *err) {
     auto_free struct plan *plan = new_plan();
     struct plan_roots roots = roots_of(g);
 
     if (!plan)
         return err_set(err, -ENOMEM, "cannot make a group:");
-    if (outer)
-        plan_outer(g->place, g->rel, &g->limits, plan, g);
-    plan_work(g->place, g->rel, &g->limits, plan, g);
+    if (part == PART_ALL)
+        plan_all(g->place, g->rel, &g->limits, plan, g);
+    else if (part == PART_WORK)
+        plan_work(g->place, g->rel, &g->limits, plan, g);
+    else
+        plan_limit(g->place, g->rel, &g->limits, plan);
     return plan_run(plan, &roots, warnings, err);
 }
 
@@ -469,7 +485,7 @@ static int make(struct rungroup *g, struct rungroup_left *left, struct buf *warn
         usleep(500);
         r = take(g, left, warnings, err);
     }
-    return r < 0 ? r : run_plan(g, true, warnings, err);
+    return r < 0 ? r : run_plan(g, PART_ALL, warnings, err);
 }
 
 int rungroup_make(struct rungroup *g, const struct place *place, const char *name,
@@ -510,6 +526,22 @@ static void give_cache_back(const struct rungroup *g) {
         (void)cgmake_write(dir, "memory.reclaim", str_trim(text)); /* -EAGAIN: not all of it */
 }
 
+/* A small limit may be too small for what w itself takes: it is lifted while nothing runs in it.
+ * (v1 wants memory+swap raised first.) */
+static int make_work_unlimited(struct rungroup *g, struct buf *warnings, struct err *err) {
+    int dir = g->outer[PLAN_MEMORY], r, also;
+
+    if (g->place->version == CG_V1) {
+        (void)cgmake_write(dir, "memory.memsw.limit_in_bytes", STR("-1"));
+        (void)cgmake_write(dir, "memory.limit_in_bytes", STR("-1"));
+    } else {
+        (void)cgmake_write(dir, "memory.max", STR("max"));
+    }
+    r = run_plan(g, PART_WORK, warnings, err);
+    also = run_plan(g, PART_LIMIT, warnings, r < 0 ? NULL : err);
+    return r < 0 ? r : also;
+}
+
 int rungroup_renew(struct rungroup *g, struct err *err) {
     struct buf warnings;
     int r = 0;
@@ -524,7 +556,9 @@ int rungroup_renew(struct rungroup *g, struct err *err) {
     if (r < 0)
         return err_set(err, r, "cannot make the group '%s/%s' anew:", g->rel, WORK);
     buf_init(&warnings, 4096);
-    r = run_plan(g, false, &warnings, err);
+    r = run_plan(g, PART_WORK, &warnings, err);
+    if (r == -ENOMEM)
+        r = make_work_unlimited(g, &warnings, err);
     buf_done(&warnings);
     return r;
 }
