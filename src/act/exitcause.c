@@ -186,15 +186,20 @@ static void add_stopped(struct buf *b, const struct exit_cause *cause) {
     add_signal(b, cause->signal);
 }
 
-/* The OOM kinds tell of others in their own words. */
 static void add_others(struct buf *b, const struct exit_cause *cause) {
+    bool too = cause->kind == EXIT_CAUSE_OOM || cause->kind == EXIT_CAUSE_NO_START;
+
     if (cause->child_kills == 0)
         return;
     if (cause->child_kills == 1)
-        buf_add(b, STR(" (another process of it was OOM-killed before)"));
+        buf_add(b, STR(" (another process of it"));
     else
-        buf_add_format(b, " (%llu other processes of it were OOM-killed before)",
-                       (unsigned long long)cause->child_kills);
+        buf_add_format(b, " (%llu other processes of it", (unsigned long long)cause->child_kills);
+    if (too)
+        buf_add(b, STR(" too)"));
+    else
+        buf_add(b, cause->child_kills == 1 ? STR(" was OOM-killed before)")
+                                           : STR(" were OOM-killed before)"));
 }
 
 void exitcause_add_text(const struct exit_cause *cause, const struct oom_evidence *oom,

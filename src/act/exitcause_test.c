@@ -113,7 +113,7 @@ static const struct {
     {"own limit, children too",
      {CLD_KILLED, SIGKILL, true, 0, LOG(3, YES, OWN, true)},
      {EXIT_CAUSE_OOM, SIGKILL, 137, WHOSE_OWN, true, false, 2},
-     "OOM-killed at its own limit of 60.0M (2 other processes of it were OOM-killed before)"},
+     "OOM-killed at its own limit of 60.0M (2 other processes of it too)"},
     {"own limit, probably",
      {CLD_KILLED, SIGKILL, true, 0, LOG(1, YES, OWN, false)},
      {EXIT_CAUSE_OOM, SIGKILL, 137, WHOSE_OWN, false, false, 0},
