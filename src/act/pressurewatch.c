@@ -83,12 +83,19 @@ static const char *runtime_folder(void) {
     return own && own[0] == '/' ? own : NULL;
 }
 
-/* Ours (or root's), and nobody else can put or rename anything in it. */
-static bool is_safe(int dir, bool root_too) {
+/* Ours, and nobody else can put anything in it. */
+static bool is_ours(int dir) {
     struct stat st;
 
-    return fstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 022) == 0 &&
-           (st.st_uid == geteuid() || (root_too && st.st_uid == 0));
+    return fstat(dir, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 022) == 0;
+}
+
+/* Whether what is ours in it stays what it is: others may not rename it. */
+static bool keeps_names(int dir) {
+    struct stat st;
+
+    return fstat(dir, &st) == 0 && (st.st_uid == geteuid() || st.st_uid == 0) &&
+           ((st.st_mode & 022) == 0 || (st.st_mode & S_ISVTX));
 }
 
 /* Opens, and makes if need be, the folder for our sockets. */
@@ -98,14 +105,14 @@ static int open_folder(const char *base, struct err *err) {
 
     if (above < 0)
         return err_set(err, -errno, "cannot open '%s':", base);
-    if (!is_safe(above, true))
+    if (!keeps_names(above))
         return err_set(err, -EPERM, "'%s' can be changed by others: no socket is made in it", base);
     if (mkdirat(above, "plimsoll", 0755) < 0 && errno != EEXIST)
         return err_set(err, -errno, "cannot make '%s/plimsoll':", base);
     fd = openat(above, "plimsoll", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return err_set(err, -errno, "cannot open the folder '%s/plimsoll':", base);
-    if (!is_safe(fd, false))
+    if (!is_ours(fd))
         return err_set(err, -EPERM, "'%s/plimsoll' is not ours alone: no socket is made in it",
                        base);
     return take_fd(&fd);
