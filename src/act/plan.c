@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/text.h"
 #include "kern/cgmake.h"
 #include "kern/pidlist.h"
@@ -288,6 +289,22 @@ static int explain_inside(int dir, const char *name, int r, struct err *err) {
     return r;
 }
 
+/* The kernel's own things for the group are more than its limit, or what runs in it. */
+static int explain_low(const struct plan_step *s, const char *name, int r, struct err *err) {
+    uint64_t bytes;
+    struct buf size;
+
+    buf_init(&size, 64);
+    if (str_to_u64(str_of(s->value), &bytes) == 0)
+        num_add_iec(&size, bytes);
+    r = err_set(err, r,
+                "cannot set '%s' of '%s' to %s: the limit of %.*s is below what is in use already "
+                "and cannot be reclaimed (try: a larger one)",
+                s->file, name, s->value, STR_ARG(buf_str(&size)));
+    buf_done(&size);
+    return r;
+}
+
 static int explain_write(struct run *run, const struct plan_step *s, const char *name, int r,
                          struct err *err) {
     bool hands_on = str_eq(str_of(s->file), STR("cgroup.subtree_control"));
@@ -310,10 +327,7 @@ static int explain_write(struct run *run, const struct plan_step *s, const char 
         return err_set(err, r, "the group '%s' has no '%s': the kernel does not offer it", end,
                        s->file);
     if (r == -EBUSY)
-        return err_set(err, r,
-                       "cannot set '%s' of '%s' to %s: more is in use already and cannot be "
-                       "reclaimed (is it too small?)",
-                       s->file, end, s->value);
+        return explain_low(s, end, r, err);
     return err_set(err, r, "the kernel refuses %s for '%s' of '%s':", s->value, s->file, end);
 }
 
