@@ -231,10 +231,11 @@ void runlog_detail(struct runlog *log, const char *format, ...) {
 }
 
 static void add_two(struct buf *b, uint64_t n, uint64_t part, const char *unit, const char *small) {
+    uint64_t rest = n % part;
+
     buf_add_format(b, "%llu %s", (unsigned long long)(n / part), unit);
-    n %= part;
-    if (n > 0)
-        buf_add_format(b, " %llu %s", (unsigned long long)n, small);
+    if (rest > 0)
+        buf_add_format(b, " %llu %s", (unsigned long long)rest, small);
 }
 
 void runlog_add_duration(struct buf *b, int64_t us) {
