@@ -240,6 +240,8 @@ void exitcause_add_text(const struct exit_cause *cause, const struct oom_evidenc
     case EXIT_CAUSE_NO_START:
         buf_add(out, STR("OOM-killed before the program began"));
         add_whose(out, cause, oom);
+        if (cause->whose == WHOSE_OWN)
+            buf_add(out, STR(", which is too small for it"));
         break;
     }
     if (cause->core)

@@ -16,6 +16,9 @@
 #define KILL_US 5000000LL /* how long SIGKILL may take before we call it stuck */
 #define POLL_US 5000LL    /* first look whether the groups are empty; doubles up to the other */
 #define POLL_MAX_US 160000LL
+#define START_BYTES                                                                                \
+    ((uint64_t)1 << 20) /* with less a program of Debian's is killed while it loads */
+#define START_US 1000000LL
 
 /* --- small things --------------------------------------------------------------------------- */
 
@@ -247,10 +250,14 @@ static void decide(struct life *life, const struct exit_facts *facts) {
     begin_clearing(life, !life->again && life->sent != SIGKILL);
 }
 
-/* Killed before exec was through: a zombie's flags still tell. */
+/* Killed before exec was through: a zombie's flags still tell. Or by a limit in which not even the
+ * loader of a program gets to its end. */
 static bool has_begun(const struct life *life, int32_t pid) {
     struct procstat stat;
 
+    if (has_limit(life) && life->options->limits.limit < START_BYTES &&
+        clock_mono_us() - life->started_us < START_US)
+        return false;
     return procstat_read(life->host->proc, pid, &stat) < 0 || !stat.forked;
 }
 

@@ -522,6 +522,13 @@ void oomwatch_settle(struct oomwatch *w, struct oom_evidence *out) {
 
 /* --- its own life ---------------------------------------------------------------------------- */
 
+static int open_log(const struct host *h) {
+    char path[sizeof(h->prefix) + 16];
+
+    snprintf(path, sizeof(path), "%s/dev/kmsg", h->prefix);
+    return kmsg_open(path);
+}
+
 static int prepare(struct oomwatch *w, const struct host *h, const struct cgfs *fs) {
     int r;
 
@@ -530,7 +537,7 @@ static int prepare(struct oomwatch *w, const struct host *h, const struct cgfs *
     r = buf_error(&w->path);
     if (r < 0)
         return r;
-    r = oomlog_open(h, fs, buf_str(&w->path), kmsg_open("/dev/kmsg"), &w->log);
+    r = oomlog_open(h, fs, buf_str(&w->path), open_log(h), &w->log);
     if (r < 0)
         return r;
     add_levels(w, fs);
