@@ -175,13 +175,14 @@ static void clear_tree(struct life *life) {
     life->poll_us = life->poll_us * 2 < POLL_MAX_US ? life->poll_us * 2 : POLL_MAX_US;
 }
 
-/* The main process is gone. With `gently` what it left gets TERM and the grace period first. */
-static void begin_clearing(struct life *life, bool gently) {
+/* The main process is gone. `left`: others of its tree are not. With `gently` they get TERM and the
+ * grace period first. */
+static void begin_clearing(struct life *life, bool left, bool gently) {
     life->phase = PHASE_CLEARING;
     life->poll_us = POLL_US;
     life->killing = !gently;
     life->deadline_us = clock_mono_us() + (gently ? life->options->grace_us : KILL_US);
-    if (!rungroup_busy(life->group)) {
+    if (!left) {
         cleared(life);
         return;
     }
@@ -220,10 +221,11 @@ static void read_peak(const struct life *life, struct runlog_exit *e) {
 /* exec never succeeded: what the shell would say, and no second try. */
 static void never_started(struct life *life) {
     life->exit_code = launch_explain(&life->failure, life->options->argv[0], life->err);
-    begin_clearing(life, false);
+    begin_clearing(life, true, false);
 }
 
 static void decide(struct life *life, const struct exit_facts *facts) {
+    bool left = rungroup_busy(life->group);
     struct exit_cause cause;
     struct runlog_exit told = {
         .pid = life->child.pid,
@@ -232,7 +234,7 @@ static void decide(struct life *life, const struct exit_facts *facts) {
         .ran_us = clock_mono_us() - life->started_us,
         .limit = has_limit(life) ? life->options->limits.limit : 0,
         .restarts = life->restart.done,
-        .left = rungroup_busy(life->group) ? (unsigned)rungroup_pids(life->group, NULL, 0) : 0,
+        .left = left ? (unsigned)rungroup_pids(life->group, NULL, 0) : 0,
         .stopping = asked_lately(life),
     };
 
@@ -247,7 +249,7 @@ static void decide(struct life *life, const struct exit_facts *facts) {
     life->gave_up = told.then == RESTART_GIVE_UP;
     life->exit_code = life->gave_up ? 137 : cause.exit_code;
     forget_child(life);
-    begin_clearing(life, !life->again && life->sent != SIGKILL);
+    begin_clearing(life, left, !life->again && life->sent != SIGKILL);
 }
 
 /* Killed before exec was through: a zombie's flags still tell. Or by a limit in which not even the
