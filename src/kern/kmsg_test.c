@@ -151,7 +151,7 @@ static bool find_ours(int fd, char *buf, size_t size, struct kmsg_record *out) {
 
 /* The real log: what we write into it comes back, and is not the kernel's. */
 static void reads_this_machines_log_from_its_end(void **state) {
-    static const char text[] = "plimsoll-unit: \\x41\n\"";
+    static const char text[] = "plimsoll-unit: \\x41\n\"\n"; /* unfinished without the last */
     auto_close int fd = kmsg_open("/dev/kmsg");
     auto_close int out = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
     char buf[KMSG_RECORD];
