@@ -51,10 +51,12 @@ static void decide_exited(const struct exit_facts *facts, struct exit_cause *out
     out->sure = true;
     if (facts->stop_signal != 0)
         out->kind = EXIT_CAUSE_STOPPED;
-    else if (facts->status == 128 + SIGKILL && out->child_kills > 0)
+    else if (facts->status == 128 + SIGKILL && out->child_kills + facts->oom.earlier > 0)
         set_oom(facts, EXIT_CAUSE_OOM_CHILD, true, out);
     else
         out->kind = EXIT_CAUSE_EXITED;
+    if (out->kind == EXIT_CAUSE_OOM_CHILD && out->child_kills == 0)
+        out->child_kills = facts->oom.earlier;
 }
 
 /* Who sent the SIGKILL? The counters know whether the kernel killed anybody here, its log whom. */

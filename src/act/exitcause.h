@@ -24,6 +24,8 @@ enum maybe { MAYBE_UNKNOWN, MAYBE_NO, MAYBE_YES };
 struct oom_evidence {
     bool have_kills;      /* counters could be read */
     uint64_t kills;       /* how many, main process included */
+    uint64_t earlier;     /* of others, since the start, that were told already; when `kills` is 0
+                             what follows is about the last of them */
     enum maybe main;      /* whether the main process was one of them, by the kernel's log */
     enum oom_whose whose; /* of the kill of the main process if it was one, else of the last */
     bool sure_whose;

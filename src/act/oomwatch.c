@@ -76,7 +76,8 @@ struct oomwatch {
     unsigned looks;
     uint64_t seen_kills, seen_lines;
 
-    struct oom_evidence evidence;
+    struct oom_evidence evidence; /* that was told last */
+    uint64_t told_kills;          /* since the program was started */
 };
 
 /* --- groups ---------------------------------------------------------------------------------- */
@@ -424,6 +425,7 @@ static bool want_another_look(struct oomwatch *w, const struct counts *counts) {
 static void tell(struct oomwatch *w, const struct counts *counts) {
     gather(w, counts, &w->evidence);
     w->evidence.main = MAYBE_NO;
+    w->told_kills += w->evidence.kills;
     set_base(w);
     oomlog_clear(w->log);
     w->handler(&w->evidence, w->ctx);
@@ -488,6 +490,7 @@ void oomwatch_begin(struct oomwatch *w) {
     stop_looking(w);
     stop_watching_work(w);
     w->main = 0;
+    w->told_kills = 0;
     if (work_dir(w) >= 0 && cgwatch_oom(work_dir(w), w->version, &w->work) == 0)
         w->polls_work = loop_add_fd(w->loop, w->work.fd, cgwatch_poll_events(&w->work), on_event, w,
                                     &w->work_id) == 0;
@@ -500,6 +503,20 @@ void oomwatch_begin(struct oomwatch *w) {
 void oomwatch_main(struct oomwatch *w, int32_t main) {
     w->main = main;
     oomlog_main(w->log, main);
+}
+
+/* A wrapper may take its time before it ends as its child did. */
+static void add_earlier(const struct oomwatch *w, struct oom_evidence *out) {
+    struct oom_evidence now = *out;
+
+    if (w->told_kills > 0 && now.kills == 0) {
+        *out = w->evidence;
+        out->have_kills = now.have_kills;
+        out->kills = 0;
+        out->main = now.main;
+        out->log_lost = now.log_lost;
+    }
+    out->earlier = w->told_kills;
 }
 
 void oomwatch_settle(struct oomwatch *w, struct oom_evidence *out) {
@@ -517,6 +534,7 @@ void oomwatch_settle(struct oomwatch *w, struct oom_evidence *out) {
         (void)poll(&p, 1, 10); /* POLLERR stands while records are lost: never longer than until */
     }
     gather(w, &counts, out);
+    add_earlier(w, out);
     w->main = 0;
 }
 

@@ -27,6 +27,6 @@ void oomwatch_begin(struct oomwatch *w);
 void oomwatch_main(struct oomwatch *w, int32_t main);
 
 /* The main process ended (it may be reaped already; the groups still exist). Fills what is known
- * since oomwatch_begin or the last handler call. When a counter moved and the log does not tell
- * of it yet, waits for it, at most 200 ms. */
+ * since oomwatch_begin or the last handler call; what was told before counts as `earlier`. When a
+ * counter moved and the log does not tell of it yet, waits for it, at most 200 ms. */
 void oomwatch_settle(struct oomwatch *w, struct oom_evidence *out);

@@ -345,7 +345,10 @@ static void a_child_that_was_killed_is_told_while_the_main_process_goes_on(void 
     wait_killed(pid);
     oomwatch_settle(r.watch, &e);
     assert_int_equal(e.kills, 0);
+    assert_int_equal(e.earlier, 1);
     assert_int_equal(e.main, MAYBE_NO);
+    assert_int_equal(e.whose, WHOSE_OWN);
+    assert_int_equal(e.pid, r.evidence.pid);
     assert_int_equal(r.told, 1);
     real_stop(&r);
 }

@@ -522,6 +522,7 @@ static void exit_event(struct runlog *log, const struct runlog_exit *e) {
     const struct exit_cause *cause = e->cause;
     const struct oom_evidence *oom = e->oom;
     bool again = !e->stopping && e->then == RESTART_AGAIN;
+    static const struct oom_evidence nobody;
     uint64_t limit = is_oom(cause) && cause->whose != WHOSE_OWN ? oom->limit : e->limit;
     struct json j;
 
@@ -544,7 +545,8 @@ static void exit_event(struct runlog *log, const struct runlog_exit *e) {
     json_key_maybe(&j, "child_kills", oom->have_kills, cause->child_kills);
     json_key_maybe(&j, "limit", limit > 0, limit);
     key_path(&j, "limit_path", is_oom(cause) ? str_of(oom->path) : STR(""));
-    key_victim(&j, oom);
+    /* One that was told already is told again only where it is the cause. */
+    key_victim(&j, oom->kills > 0 || cause->kind == EXIT_CAUSE_OOM_CHILD ? oom : &nobody);
     json_key_maybe(&j, "peak", e->have_peak, e->peak);
     json_key(&j, "ran_ms");
     json_i64(&j, e->ran_us / 1000);
