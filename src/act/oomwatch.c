@@ -561,7 +561,6 @@ static int prepare(struct oomwatch *w, const struct host *h, const struct cgfs *
     add_levels(w, fs);
     if (oomlog_fd(w->log) >= 0)
         w->polls_log = loop_add_fd(w->loop, oomlog_fd(w->log), EPOLLIN, on_log, w, &w->log_id) == 0;
-    oomwatch_begin(w);
     return 0;
 }
 

@@ -118,7 +118,6 @@ static void an_oom_kill_is_signalled_and_counted(void **state) {
     assert_int_equal(cgwatch_take(&oom), 0);
     assert_int_equal(oomcount_read(top, CG_V1, &after), 0);
     assert_int_equal(after.kills, before.kills + 1); /* counted in sub, told for the tree */
-    assert_true(after.have_missed && after.missed > before.missed);
     assert_false(after.have_ooms);
     assert_int_equal(oomcount_read(sub, CG_V1, &below), 0);
     assert_int_equal(below.kills, 1);

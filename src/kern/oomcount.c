@@ -35,24 +35,6 @@ static int add_kills(void *ctx, int dir) {
     return 0;
 }
 
-static void add_failures(int dir, const char *file, struct oomcount *out) {
-    char buf[64];
-    struct str text;
-    uint64_t number;
-
-    if (file_read_at(dir, file, buf, sizeof(buf), &text) < 0 ||
-        cgroup_parse_number(text, &number) < 0)
-        return;
-    out->missed += number;
-    out->have_missed = true;
-}
-
-static void read_v1(int dir, struct oomcount *out) {
-    cgtree_each(dir, add_kills, out);
-    add_failures(dir, "memory.failcnt", out);
-    add_failures(dir, "memory.memsw.failcnt", out);
-}
-
 static void take(const struct cgroup_numbers *n, enum cgroup_field field, uint64_t *value,
                  bool *have) {
     if (!cgroup_has(n, field))
@@ -70,19 +52,16 @@ static void read_v2(int dir, struct oomcount *out) {
     take(&all, CGROUP_OOM_EVENTS, &out->ooms, &out->have_ooms);
     if (read_events(dir, "memory.events.local", CG_V2, &own) == 0)
         take(&own, CGROUP_OOM_EVENTS, &out->local, &out->have_local);
-    else
-        own = all;
-    take(&own, CGROUP_FAILCNT, &out->missed, &out->have_missed);
 }
 
 int oomcount_read(int dir, enum cg_version version, struct oomcount *out) {
     struct oomcount count = {.kills = 0};
 
     if (version == CG_V1)
-        read_v1(dir, &count);
+        (void)cgtree_each(dir, add_kills, &count);
     else
         read_v2(dir, &count);
-    if (!count.have_kills && !count.have_missed && is_removed(dir))
+    if (!count.have_kills && is_removed(dir))
         return -ENODEV;
     *out = count;
     return 0;

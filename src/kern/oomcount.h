@@ -9,14 +9,11 @@
 #include "kern/cgfs.h"
 
 struct oomcount {
-    uint64_t kills;  /* tasks killed for memory in the group and all below; oom.group may count one
-                        victim twice */
-    uint64_t ooms;   /* v2: times a limit in this tree could not be met; not kills */
-    uint64_t local;  /* v2: the part of `ooms` that was this group's own limit (Linux 5.2) */
-    uint64_t missed; /* times a charge met the group's own limit: v1 failcnt of memory and of
-                        memory+swap (which Linux 6.18 does not count), v2 "max"; rises with every
-                        reclaim */
-    bool have_kills, have_ooms, have_local, have_missed;
+    uint64_t kills; /* tasks killed for memory in the group and all below; oom.group may count one
+                       victim twice */
+    uint64_t ooms;  /* v2: times a limit in this tree could not be met; not kills */
+    uint64_t local; /* v2: the part of `ooms` that was this group's own limit (Linux 5.2) */
+    bool have_kills, have_ooms, have_local;
 };
 
 /* Reads the group. What the kernel does not offer is not had. 0; -ENODEV when it was removed. Walks

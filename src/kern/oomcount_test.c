@@ -28,17 +28,13 @@ static void v1_sums_the_tree(void **state) {
     cgtest_init(&t);
     cgtest_write(&t, "/g/cgroup.procs", "");
     cgtest_write(&t, "/g/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
-    cgtest_write(&t, "/g/memory.failcnt", "40\n");
-    cgtest_write(&t, "/g/memory.memsw.failcnt", "2\n");
     cgtest_write(&t, "/g/w/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
-    cgtest_write(&t, "/g/w/memory.failcnt", "7\n");
     cgtest_write(&t, "/g/w/x/memory.oom_control", "oom_kill_disable 0\nunder_oom 1\noom_kill 4\n");
     cgtest_write(&t, "/g/w/old/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\n");
     dir = open_at(&t, "/g");
     assert_int_equal(oomcount_read(dir, CG_V1, &c), 0);
-    assert_true(c.have_kills && c.have_missed);
+    assert_true(c.have_kills);
     assert_int_equal(c.kills, 7);
-    assert_int_equal(c.missed, 42); /* its own limit's, not those of w */
     assert_false(c.have_ooms || c.have_local);
     cgtest_done(&t);
 }
@@ -57,15 +53,13 @@ static void v2_tells_whose_limit_it_was(void **state) {
                  "low 0\nhigh 0\nmax 80\noom 4\noom_kill 0\noom_group_kill 0\n");
     dir = open_at(&t, "/g");
     assert_int_equal(oomcount_read(dir, CG_V2, &c), 0);
-    assert_true(c.have_kills && c.have_ooms && c.have_local && c.have_missed);
+    assert_true(c.have_kills && c.have_ooms && c.have_local);
     assert_int_equal(c.kills, 3);
     assert_int_equal(c.ooms, 5);
     assert_int_equal(c.local, 4);
-    assert_int_equal(c.missed, 80);
     cgtest_delete(&t, "/g/memory.events.local"); /* before Linux 5.2 */
     assert_int_equal(oomcount_read(dir, CG_V2, &c), 0);
     assert_false(c.have_local);
-    assert_int_equal(c.missed, 90);
     cgtest_done(&t);
 }
 
@@ -79,9 +73,9 @@ static void what_is_not_offered_is_not_had(void **state) {
     cgtest_write(&t, "/g/cgroup.procs", "");
     dir = open_at(&t, "/g");
     assert_int_equal(oomcount_read(dir, CG_V1, &c), 0);
-    assert_false(c.have_kills || c.have_missed || c.have_ooms || c.have_local);
+    assert_false(c.have_kills || c.have_ooms || c.have_local);
     assert_int_equal(oomcount_read(dir, CG_V2, &c), 0);
-    assert_false(c.have_kills || c.have_missed || c.have_ooms || c.have_local);
+    assert_false(c.have_kills || c.have_ooms || c.have_local);
     cgtest_write(&t, "/g/memory.events", "oom_kill many\n");
     assert_int_equal(oomcount_read(dir, CG_V2, &c), 0);
     assert_false(c.have_kills);
