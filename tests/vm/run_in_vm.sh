@@ -66,7 +66,8 @@ END {
 }'
 
 echo "TAP version 13"
-"$here/vm.sh" -v -m 1024 -d 2048 -t "$seconds" "$folder" bash guest.sh "$word" "${files[@]}" \
+"$here/vm.sh" -v -m 1024 -d 2048 -t "$seconds" "$folder" env PLIMSOLL_TEST_FULL="${PLIMSOLL_TEST_FULL:-}" \
+    bash guest.sh "$word" "${files[@]}" \
     2> >(sed 's/^/# /' >&2) | awk "$merge" | tee "$folder/out"
 status=${PIPESTATUS[0]}
 [ "$status" = 0 ] || exit "$status"
