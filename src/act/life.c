@@ -1,14 +1,17 @@
 #include "act/life.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "act/signals.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "kern/cgroup.h"
 #include "kern/procstat.h"
@@ -76,6 +79,26 @@ static void forget_child(struct life *life) {
     life->child = (struct launched){0, -1, -1};
 }
 
+/* The supervisor outlives what it supervises: it is small, and locked in memory as far as it is
+ * used at all. What is refused here is done without. After the first start, while the program
+ * loads. */
+static void protect_self(struct life *life) {
+    auto_close int fd = -1;
+    struct str was;
+
+    if (life->is_protected)
+        return;
+    life->is_protected = true;
+    if (geteuid() == 0)
+        (void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+    fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    if (fd < 0 || file_pread(fd, life->oom_adj, sizeof(life->oom_adj), &was) < 0)
+        was.n = 0;
+    life->oom_adj[was.n < sizeof(life->oom_adj) ? was.n : 0] = '\0';
+    if (life->oom_adj[0] && pwrite(fd, "-900", 4, 0) < 0) /* needs CAP_SYS_RESOURCE */
+        life->oom_adj[0] = '\0';
+}
+
 static int start(struct life *life) {
     struct launch what = {
         .group = life->group,
@@ -84,7 +107,7 @@ static int start(struct life *life) {
         .mask = life->inherited,
         .ignore_pipe = life->options->ignore_pipe,
         .own_group = !life->terminal,
-        .oom_adj = life->oom_adj,
+        .oom_adj = life->oom_adj[0] ? life->oom_adj : NULL,
     };
     struct runlog_start told = {
         .cgroup = life->cgroup,
@@ -106,6 +129,7 @@ static int start(struct life *life) {
     life->phase = PHASE_RUNNING;
     told.pid = life->child.pid;
     runlog_started(life->log, &told);
+    protect_self(life);
     return 0;
 }
 

@@ -28,12 +28,13 @@ struct life {
     struct loop *loop;
     struct oomwatch *oom;
     struct pressurewatch *pressure;
-    int signals;         /* of signals_open */
-    sigset_t inherited;  /* mask for the program */
-    const char *oom_adj; /* for the program, when ours was changed; else NULL */
-    bool terminal;       /* we have one: the program stays in our process group */
+    int signals;        /* of signals_open */
+    sigset_t inherited; /* mask for the program */
+    bool terminal;      /* we have one: the program stays in our process group */
 
     /* Its own, zeroed: */
+    bool is_protected;
+    char oom_adj[16]; /* what ours was, for the program; "": unchanged */
     struct restart restart;
     enum phase phase;
     struct launched child; /* pid 0: none */

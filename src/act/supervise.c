@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -28,7 +27,6 @@ struct run {
     struct oomwatch *oom;
     struct pressurewatch *pressure;
     int signals;
-    char oom_adj[16];
     struct life life;
 };
 
@@ -113,24 +111,6 @@ static void tell_hints(struct run *run) {
 
 /* --- our own process ---------------------------------------------------------------------------
  */
-
-/* The supervisor outlives what it supervises: it is small, and locked in memory as far as it is
- * used at all. What is refused here is done without. */
-static void protect_self(struct run *run) {
-    auto_close int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
-    struct str was;
-
-    (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    if (geteuid() == 0)
-        (void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
-    if (fd < 0 || file_pread(fd, run->oom_adj, sizeof(run->oom_adj), &was) < 0 || was.n == 0) {
-        run->oom_adj[0] = '\0';
-        return;
-    }
-    run->oom_adj[was.n < sizeof(run->oom_adj) ? was.n : 0] = '\0';
-    if (pwrite(fd, "-900", 4, 0) < 0) /* needs CAP_SYS_RESOURCE */
-        run->oom_adj[0] = '\0';
-}
 
 static bool has_terminal(void) {
     auto_close int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
@@ -251,7 +231,7 @@ static int prepare(struct run *run, struct err *err) {
     if (r < 0)
         return r;
     tell_hints(run);
-    protect_self(run);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     return 0;
 }
 
@@ -269,7 +249,6 @@ static void live(struct run *run, struct err *err) {
     life->oom = run->oom;
     life->pressure = run->pressure;
     life->signals = run->signals;
-    life->oom_adj = run->oom_adj[0] ? run->oom_adj : NULL;
     life->terminal = has_terminal();
     life->restart = run->options->restart;
     life_run(life);
