@@ -148,8 +148,9 @@ class Run:
         return found[count - 1]
 
     def _text(self, file):
-        file.seek(0)
-        return file.read().decode("utf-8", "replace")
+        """Without moving the position, which is the one that the program writes at."""
+        size = os.fstat(file.fileno()).st_size
+        return os.pread(file.fileno(), size, 0).decode("utf-8", "replace")
 
     @property
     def err(self):
