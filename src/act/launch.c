@@ -136,7 +136,7 @@ int launch_report(int report, struct launch_failure *out) {
  * is not. */
 static int explain_missing(const char *program, struct err *err) {
     char buf[128];
-    struct str head, line;
+    struct str head, line, word;
     struct stat st;
 
     if (str_find(str_of(program), '/') < 0) {
@@ -152,8 +152,10 @@ static int explain_missing(const char *program, struct err *err) {
         if (!str_cut(&head, '\n', &line))
             line = head;
         line = str_trim(line);
+        if (!str_word(&line, &word)) /* what follows it are its arguments */
+            word = line;
         err_set(err, -ENOENT, "'%s' cannot be executed: its interpreter '%.*s' was not found",
-                program, STR_ARG(line));
+                program, STR_ARG(word));
     } else {
         err_set(err, -ENOENT,
                 "'%s' cannot be executed: the dynamic loader that it names was not found", program);

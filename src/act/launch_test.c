@@ -100,7 +100,7 @@ static void why_exec_failed_is_told_exactly(void **state) {
     write_file(path, "#!/bin/sh\n", 0600);
     check_refusal(path, 126, "not executable (try: chmod +x)");
     write_file(path, "#! /no/such/interpreter -x\n", 0700);
-    check_refusal(path, 126, "its interpreter '/no/such/interpreter -x' was not found");
+    check_refusal(path, 126, "its interpreter '/no/such/interpreter' was not found");
     unlink(path);
     rmdir(dir);
 }

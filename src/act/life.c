@@ -19,6 +19,7 @@
 #define KILL_US 5000000LL /* how long SIGKILL may take before we call it stuck */
 #define POLL_US 5000LL    /* first look whether the groups are empty; doubles up to the other */
 #define POLL_MAX_US 160000LL
+#define RETRY_MAX_US 60000000LL
 #define START_BYTES                                                                                \
     ((uint64_t)1 << 20) /* with less a program of Debian's is killed while it loads */
 #define START_US 1000000LL
@@ -140,7 +141,14 @@ static void start_again(struct life *life) {
         pressurewatch_begin(life->pressure);
         r = start(life);
     }
-    if (r < 0) {
+    if (r == -EAGAIN || r == -ENOMEM) {
+        /* Of processes or memory there may be enough again later. */
+        runlog_say(life->log, "%s; tried again", life->err->text);
+        *life->err = (struct err){.code = 0};
+        life->phase = PHASE_WAITING;
+        life->delay_us = life->delay_us * 2 < RETRY_MAX_US ? life->delay_us * 2 : RETRY_MAX_US;
+        set_timer(life, life->delay_us);
+    } else if (r < 0) {
         life->exit_code = 125;
         over(life);
     }
@@ -205,7 +213,10 @@ static void begin_clearing(struct life *life, bool left, bool gently) {
     life->phase = PHASE_CLEARING;
     life->poll_us = POLL_US;
     life->killing = !gently;
-    life->deadline_us = clock_mono_us() + (gently ? life->options->grace_us : KILL_US);
+    if (!gently)
+        life->deadline_us = clock_mono_us() + KILL_US;
+    else if (!life->stopping) /* else the grace period has begun with SIGTERM */
+        life->deadline_us = clock_mono_us() + life->options->grace_us;
     if (!left) {
         cleared(life);
         return;
@@ -245,7 +256,17 @@ static void read_peak(const struct life *life, struct runlog_exit *e) {
 /* exec never succeeded: what the shell would say, and no second try. */
 static void never_started(struct life *life) {
     life->exit_code = launch_explain(&life->failure, life->options->argv[0], life->err);
+    life->again = life->gave_up = false; /* of the start before */
     begin_clearing(life, true, false);
+}
+
+/* It was told to end, and that is why it did: after SIGTERM in any case; after the others, which
+ * many programs take for something else, unless memory or a fault of its own ended it. */
+static bool ends_as_asked(const struct life *life, const struct exit_cause *cause) {
+    if (life->stopping)
+        return true;
+    return asked_lately(life) && cause->kind != EXIT_CAUSE_OOM &&
+           cause->kind != EXIT_CAUSE_OOM_CHILD && cause->kind != EXIT_CAUSE_CRASHED;
 }
 
 static void decide(struct life *life, const struct exit_facts *facts) {
@@ -259,10 +280,10 @@ static void decide(struct life *life, const struct exit_facts *facts) {
         .limit = has_limit(life) ? life->options->limits.limit : 0,
         .restarts = life->restart.done,
         .left = left ? (unsigned)rungroup_pids(life->group, NULL, 0) : 0,
-        .stopping = asked_lately(life),
     };
 
     exitcause_decide(facts, &cause);
+    told.stopping = ends_as_asked(life, &cause);
     read_peak(life, &told);
     told.then = told.stopping ? RESTART_END
                               : restart_decide(&life->restart, &cause, clock_mono_us(), told.ran_us,
@@ -375,16 +396,26 @@ static void ask_to_end(struct life *life, const struct signal_got *got) {
     }
 }
 
-/* The shell waits for us, not for the program: when the terminal stopped that, we stop too, and
- * `fg` wakes both. It has put the terminal in order by then. */
+/* Whether the program, or our group, is what the terminal is talking to. */
+static bool in_foreground(const struct life *life) {
+    auto_close int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    pid_t front = fd < 0 ? -1 : tcgetpgrp(fd);
+
+    return front > 0 && (front == getpgrp() || front == getpgid(life->child.pid));
+}
+
+/* The shell waits for us, not for the program: when that was stopped from its terminal, or stopped
+ * itself before it, we stop too, and `fg` wakes both. It has put the terminal in order by then. */
 static void stop_with_child(const struct life *life) {
     siginfo_t info = {.si_pid = 0};
+    bool by_terminal;
 
     if (life->child.pid == 0 ||
         waitid(P_PID, (id_t)life->child.pid, &info, WSTOPPED | WNOHANG) < 0 || info.si_pid == 0)
         return;
-    if (life->terminal &&
-        (info.si_status == SIGTSTP || info.si_status == SIGTTIN || info.si_status == SIGTTOU))
+    by_terminal =
+        info.si_status == SIGTSTP || info.si_status == SIGTTIN || info.si_status == SIGTTOU;
+    if (life->terminal && (by_terminal || in_foreground(life)))
         (void)kill(getpid(), SIGSTOP);
 }
 
@@ -394,7 +425,7 @@ static void take_signal(struct life *life, const struct signal_got *got) {
         stop_with_child(life);
     } else if (signals_ends(got->number)) {
         ask_to_end(life, got);
-    } else if (life->phase == PHASE_RUNNING && !child_has_it(life, got)) {
+    } else if (life->phase == PHASE_RUNNING && !got->from_self && !child_has_it(life, got)) {
         signal_child(life, got->number);
     }
 }

@@ -6,11 +6,24 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Not taken in: faults of our own, those for stopping that nobody can catch, and those that our own
- * actions raise (PIPE, TTIN, TTOU). */
-static const int taken[] = {SIGHUP,   SIGINT,  SIGQUIT,   SIGTERM, SIGUSR1, SIGUSR2,
-                            SIGWINCH, SIGALRM, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR,
-                            SIGURG,   SIGTSTP, SIGCONT,   SIGCHLD};
+/* Not taken in: faults of our own, those that nobody can catch, and PIPE, which we ignore. Those
+ * for writing on a terminal and beyond limits are: blocked, they come back as an error of the call.
+ */
+static const int taken[] = {SIGHUP,  SIGINT,    SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
+                            SIGALRM, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR,  SIGURG,  SIGSTKFLT,
+                            SIGXCPU, SIGXFSZ,   SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGCHLD};
+
+/* Ignored since before we were. */
+static bool is_ignored(int number) {
+    struct sigaction now;
+
+    return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+static void add(sigset_t *set, int number) {
+    if (number == SIGCHLD || !is_ignored(number))
+        sigaddset(set, number);
+}
 
 int signals_open(sigset_t *inherited_out) {
     struct sigaction plain = {.sa_handler = SIG_DFL};
@@ -19,9 +32,9 @@ int signals_open(sigset_t *inherited_out) {
 
     sigemptyset(&set);
     for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
-        sigaddset(&set, taken[i]);
+        add(&set, taken[i]);
     for (int n = SIGRTMIN; n <= SIGRTMAX; n++)
-        sigaddset(&set, n);
+        add(&set, n);
     if (sigaction(SIGCHLD, &plain, NULL) < 0 || sigprocmask(SIG_BLOCK, &set, &inherited) < 0)
         return -errno;
     fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -40,7 +53,11 @@ int signals_next(int fd, struct signal_got *out) {
 
     if (read(fd, &info, sizeof(info)) != sizeof(info))
         return 0;
-    *out = (struct signal_got){(int)info.ssi_signo, info.ssi_code == SI_KERNEL};
+    *out = (struct signal_got){
+        .number = (int)info.ssi_signo,
+        .from_terminal = info.ssi_code == SI_KERNEL,
+        .from_self = info.ssi_code == SI_USER && info.ssi_pid == (uint32_t)getpid(),
+    };
     return 1;
 }
 

@@ -7,14 +7,16 @@
 #include <signal.h>
 #include <stdbool.h>
 
-/* Blocks them all and opens a signalfd for them, so that from here on none is lost or deadly;
- * SIGCHLD is among them, and is set to its default (an inherited "ignore" would take the exit
- * status away). *inherited_out: the mask as it was, for the child. Descriptor or -errno. */
+/* Blocks them all and opens a signalfd for them, so that from here on none is lost or deadly. What
+ * was ignored when we were started (nohup, background jobs) stays ignored, by us and by the
+ * program; but for SIGCHLD, which is set to its default: "ignore" would take the exit status away.
+ * *inherited_out: the mask as it was, for the child. Descriptor or -errno. */
 int signals_open(sigset_t *inherited_out);
 
 struct signal_got {
     int number;
     bool from_terminal; /* by the terminal's driver: the child has it as well */
+    bool from_self; /* the kernel's answer to something we did (a file size limit): ours alone */
 };
 
 /* The next one. 1; 0 when there is none. Never blocks. */

@@ -46,6 +46,26 @@ static void an_inherited_ignore_of_SIGCHLD_does_not_take_exit_statuses_away(void
     close(fd);
 }
 
+static void what_was_ignored_stays_ignored(void **state) {
+    struct signal_got got;
+    sigset_t inherited;
+    int fd;
+
+    (void)state;
+    signal(SIGHUP, SIG_IGN); /* nohup */
+    fd = signals_open(&inherited);
+    assert_true(fd >= 0);
+    assert_int_equal(kill(getpid(), SIGHUP), 0);
+    assert_int_equal(signals_next(fd, &got), 0);
+    assert_int_equal(kill(getpid(), SIGXFSZ), 0); /* as from a write beyond our own limit */
+    assert_int_equal(signals_next(fd, &got), 1);
+    assert_int_equal(got.number, SIGXFSZ);
+    assert_true(got.from_self);
+    assert_int_equal(sigprocmask(SIG_SETMASK, &inherited, NULL), 0);
+    signal(SIGHUP, SIG_DFL);
+    close(fd);
+}
+
 static void signals_have_names(void **state) {
     char buf[16];
 
@@ -62,6 +82,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_sent_is_taken_in_and_the_old_mask_told),
         cmocka_unit_test(an_inherited_ignore_of_SIGCHLD_does_not_take_exit_statuses_away),
+        cmocka_unit_test(what_was_ignored_stays_ignored),
         cmocka_unit_test(signals_have_names),
     };
 

@@ -259,8 +259,14 @@ static void take_down(struct run *run) {
     pressurewatch_free(run->pressure);
     oomwatch_free(run->oom);
     loop_free(run->loop);
-    if (run->have_group && rungroup_remove(&run->group) < 0)
-        rungroup_close(&run->group);
+    if (run->have_group) {
+        int r = rungroup_remove(&run->group);
+
+        if (r < 0) { /* what hangs in it was told of */
+            runlog_say(&run->log, "the group %s stays: %s", run->cgroup, strerror(-r));
+            rungroup_close(&run->group);
+        }
+    }
     if (run->have_place)
         place_done(&run->place);
     hints_done(&run->hints);
