@@ -14,6 +14,8 @@
 
 extern char **environ;
 
+#define YEAR_MS (1000ULL * 86400 * 365)
+
 struct options {
     struct supervise_options what;
     char name[RUNGROUP_NAME + 1];
@@ -152,9 +154,13 @@ static int set_max_restarts(void *into, struct str value, struct err *err) {
 }
 
 static int set_duration(struct str value, uint64_t least_ms, int64_t *out, struct err *err) {
-    uint64_t ms;
+    uint64_t ms = 0;
+    int r = num_parse_ms(value, &ms);
 
-    if (num_parse_ms(value, &ms) < 0 || ms < least_ms || ms > 1000ULL * 86400 * 365)
+    if (r == -ERANGE || (r == 0 && (ms < least_ms || ms > YEAR_MS)))
+        return err_set(err, -EINVAL, "a duration of '%.*s' is out of range (%llu ms to a year)",
+                       STR_ARG(value), (unsigned long long)least_ms);
+    if (r < 0)
         return err_set(err, -EINVAL, "'%.*s' is not a duration; write it as 10, 0.5, 200ms or 5m",
                        STR_ARG(value));
     *out = (int64_t)ms * 1000;

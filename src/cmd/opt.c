@@ -217,7 +217,11 @@ void opt_add_help(const struct cmd *cmd, struct buf *out) {
 }
 
 int opt_size(struct str value, uint64_t *out, struct err *err) {
-    if (num_parse_size(value, out) < 0)
+    int r = num_parse_size(value, out);
+
+    if (r == -ERANGE)
+        return err_set(err, -EINVAL, "'%.*s' is more than any machine has", STR_ARG(value));
+    if (r < 0)
         return err_set(err, -EINVAL, "'%.*s' is not a size; write it as 60M, 1.5G or 512MiB",
                        STR_ARG(value));
     return 0;
