@@ -136,6 +136,10 @@ static void show_start(struct run *run, const struct plan_roots *roots, struct p
              run->place.make[0] ? "/" : "", run->options->name);
     plan_move(plan, PLAN_MEMORY, work);
     plan_move(plan, PLAN_UNIFIED, work);
+    buf_add(out,
+            STR("# plimsoll itself stays outside: memory locked, oom_score_adj -900, watching "
+                "the OOM events of\n# these groups and those around them, and /dev/kmsg; in the "
+                "end the groups are removed\n"));
     plan_add_text(plan, roots, out);
     buf_add(out, STR("exec"));
     for (char **word = run->options->argv; *word; word++) {
