@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -428,9 +429,10 @@ static void a_threshold_of_the_kernel_wakes_us(void **state) {
     fd = connect_to(pressurewatch_path(f.p));
     pid = fork();
     if (pid == 0) {
-        volatile char *memory = malloc(37 << 20);
+        volatile char *memory = mmap(NULL, 37 << 20, PROT_READ | PROT_WRITE,
+                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-        if (!memory || cgtest_real_write(&real, "/cgroup.procs", "0") != 0)
+        if (memory == MAP_FAILED || cgtest_real_write(&real, "/cgroup.procs", "0") != 0)
             _exit(1);
         for (size_t i = 0; i < 37 << 20; i += 4096)
             memory[i] = 1;
