@@ -429,8 +429,8 @@ static void a_threshold_of_the_kernel_wakes_us(void **state) {
     fd = connect_to(pressurewatch_path(f.p));
     pid = fork();
     if (pid == 0) {
-        volatile char *memory = mmap(NULL, 37 << 20, PROT_READ | PROT_WRITE,
-                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        volatile char *memory =
+            mmap(NULL, 37 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
         if (memory == MAP_FAILED || cgtest_real_write(&real, "/cgroup.procs", "0") != 0)
             _exit(1);
