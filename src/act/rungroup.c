@@ -38,12 +38,18 @@ bool rungroup_name_ok(struct str name) {
 
 int rungroup_check(const struct place *place, const struct rungroup_limits *limits,
                    struct err *err) {
-    if (place->version == CG_V2)
+    bool v2 = place->version == CG_V2;
+
+    if (v2 && limits->swappiness >= 0)
+        return err_set(err, -EINVAL,
+                       "--swappiness needs cgroup v1, and the memory controller of this machine is "
+                       "on v2 (try: --swap)");
+    if (v2)
         return 0;
-    if (limits->high != RUNGROUP_UNSET)
-        return err_set(
-            err, -EINVAL,
-            "--high needs cgroup v2, and the memory controller of this machine is on v1");
+    if (limits->high != RUNGROUP_UNSET || limits->oom_group)
+        return err_set(err, -EINVAL,
+                       "%s needs cgroup v2, and the memory controller of this machine is on v1",
+                       limits->oom_group ? "--oom-group" : "--high");
     if (limits->swap != RUNGROUP_UNSET && limits->limit == RUNGROUP_UNSET)
         return err_set(err, -EINVAL,
                        "--swap needs -m too: cgroup v1 limits memory and swap "
@@ -123,8 +129,8 @@ static void plan_outer(const struct place *place, const char *rel, const struct 
         return;
     }
     plan_write(plan, PLAN_MEMORY, rel, "memory.use_hierarchy", "1", ""); /* always, since 5.11 */
-    if (l->swappiness >= 0)
-        write_u64(plan, rel, "memory.swappiness", (uint64_t)l->swappiness,
+    if (l->swappiness >= 0 || l->swap == 0)
+        write_u64(plan, rel, "memory.swappiness", l->swappiness < 0 ? 0 : (uint64_t)l->swappiness,
                   "swappiness is not set: the kernel has no memory.swappiness");
     plan_write(plan, PLAN_MEMORY, rel, "memory.oom_control", "0", "");
 }

@@ -17,7 +17,7 @@ struct rungroup_limits {
     uint64_t limit; /* bytes, RUNGROUP_UNSET: none */
     uint64_t swap;  /* bytes on top; RUNGROUP_UNSET: as much as there is */
     uint64_t high;  /* v2; RUNGROUP_UNSET: none */
-    int swappiness; /* v1; -1: leave it */
+    int swappiness; /* v1; -1: 0 without any swap, else leave it */
     bool oom_group; /* v2: an OOM kill takes the whole group */
 };
 

@@ -69,7 +69,7 @@ static void steps_are(struct cgtest *t, const struct rungroup_limits *l, const c
 }
 
 static void v1_limits_memory_then_both(void **state) {
-    const struct rungroup_limits l = {60 << 20, 0, RUNGROUP_UNSET, 0, true};
+    const struct rungroup_limits l = {60 << 20, 0, RUNGROUP_UNSET, -1, false};
     struct cgtest t;
 
     (void)state;
@@ -91,7 +91,7 @@ static void v1_limits_memory_then_both(void **state) {
 }
 
 static void v2_hands_on_and_limits_both_groups(void **state) {
-    const struct rungroup_limits l = {60 << 20, 1 << 20, 50 << 20, 0, true};
+    const struct rungroup_limits l = {60 << 20, 1 << 20, 50 << 20, -1, true};
     const struct rungroup_limits none = {RUNGROUP_UNSET, RUNGROUP_UNSET, RUNGROUP_UNSET, -1, false};
     struct cgtest t;
 
@@ -120,9 +120,12 @@ static void v2_hands_on_and_limits_both_groups(void **state) {
     cgtest_done(&t);
 }
 
-static void what_v1_cannot_limit_is_refused(void **state) {
+static void what_a_version_cannot_limit_is_refused(void **state) {
     const struct rungroup_limits high = {1 << 20, RUNGROUP_UNSET, 1 << 20, -1, false};
     const struct rungroup_limits swap = {RUNGROUP_UNSET, 1 << 20, RUNGROUP_UNSET, -1, false};
+    const struct rungroup_limits all = {1 << 20, 0, RUNGROUP_UNSET, -1, true};
+    const struct rungroup_limits eager = {1 << 20, 0, RUNGROUP_UNSET, 0, false};
+    const struct rungroup_limits no_swap = {1 << 20, 0, RUNGROUP_UNSET, -1, false};
     static struct place v1 = {.version = CG_V1, .dir = {-1, -1}};
     static struct place v2 = {.version = CG_V2, .dir = {-1, -1}};
     struct rungroup_left left;
@@ -135,6 +138,14 @@ static void what_v1_cannot_limit_is_refused(void **state) {
     has_text(err.text, "--high needs cgroup v2");
     assert_int_equal(rungroup_check(&v1, &swap, &err), -EINVAL);
     has_text(err.text, "--swap needs -m");
+    assert_int_equal(rungroup_check(&v1, &all, &err), -EINVAL);
+    has_text(err.text, "--oom-group needs cgroup v2");
+    assert_int_equal(rungroup_check(&v2, &eager, &err), -EINVAL);
+    has_text(err.text, "--swappiness needs cgroup v1");
+    assert_int_equal(rungroup_check(&v1, &eager, &err), 0);
+    assert_int_equal(rungroup_check(&v2, &all, &err), 0);
+    assert_int_equal(rungroup_check(&v2, &no_swap, &err), 0);
+    assert_int_equal(rungroup_check(&v1, &no_swap, &err), 0);
     assert_int_equal(rungroup_check(&v1, &plain, &err), 0);
     assert_int_equal(rungroup_check(&v2, &high, &err), 0);
     assert_int_equal(rungroup_check(&v2, &swap, &err), 0);
@@ -459,7 +470,7 @@ int main(void) {
         cmocka_unit_test(names_are_what_a_path_and_a_table_can_hold),
         cmocka_unit_test(v1_limits_memory_then_both),
         cmocka_unit_test(v2_hands_on_and_limits_both_groups),
-        cmocka_unit_test(what_v1_cannot_limit_is_refused),
+        cmocka_unit_test(what_a_version_cannot_limit_is_refused),
         cmocka_unit_test(both_groups_have_the_limit_and_the_work_its_process),
         cmocka_unit_test(swappiness_and_the_oom_killer_pass_to_the_work),
         cmocka_unit_test(a_small_limit_does_not_keep_the_groups_from_being_made),

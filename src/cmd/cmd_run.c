@@ -229,7 +229,7 @@ static const struct opt opts[] = {
     {"memory", 'm', "SIZE", "the limit: 60M, 1.5G", set_memory},
     {"swap", 0, "SIZE", "swap it may use on top; max: any (default: none with -m)", set_swap},
     {"high", 0, "SIZE", "v2: above it the kernel slows the program down", set_high},
-    {"swappiness", 0, "N", "v1: 0 to 200 (default: 0 without --swap)", set_swappiness},
+    {"swappiness", 0, "N", "v1: 0 to 200 (default: 0 where no swap is allowed)", set_swappiness},
     {"oom-group", 0, NULL, "v2: an OOM kill takes the whole group", set_oom_group},
     {"name", 0, "NAME", "what stats, ps and free call it (default: CMD and a pid)", set_name},
     {"cgroup-parent", 0, "PATH", "the group to make its group in (made if missing)", set_parent},
@@ -284,11 +284,11 @@ static int check(const struct cmd_context *context, struct options *o) {
         return cmd_usage(context->cmd, "--high is above the limit of -m, and would do nothing");
     if (o->what.verbose && o->what.quiet)
         return cmd_usage(context->cmd, "-v and -q exclude each other");
-    if (l->limit != RUNGROUP_UNSET && !o->swap_given) {
+    if (o->what.restart.window_us > 0 && o->what.restart.max == RESTART_UNLIMITED)
+        return cmd_usage(context->cmd, "--window counts restarts for --max-restarts, which is not "
+                                       "given");
+    if (l->limit != RUNGROUP_UNSET && !o->swap_given)
         l->swap = 0;
-        if (l->swappiness < 0)
-            l->swappiness = 0;
-    }
     return EXIT_DONE;
 }
 

@@ -31,6 +31,9 @@ WRONG = (  # arguments before the command, the exit code, a word that stderr mus
     (["--max-restarts", "-1"], 2, "-1"),
     (["--backoff", "soon"], 2, "soon"),
     (["--window", "0"], 2, "0"),
+    (["--window", "10"], 2, "--max-restarts"),
+    *((words, 125, "needs cgroup") for words in ([["--swappiness", "10"]] if machine.version == "v2" else
+                                                 [["--oom-group"], ["--high", "30M"]])),
     (["--grace", "x"], 2, "x"),
     (["--hints", "perhaps"], 2, "perhaps"),
     (["--pressure", "high"], 2, "high"),
