@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "kern/mountinfo.h"
 #include "kern/pidlist.h"
 #include "kern/proccgroup.h"
@@ -27,7 +30,8 @@ static const struct {
 struct search {
     const struct host *h;
     struct cgfs *fs;
-    int error; /* the first failure that is not "there is none" */
+    bool guess; /* no mountinfo tells that there is a mount */
+    int error;  /* the first failure that is not "there is none" */
 };
 
 static void note_error(struct search *s, int r) {
@@ -35,11 +39,21 @@ static void note_error(struct search *s, int r) {
         s->error = r;
 }
 
-static int open_point(struct search *s, const char *point) {
-    int dir = file_open_dir_in(s->h->root, point);
+/* Captured trees are plain files; on this machine a folder without a mount is none. */
+static bool is_mount(const struct search *s, int dir, enum cg_version version) {
+    struct statfs st;
+
+    if (!s->guess || !s->h->live)
+        return true;
+    return fstatfs(dir, &st) == 0 &&
+           st.f_type == (version == CG_V1 ? CGROUP_SUPER_MAGIC : CGROUP2_SUPER_MAGIC);
+}
+
+static int open_point(struct search *s, const char *point, enum cg_version version) {
+    auto_close int dir = file_open_dir_in(s->h->root, point);
 
     note_error(s, dir);
-    return dir < 0 ? -1 : dir;
+    return dir < 0 || !is_mount(s, dir, version) ? -1 : take_fd(&dir);
 }
 
 static void set_mount(struct cgfs *fs, enum cg_ctl ctl, int dir, enum cg_version version) {
@@ -67,7 +81,7 @@ static void take_v1(struct search *s, struct str options, const char *root, cons
 
         if (!mountinfo_has_option(options, controllers[i].v1) || s->fs->ctl[ctl].dir >= 0)
             continue;
-        dir = open_point(s, point);
+        dir = open_point(s, point, CG_V1);
         if (dir < 0)
             continue;
         set_mount(s->fs, ctl, dir, CG_V1);
@@ -102,7 +116,7 @@ static void take_unified(struct search *s) {
         /* cpu.stat is there without its controller */
         if (fs->ctl[ctl].dir >= 0 || (ctl != CG_CPU && !has_controller(list, controllers[i].v2)))
             continue;
-        set_mount(fs, ctl, open_point(s, fs->unified_point), CG_V2);
+        set_mount(fs, ctl, open_point(s, fs->unified_point, CG_V2), CG_V2);
         if (ctl == CG_MEMORY)
             set_memory_place(fs, fs->unified_root, fs->unified_point);
     }
@@ -128,7 +142,7 @@ static void take_line(struct search *s, struct str line) {
         take_v1(s, m.options, root, point);
         return;
     }
-    dir = s->fs->ctl[CG_UNIFIED].dir < 0 ? open_point(s, point) : -1;
+    dir = s->fs->ctl[CG_UNIFIED].dir < 0 ? open_point(s, point, CG_V2) : -1;
     if (dir >= 0)
         set_unified(s->fs, dir, root, point);
 }
@@ -157,6 +171,7 @@ static int read_mounts(struct search *s) {
 static void guess_mounts(struct search *s) {
     static const char *const unified[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
 
+    s->guess = true;
     for (size_t i = 0; i < ARRAY_N(controllers); i++) {
         char point[64];
 
@@ -164,7 +179,7 @@ static void guess_mounts(struct search *s) {
         take_v1(s, controllers[i].v1, "/", point);
     }
     for (size_t i = 0; i < ARRAY_N(unified) && s->fs->ctl[CG_UNIFIED].dir < 0; i++) {
-        auto_close int dir = open_point(s, unified[i]);
+        auto_close int dir = open_point(s, unified[i], CG_V2);
 
         if (dir < 0 || faccessat(dir, "cgroup.controllers", F_OK, 0) < 0)
             continue;
@@ -184,11 +199,33 @@ static bool is_top(const struct host *h, const struct cgfs *fs) {
            (!h->live && str_eq(str_of(fs->memory_root), STR("/")));
 }
 
+/* Whether /proc/cgroups has "memory ID GROUPS 1": an ID of 0 is the unified tree. */
+static bool is_on_v1(const struct host *h) {
+    char buf[4096];
+    struct str text, line, word;
+    uint64_t id, enabled;
+
+    if (file_read_at(h->proc, "cgroups", buf, sizeof(buf), &text) < 0)
+        return false;
+    while (str_cut(&text, '\n', &line)) {
+        if (!str_word(&line, &word) || !str_eq(word, STR("memory")))
+            continue;
+        return str_word(&line, &word) && str_to_u64(word, &id) == 0 && id > 0 &&
+               str_word(&line, &word) && str_word(&line, &word) &&
+               str_to_u64(word, &enabled) == 0 && enabled == 1;
+    }
+    return false;
+}
+
 /* Why there is no memory hierarchy. */
 static int no_memory(const struct search *s, bool unified, struct err *err) {
     if (s->error < 0)
         return err_set(err, s->error,
                        "cannot open the control groups below '%s/sys/fs/cgroup':", s->h->prefix);
+    if (is_on_v1(s->h))
+        return err_set(err, -ENOENT,
+                       "the memory controller is on cgroup v1, but not mounted (try: mount -t "
+                       "cgroup -o memory cgroup /sys/fs/cgroup/memory)");
     if (unified)
         return err_set(err, -ENOENT,
                        "the memory controller is on neither cgroup v1 nor v2 (try: boot with "

@@ -80,6 +80,32 @@ static void no_memory_controller_is_an_error_that_says_what_to_do(void **state) 
     cgtest_done(&t);
 }
 
+static void a_folder_without_a_mount_is_none_on_this_machine(void **state) {
+    struct err err = {0};
+    struct cgtest t;
+
+    (void)state;
+    cgtest_init(&t);
+    cgtest_make_v1(&t);
+    cgtest_mounts(&t, "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n");
+    cgtest_open(&t, false); /* a captured tree: files are as good */
+    assert_int_equal(version(&t, CG_MEMORY), CG_V1);
+    assert_int_equal(cgtest_try(&t, true, &err), -ENOENT);
+    assert_non_null(strstr(err.text, "no control groups are mounted"));
+    cgtest_write(&t, "/proc/cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"
+                                      "cpu\t1\t3\t1\nmemory\t4\t3\t1\n");
+    assert_int_equal(cgtest_try(&t, true, &err), -ENOENT);
+    assert_non_null(strstr(err.text, "not mounted (try: mount -t cgroup -o memory"));
+    cgtest_write(&t, "/proc/cgroups", "memory\t4\t3\t0\n"); /* switched off at boot */
+    assert_int_equal(cgtest_try(&t, true, &err), -ENOENT);
+    assert_null(strstr(err.text, "mount -t"));
+    cgtest_delete(&t, "/sys");
+    cgtest_copy(&t, "tests/fixtures/v2/root", "/sys/fs/cgroup");
+    cgtest_open(&t, false);
+    assert_int_equal(cgtest_try(&t, true, &err), -ENOENT);
+    cgtest_done(&t);
+}
+
 static void without_mountinfo_the_usual_places_are_tried(void **state) {
     struct cgtest t;
 
@@ -360,6 +386,7 @@ int main(void) {
         cmocka_unit_test(each_controller_has_a_version_of_its_own),
         cmocka_unit_test(the_unified_tree_serves_all_where_nothing_else_is),
         cmocka_unit_test(no_memory_controller_is_an_error_that_says_what_to_do),
+        cmocka_unit_test(a_folder_without_a_mount_is_none_on_this_machine),
         cmocka_unit_test(without_mountinfo_the_usual_places_are_tried),
         cmocka_unit_test(lines_that_are_no_mounts_of_groups_do_no_harm),
         cmocka_unit_test(ones_own_group_on_a_host),

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import tempfile
 
-from harness import check, equal, machine, main, needs_v2, no_control_bytes, test
+from harness import check, equal, machine, main, needs_v1, needs_v2, no_control_bytes, test
 from runs import TREES, demo, needs_runs, new_name, nothing_left, place
 import harness
 
@@ -76,6 +76,22 @@ def _():
                                "30M", "--", "/usr/bin/touch", copies.mark], stdin=subprocess.DEVNULL,
                               capture_output=True, timeout=60)
         refused(done, ["cgroup"], "no cgroups")
+        check(not os.path.exists(copies.mark), "the command was started")
+
+
+@test("a memory controller that is not mounted: 125, told how to mount it, and no folder is made",
+      [needs_runs, needs_v1])
+def _():
+    point = machine.mount["memory"]
+    with Copies() as copies:
+        mounts = " ".join(sorted({m.decode() for m, kind, _ in harness.mounts() if kind == b"cgroup2"} |
+                                 {point}, reverse=True))
+        done = subprocess.run(["unshare", "-m", "/bin/sh", "-c", f'umount -l {mounts} || exit 99; "$@"; '
+                               f'echo $? {point}/*', "sh", copies.binary, "run", "-m", "30M", "--",
+                               "/usr/bin/touch", copies.mark], stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=60)
+        equal(done.stdout.decode(), f"125 {point}/*\n", f"code and what is there ({done.stderr!r})")
+        check(b"not mounted (try: mount " in done.stderr, f"told: {done.stderr!r}")
         check(not os.path.exists(copies.mark), "the command was started")
 
 
