@@ -564,6 +564,39 @@ void runlog_exited(struct runlog *log, const struct runlog_exit *e) {
         exit_event(log, e);
 }
 
+static void key_unknown(struct json *j, const char *key) {
+    json_key(j, key);
+    json_unknown(j);
+}
+
+void runlog_not_executed(struct runlog *log, int32_t pid, const char *why, int exit_code) {
+    static const char *const unknown[] = {"oom_kills",  "child_kills", "limit",
+                                          "limit_path", "victim",      "peak",
+                                          "ran_ms",     "restarts",    "left"};
+    struct json j;
+
+    if (why)
+        say(log, why);
+    if (log->events.fd < 0)
+        return;
+    begin_event(log, &j, "exit");
+    json_key_u64(&j, "pid", (uint64_t)pid);
+    json_key_str(&j, "cause", STR("not-executed"));
+    key_unknown(&j, "whose");
+    json_key(&j, "sure");
+    json_bool(&j, true);
+    json_key(&j, "exit_code");
+    json_i64(&j, exit_code);
+    key_unknown(&j, "signal");
+    json_key(&j, "core");
+    json_bool(&j, false);
+    for (size_t i = 0; i < ARRAY_N(unknown); i++)
+        key_unknown(&j, unknown[i]);
+    json_key_str(&j, "then", STR("end"));
+    key_unknown(&j, "delay_ms");
+    end_event(log, &j);
+}
+
 void runlog_stopping(struct runlog *log, int signal, int64_t grace_us) {
     struct json j;
 

@@ -79,6 +79,10 @@ struct runlog_exit {
  */
 void runlog_exited(struct runlog *log, const struct runlog_exit *e);
 
+/* The "exit" of a start whose program could not be executed: "cause":"not-executed", the same keys
+ * as above, null where nothing is known. why: the line for people; NULL: it is told elsewhere. */
+void runlog_not_executed(struct runlog *log, int32_t pid, const char *why, int exit_code);
+
 /* {"event":"stopping","signal":"TERM","grace_ms":10000}, {"event":"end","exit_code":137,
  * "gave_up":true}. Text: only with -v. */
 void runlog_stopping(struct runlog *log, int signal, int64_t grace_us);

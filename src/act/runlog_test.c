@@ -251,6 +251,34 @@ static void each_event_has_its_keys(void **state) {
     close(pipes[1]);
 }
 
+static void what_was_not_executed_has_an_exit_too(void **state) {
+    struct str text, line;
+    auto_close int out = -1;
+    struct runlog log;
+    int pipes[2];
+
+    (void)state;
+    assert_int_equal(pipe(pipes), 0);
+    out = pipes[0];
+    stderr_to(pipes[1]);
+    close(pipes[1]);
+    open_ok(&log, "fd:2", false, false);
+    runlog_not_executed(&log, 4711, "'./a\x1bpp' was not found", 127);
+    text = drain(out);
+    assert_true(str_cut(&text, '\n', &line));
+    assert_true(str_eq(line, STR("plimsoll: web: './a\\x1bpp' was not found")));
+    is_event(text, "\"event\":\"exit\",\"name\":\"web\",\"pid\":4711,\"cause\":\"not-executed\","
+                   "\"whose\":null,\"sure\":true,\"exit_code\":127,\"signal\":null,\"core\":false,"
+                   "\"oom_kills\":null,\"child_kills\":null,\"limit\":null,\"limit_path\":null,"
+                   "\"victim\":null,\"peak\":null,\"ran_ms\":null,\"restarts\":null,"
+                   "\"left\":null,\"then\":\"end\",\"delay_ms\":null}\n");
+    runlog_not_executed(&log, 4711, NULL, 126);
+    text = drain(out);
+    assert_true(str_starts(text, STR("{\"ts\"")));
+    holds(text, "\"exit_code\":126");
+    runlog_close(&log);
+}
+
 static void an_ancestors_limit_is_told_as_such(void **state) {
     struct oom_evidence oom = own_oom;
     struct exit_cause cause = oom_killed;
@@ -736,6 +764,7 @@ int main(void) {
         cmocka_unit_test(durations_are_as_people_say_them),
         cmocka_unit_test(signals_have_names),
         cmocka_unit_test(each_event_has_its_keys),
+        cmocka_unit_test_teardown(what_was_not_executed_has_an_exit_too, restore_stderr),
         cmocka_unit_test(an_ancestors_limit_is_told_as_such),
         cmocka_unit_test_teardown(the_verdict_tells_what_follows, restore_stderr),
         cmocka_unit_test_teardown(a_dead_child_is_told_while_its_parent_lives, restore_stderr),
