@@ -256,6 +256,9 @@ static void read_peak(const struct life *life, struct runlog_exit *e) {
 /* exec never succeeded: what the shell would say, and no second try. */
 static void never_started(struct life *life) {
     life->exit_code = launch_explain(&life->failure, life->options->argv[0], life->err);
+    /* The text is the command's own last word. */
+    runlog_not_executed(life->log, life->child.pid, NULL, life->exit_code);
+    forget_child(life);
     life->again = life->gave_up = false; /* of the start before */
     begin_clearing(life, true, false);
 }
@@ -320,7 +323,6 @@ static void main_ended(struct life *life, const siginfo_t *info, bool begun) {
     if (!life->failed)
         life->failed = launch_report(life->child.report, &life->failure) > 0;
     if (life->failed) {
-        forget_child(life);
         never_started(life);
         return;
     }

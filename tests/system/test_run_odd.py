@@ -24,6 +24,7 @@ def _():
         one.finish(code=127)
     equal(one.err.count("was not found"), 1, f"told: {one.err!r}")
     check(len(one.all("start")) <= 2, f"starts: {one.all('start')}")
+    equal((one.exit()["cause"], one.exit()["exit_code"]), ("not-executed", 127), "exit")
     equal(one.all("end")[0]["exit_code"], 127, "end")
     nothing_left(box)
 
