@@ -494,7 +494,7 @@ static void remove_parents(int dir_taken, struct str path) {
         char name[256];
 
         if (up < 0 || str_copy(str_from(path, cut + 1), name, sizeof(name)) < 0 ||
-            unlinkat(up, name, AT_REMOVEDIR) < 0) {
+            (unlinkat(up, name, AT_REMOVEDIR) < 0 && errno != ENOENT)) {
             if (up >= 0)
                 close(up);
             return;
@@ -523,16 +523,28 @@ static void move_back(const struct place *p) {
         unlinkat(root, PLACE_SUPERVISOR, AT_REMOVEDIR);
 }
 
-void place_restore(const struct place *p) {
-    for (unsigned tree = 0; p->named && tree < PLAN_TREES; tree++) {
-        struct buf path;
-        int dir = p->dir[tree] < 0 ? -1 : cgmake_open(p->dir[tree], p->make[0] ? p->make : ".");
+/* A failure may have left a part of them. */
+static void restore_tree(const struct place *p, enum plan_tree tree) {
+    char rel[PLAN_REL];
+    struct buf path;
+    int dir;
 
-        buf_init(&path, 8192);
-        place_add_path(p, tree, p->make, &path);
-        remove_parents(dir, buf_str(&path));
-        buf_done(&path);
+    memcpy(rel, p->make, sizeof(rel));
+    while ((dir = cgmake_open(p->dir[tree], rel[0] ? rel : ".")) < 0 && rel[0]) {
+        ptrdiff_t slash = str_rfind(str_of(rel), '/');
+
+        rel[slash < 0 ? 0 : slash] = '\0';
     }
+    buf_init(&path, 8192);
+    place_add_path(p, tree, rel, &path);
+    remove_parents(dir, buf_str(&path));
+    buf_done(&path);
+}
+
+void place_restore(const struct place *p) {
+    for (unsigned tree = 0; p->named && tree < PLAN_TREES; tree++)
+        if (p->dir[tree] >= 0)
+            restore_tree(p, tree);
     if (p->move_self)
         move_back(p);
 }

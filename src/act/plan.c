@@ -137,8 +137,12 @@ static int do_make(struct run *run, const struct plan_step *s, bool *changed) {
         rest = s->rel;
     }
     dir = given ? *s->keep : cgmake_new(from, rest);
-    if (dir == -EEXIST && s->kind == PLAN_PARENT)
-        return 0;
+    if (dir == -EEXIST && s->kind == PLAN_PARENT) {
+        dir = cgmake_open(from, rest); /* what is no group is not passed over */
+        if (dir >= 0)
+            stand(run, s->tree, s->rel, dir, true);
+        return dir < 0 ? dir : 0;
+    }
     if (dir < 0)
         return dir;
     *changed = !given;
@@ -256,6 +260,8 @@ static const char *why_not_made(int r) {
         return "no memory for it (is a group above at its limit?)";
     if (r == -ENOSPC)
         return "there are as many memory groups as the kernel can have (65535)";
+    if (r == -ENOTDIR || r == -ELOOP)
+        return "there is something of that name, or above, that is no group";
     if (r == -ENOENT || r == -ENODEV)
         return "the group above was removed meanwhile";
     return NULL;

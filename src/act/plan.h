@@ -16,7 +16,7 @@ enum plan_tree {
 
 enum plan_kind {
     PLAN_MAKE,   /* makes a group; that it is there already is a failure */
-    PLAN_PARENT, /* makes a group unless it is there, and marks it as made by us */
+    PLAN_PARENT, /* makes a group unless there is one, and marks it as made by us */
     PLAN_WRITE,  /* writes a value into a file of a group */
     PLAN_MOVE,   /* moves this process into the group */
 };

@@ -143,6 +143,30 @@ static void what_was_there_before_stays_after_a_failure(void **state) {
     scene_done(&s);
 }
 
+static void a_parent_that_is_no_group_is_not_taken_for_one(void **state) {
+    static struct scene s;
+    int fds;
+
+    (void)state;
+    scene_init(&s);
+    fds = cgtest_open_fds();
+    cgtest_write(&s.t, "/memory/b/file", "");
+    assert_int_equal(symlinkat("b", s.roots.dir[0], "link"), 0);
+    plan_parent(&s.plan, PLAN_MEMORY, "a");
+    plan_parent(&s.plan, PLAN_UNIFIED, "a");
+    plan_parent(&s.plan, PLAN_MEMORY, "b");
+    plan_parent(&s.plan, PLAN_MEMORY, "b/file");
+    assert_int_equal(run(&s), -ENOTDIR);
+    has_text(s.err.text, "/memory/b/file': there is something of that name");
+    assert_false(is_there(&s, "/memory/a") || is_there(&s, "/unified/a"));
+    assert_true(is_there(&s, "/memory/b/file"));
+    s.plan = (struct plan){.n = 0};
+    plan_parent(&s.plan, PLAN_MEMORY, "link");
+    assert_true(run(&s) < 0);
+    assert_int_equal(cgtest_open_fds(), fds);
+    scene_done(&s);
+}
+
 static void a_tree_that_cannot_be_used_is_left_out(void **state) {
     static struct scene s;
     int kept = -1;
@@ -305,6 +329,7 @@ int main(void) {
         cmocka_unit_test(steps_are_done_in_order_and_groups_are_kept),
         cmocka_unit_test(a_failure_leaves_nothing_behind),
         cmocka_unit_test(what_was_there_before_stays_after_a_failure),
+        cmocka_unit_test(a_parent_that_is_no_group_is_not_taken_for_one),
         cmocka_unit_test(a_tree_that_cannot_be_used_is_left_out),
         cmocka_unit_test(a_plan_that_is_cut_off_is_not_run),
         cmocka_unit_test(the_printed_steps_can_be_pasted),

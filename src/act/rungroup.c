@@ -423,6 +423,7 @@ static int prepare(struct rungroup *g, struct buf *warnings, struct err *err) {
     struct plan_roots roots = {{p->dir[PLAN_MEMORY], p->dir[PLAN_UNIFIED]},
                                {p->shown[PLAN_MEMORY], p->shown[PLAN_UNIFIED]}};
     auto_free struct plan *plan = NULL;
+    size_t warned = buf_str(warnings).n;
     int r;
 
     for (unsigned tree = 0; tree < PLAN_TREES; tree++)
@@ -437,6 +438,8 @@ static int prepare(struct rungroup *g, struct buf *warnings, struct err *err) {
     for (unsigned tree = 0; p->make[0] && r == 0 && tree < PLAN_TREES; tree++) {
         if (p->dir[tree] >= 0)
             g->parent[tree] = cgmake_open(p->dir[tree], p->make);
+        if (tree == PLAN_UNIFIED && buf_str(warnings).n > warned)
+            continue; /* they cannot be made there */
         if (g->parent[tree] < 0 && p->dir[tree] >= 0)
             r = err_set(err, g->parent[tree], "cannot open the group '%.200s':", p->make);
     }
@@ -650,7 +653,7 @@ int rungroup_remove(struct rungroup *g) {
         return r;
     if (g->outer[PLAN_MEMORY] >= 0)
         (void)cgtree_names(g->parent[PLAN_MEMORY], sweep_one, g);
-    if (g->parent[PLAN_MEMORY] >= 0)
+    if (g->place)
         place_restore(g->place);
     rungroup_close(g);
     return 0;

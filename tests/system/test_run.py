@@ -333,6 +333,19 @@ def _():
     nothing_left(box)
 
 
+@test("a parent that cannot be: 125, and no part of its path is left", [needs_runs])
+def _():
+    box = place()
+    for path in ("new/cgroup.procs", "new/cgroup.procs/below", "new/er/cgroup.procs", "cgroup.procs"):
+        done = plimsoll("run", "--cgroup-parent", f"{box.path}/{path}", "-m", "30M", "--", "/bin/true",
+                        code=125)
+        check("group" in done.err and "cgroup.procs" in done.err, f"{path}: {done.err!r}")
+        nothing_left(box, path)
+    if machine.version == "v1" and os.path.exists(f"{box.dirs['unified']}/cgroup.kill"):
+        run(box, "-m", "30M", "--cgroup-parent", f"{box.path}/new/cgroup.kill", "--", "/bin/true", code=0)
+        nothing_left(box, "a parent that can be in one tree alone")
+
+
 @test("stats, ps and free know a run by its name", [needs_runs])
 def _():
     box = place()
