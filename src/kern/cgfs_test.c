@@ -92,8 +92,9 @@ static void a_folder_without_a_mount_is_none_on_this_machine(void **state) {
     assert_int_equal(version(&t, CG_MEMORY), CG_V1);
     assert_int_equal(cgtest_try(&t, true, &err), -ENOENT);
     assert_non_null(strstr(err.text, "no control groups are mounted"));
-    cgtest_write(&t, "/proc/cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"
-                                      "cpu\t1\t3\t1\nmemory\t4\t3\t1\n");
+    cgtest_write(&t, "/proc/cgroups",
+                 "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"
+                 "cpu\t1\t3\t1\nmemory\t4\t3\t1\n");
     assert_int_equal(cgtest_try(&t, true, &err), -ENOENT);
     assert_non_null(strstr(err.text, "not mounted (try: mount -t cgroup -o memory"));
     cgtest_write(&t, "/proc/cgroups", "memory\t4\t3\t0\n"); /* switched off at boot */
