@@ -49,10 +49,12 @@ static void set_oom(const struct exit_facts *facts, enum exit_kind kind, bool su
 static void decide_exited(const struct exit_facts *facts, struct exit_cause *out) {
     out->exit_code = facts->status;
     out->sure = true;
-    if (facts->stop_signal != 0)
-        out->kind = EXIT_CAUSE_STOPPED;
-    else if (facts->status == 128 + SIGKILL && out->child_kills + facts->oom.earlier > 0)
+    /* TERM explains an end; HUP and INT often are for something else. */
+    if (facts->status == 128 + SIGKILL && out->child_kills + facts->oom.earlier > 0 &&
+        facts->stop_signal != SIGTERM)
         set_oom(facts, EXIT_CAUSE_OOM_CHILD, true, out);
+    else if (facts->stop_signal != 0)
+        out->kind = EXIT_CAUSE_STOPPED;
     else
         out->kind = EXIT_CAUSE_EXITED;
     if (out->kind == EXIT_CAUSE_OOM_CHILD && out->child_kills == 0)

@@ -92,6 +92,11 @@ static const struct {
      {CLD_EXITED, 137, true, SIGTERM, LOG(1, NO, OWN, true)},
      {EXIT_CAUSE_STOPPED, 0, 137, WHOSE_UNKNOWN, true, false, 1},
      "stopped with exit code 137 (another process of it was OOM-killed before)"},
+    {"a child was killed after HUP, 137",
+     {CLD_EXITED, 137, true, SIGHUP, LOG(1, NO, OWN, true)},
+     {EXIT_CAUSE_OOM_CHILD, 0, 137, WHOSE_OWN, true, false, 1},
+     "exited with code 137 when a process that it waited for was OOM-killed at its own limit of "
+     "60.0M"},
     {"stopped with TERM",
      {CLD_KILLED, SIGTERM, true, SIGTERM, LOG(0, NO, UNKNOWN, false)},
      {EXIT_CAUSE_STOPPED, SIGTERM, 143, WHOSE_UNKNOWN, true, false, 0},
