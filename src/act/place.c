@@ -426,6 +426,9 @@ int place_find(const struct host *h, const struct cgfs *fs, const char *wanted, 
     out->path[PLAN_UNIFIED][0] = out->shown[PLAN_UNIFIED][0] = out->make[0] = '\0';
     out->named = out->enable = out->move_self = false;
     out->without_unified = NULL;
+    out->host = h;
+    out->fs = fs;
+    out->wanted = wanted;
     if (!h->live)
         return err_set(err, -EINVAL, "groups are made on this machine only, not below --root '%s'",
                        h->prefix);
@@ -445,6 +448,11 @@ void place_done(struct place *p) {
             close(p->dir[tree]);
         p->dir[tree] = -1;
     }
+}
+
+int place_again(struct place *p, struct err *err) {
+    place_done(p);
+    return place_find(p->host, p->fs, p->wanted, p, err);
 }
 
 /* --- preparing it ---------------------------------------------------------------------------- */

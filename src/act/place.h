@@ -23,6 +23,9 @@ struct place {
     bool enable;                  /* v2: the parent does not hand the memory controller on yet */
     bool move_self;               /* v2: and first our own process has to leave it */
     const char *without_unified;  /* why there is no unified tree beside v1, or NULL */
+    const struct host *host;      /* what place_find was given, all borrowed */
+    const struct cgfs *fs;
+    const char *wanted;
 };
 
 /* A group of its own for the supervisor, below a parent that may not hold processes. */
@@ -33,6 +36,9 @@ struct place {
 int place_find(const struct host *h, const struct cgfs *fs, const char *wanted, struct place *out,
                struct err *err);
 void place_done(struct place *p);
+
+/* The same once more, after a group on the way was removed or changed by another run. */
+int place_again(struct place *p, struct err *err);
 
 /* The whole path of a group, `rel` below p's directory, below the mount and as a file name. */
 void place_add_path(const struct place *p, enum plan_tree tree, const char *rel, struct buf *out);

@@ -23,6 +23,7 @@ enum {
     LEFT_US = 5000000, /* what was killed has so long to go */
     LOCK_US = 200000,  /* a lock held longer is not that of somebody who sweeps */
     GONE_US = 50000,   /* from "holds no process" to "may be removed" */
+    ATTEMPTS = 200,    /* while other runs begin and end in the same parent */
 };
 
 bool rungroup_name_ok(struct str name) {
@@ -484,23 +485,46 @@ static int take(struct rungroup *g, struct rungroup_left *left, struct buf *warn
     return 0;
 }
 
-/* Parents that an earlier run has made may go while we are at it: its end removes them. */
 static int make(struct rungroup *g, struct rungroup_left *left, struct buf *warnings,
                 struct err *err) {
-    int r = take(g, left, warnings, err);
+    char rel[sizeof(g->rel) + RUNGROUP_NAME + 16];
+    int r;
 
-    for (unsigned i = 0; i < 100 && g->place->make[0] && (r == -ENOENT || r == -ENODEV); i++) {
-        (void)rungroup_remove(g);
-        usleep(500);
-        r = take(g, left, warnings, err);
-    }
+    outer_rel(g->place, g->name, rel, sizeof(rel));
+    if (str_copy(str_of(rel), g->rel, sizeof(g->rel)) < 0)
+        return err_set(err, -ENAMETOOLONG, "--cgroup-parent '%.200s' is too long", g->place->make);
+    r = take(g, left, warnings, err);
     return r < 0 ? r : run_plan(g, PART_ALL, warnings, err);
 }
 
-int rungroup_make(struct rungroup *g, const struct place *place, const char *name,
+/* The end of an earlier run removes the parents that it made, and on v2 takes the controller back
+ * from where it made room for itself, while we are at it. */
+static int make_patiently(struct rungroup *g, struct place *place, struct rungroup_left *left,
+                          struct buf *warnings, struct err *err) {
+    struct err why, again;
+    int r = make(g, left, warnings, &why);
+
+    for (unsigned i = 0; i < ATTEMPTS && (r == -ENOENT || r == -ENODEV); i++) {
+        int found;
+
+        (void)rungroup_remove(g);
+        buf_clear(warnings);
+        usleep(500);
+        found = place_again(place, &again);
+        if (found == -EBUSY) /* it is just moving back there */
+            continue;
+        if (found < 0)
+            why = again;
+        r = found < 0 ? found : make(g, left, warnings, &why);
+    }
+    if (r < 0 && err)
+        *err = why;
+    return r;
+}
+
+int rungroup_make(struct rungroup *g, struct place *place, const char *name,
                   const struct rungroup_limits *limits, struct rungroup_left *left,
                   struct buf *warnings, struct err *err) {
-    char rel[sizeof(g->rel) + RUNGROUP_NAME + 16];
     int r;
 
     *left = (struct rungroup_left){.found = false};
@@ -513,10 +537,7 @@ int rungroup_make(struct rungroup *g, const struct place *place, const char *nam
     r = rungroup_check(place, limits, err);
     if (r < 0)
         return r;
-    outer_rel(place, name, rel, sizeof(rel));
-    if (str_copy(str_of(rel), g->rel, sizeof(g->rel)) < 0)
-        return err_set(err, -ENAMETOOLONG, "--cgroup-parent '%.200s' is too long", place->make);
-    r = make(g, left, warnings, err);
+    r = make_patiently(g, place, left, warnings, err);
     if (r < 0)
         (void)rungroup_remove(g);
     return r;

@@ -49,9 +49,10 @@ void rungroup_plan(const struct place *place, const char *name,
                    const struct rungroup_limits *limits, struct plan *plan);
 
 /* Makes and locks the groups; kills and replaces what a dead supervisor left under the same name
- * (up to 5 s). 0; -EBUSY when a live supervisor has the name; -errno with file and next step, and
- * nothing half-made. Warnings: lines for people. */
-int rungroup_make(struct rungroup *g, const struct place *place, const char *name,
+ * (up to 5 s). A parent that an earlier run takes away meanwhile is found or made again, for which
+ * the place is changed. 0; -EBUSY when a live supervisor has the name; -errno with file and next
+ * step, and nothing half-made. Warnings: lines for people. */
+int rungroup_make(struct rungroup *g, struct place *place, const char *name,
                   const struct rungroup_limits *limits, struct rungroup_left *left,
                   struct buf *warnings, struct err *err);
 

@@ -318,6 +318,35 @@ static void a_small_limit_does_not_keep_the_groups_from_being_made(void **state)
     scene_done(&s);
 }
 
+/* Another run took away its parents between our look and our making. */
+static void a_parent_that_goes_meanwhile_is_made_again(void **state) {
+    char below[512];
+    static struct scene s;
+
+    (void)state;
+    scene_init(&s);
+    for (unsigned i = 0; i < 3; i++) { /* the parent; it and the one above; none */
+        place_done(&place);
+        if (i < 2)
+            cgtest_real_mkdir(&s.r, "/x");
+        if (i == 1)
+            cgtest_real_mkdir(&s.r, "/x/y");
+        snprintf(below, sizeof(below), "%s/x%s", s.r.group, i == 1 ? "/y" : "");
+        assert_int_equal(place_find(&s.r.host, &s.r.fs, below, &place, &s.err), 0);
+        if (i == 1)
+            cgtest_real_rmdir(&s.r, "/x/y");
+        if (i < 2)
+            cgtest_real_rmdir(&s.r, "/x");
+        make(&s);
+        assert_int_equal(s.err.code, 0); /* what was overcome is not told */
+        assert_int_equal(number(s.g.work[PLAN_MEMORY], "memory.limit_in_bytes"), plain.limit);
+        assert_int_equal(rungroup_remove(&s.g), 0);
+        cgtest_real_path(&s.r, "/x", below, sizeof(below));
+        assert_int_equal(access(below, F_OK), -1); /* made by us, so removed by us */
+    }
+    scene_done(&s);
+}
+
 static void a_live_run_keeps_its_name(void **state) {
     static struct scene s;
     struct rungroup other;
@@ -474,6 +503,7 @@ int main(void) {
         cmocka_unit_test(both_groups_have_the_limit_and_the_work_its_process),
         cmocka_unit_test(swappiness_and_the_oom_killer_pass_to_the_work),
         cmocka_unit_test(a_small_limit_does_not_keep_the_groups_from_being_made),
+        cmocka_unit_test(a_parent_that_goes_meanwhile_is_made_again),
         cmocka_unit_test(a_live_run_keeps_its_name),
         cmocka_unit_test(what_a_dead_run_left_is_ended_and_replaced),
         cmocka_unit_test(empty_groups_of_dead_runs_are_swept),

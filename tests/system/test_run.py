@@ -346,6 +346,20 @@ def _():
         nothing_left(box, "a parent that can be in one tree alone")
 
 
+@test("runs that begin and end at the same time in parents that they make do not disturb each other",
+      [needs_runs])
+def _():
+    box = place()
+    for count in range(5 if harness.SMALL else 15):
+        runs = [Run(None, "-q", "--cgroup-parent", box.path + "/a/b", "-m", "30M", "--", "/bin/true")
+                for _ in range(6)]
+        for one in runs:
+            code, err = one.finish(), one.err
+            one.end()
+            equal((code, err), (0, ""), f"round {count}")
+    nothing_left(box)
+
+
 @test("stats, ps and free know a run by its name", [needs_runs])
 def _():
     box = place()
