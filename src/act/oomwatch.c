@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "act/oomlog.h"
 #include "base/clock.h"
@@ -17,17 +19,16 @@
 #include "kern/kmsg.h"
 #include "kern/oomcount.h"
 #include "kern/procstat.h"
+#include "kern/procstatus.h"
 
 enum {
     LEVELS = 24,     /* our group and those around it that are watched */
     LOG_A_TURN = 64, /* records of the log that are read in a turn of the loop */
     LOG_AT_END = 65536,
-    LOOKS_WITH_LOG = 10, /* looks at numbers that do not settle */
+    LOOKS = 10, /* at numbers that do not settle */
 };
 #define LOOK_US 100000LL /* between two looks */
 #define SETTLE_US 200000LL
-/* Without the log nobody says that it is the main process that dies, and dying may take a while. */
-#define LOOKS_WITHOUT_LOG 20
 
 /* Our own group or one around it. */
 struct level {
@@ -397,14 +398,24 @@ static void stop_looking(struct oomwatch *w) {
     w->seen_kills = w->seen_lines = UINT64_MAX;
 }
 
-/* The main process ends or has ended: then its verdict will account for what was counted. */
+/* The main process ends or has ended: then its verdict will account for what was counted. If it is
+ * not, it was none of those counted: the kernel sends SIGKILL right after it counts, and that stays
+ * pending until the process is marked as exiting. (Not our child: /proc is another pid namespace's,
+ * and tells nothing.) */
 static bool main_is_ending(const struct oomwatch *w) {
     siginfo_t info = {.si_pid = 0};
+    struct procstatus status;
     struct procstat stat;
 
     if (waitid(P_PID, (id_t)w->main, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != 0)
         return true;
-    return procstat_read(w->host->proc, w->main, &stat) < 0 || stat.exiting;
+    if (procstatus_read(w->host->proc, w->main, &status) < 0 ||
+        !(status.have & 1U << PROCSTATUS_PENDING) ||
+        status.value[PROCSTATUS_PENDING] & UINT64_C(1) << (SIGKILL - 1))
+        return true;
+    /* The flag comes after the signal is no longer pending: it has to be read last. */
+    return procstat_read(w->host->proc, w->main, &stat) < 0 || stat.exiting ||
+           stat.ppid != getpid();
 }
 
 /* Numbers still move, or the log and the counters do not agree yet. */
@@ -412,14 +423,12 @@ static bool want_another_look(struct oomwatch *w, const struct counts *counts) {
     const struct oomlog_told *told = oomlog_told(w->log);
     uint64_t lines = told->ours + told->maybe;
     bool moved = counts->kills != w->seen_kills || lines != w->seen_lines;
+    bool differs = lines < counts->kills || told->ours > counts->kills;
 
     w->seen_kills = counts->kills;
     w->seen_lines = lines;
     w->looks++;
-    if (!log_tells_main(w))
-        return w->looks < LOOKS_WITHOUT_LOG;
-    return (moved || lines < counts->kills || told->ours > counts->kills) &&
-           w->looks < LOOKS_WITH_LOG;
+    return (moved || (differs && oomlog_fd(w->log) >= 0)) && w->looks < LOOKS;
 }
 
 static void tell(struct oomwatch *w, const struct counts *counts) {

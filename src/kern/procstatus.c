@@ -5,7 +5,7 @@
 
 #include "kern/procfile.h"
 
-enum shape { SIZE_KB, NUMBER, EFFECTIVE_ID, LAST_PID };
+enum shape { SIZE_KB, NUMBER, EFFECTIVE_ID, LAST_PID, SIGNALS };
 
 static const struct line_kind {
     struct str key;
@@ -17,7 +17,8 @@ static const struct line_kind {
     {{"VmHWM", 5}, PROCSTATUS_PEAK, SIZE_KB},     {{"VmRSS", 5}, PROCSTATUS_RES, SIZE_KB},
     {{"RssAnon", 7}, PROCSTATUS_ANON, SIZE_KB},   {{"RssFile", 7}, PROCSTATUS_FILE, SIZE_KB},
     {{"RssShmem", 8}, PROCSTATUS_SHMEM, SIZE_KB}, {{"VmSwap", 6}, PROCSTATUS_SWAP, SIZE_KB},
-    {{"Threads", 7}, PROCSTATUS_THREADS, NUMBER},
+    {{"Threads", 7}, PROCSTATUS_THREADS, NUMBER}, {{"SigPnd", 6}, PROCSTATUS_PENDING, SIGNALS},
+    {{"ShdPnd", 6}, PROCSTATUS_PENDING, SIGNALS},
 };
 
 static void set(struct procstatus *s, enum procstatus_field field, uint64_t value) {
@@ -67,6 +68,27 @@ static int parse_pids(struct str rest, struct procstatus *s) {
     return 0;
 }
 
+/* "\t0000000000000100" */
+static int parse_signals(struct str rest, uint64_t *out) {
+    struct str word;
+    uint64_t mask = 0;
+
+    if (!str_word(&rest, &word) || word.n > 16 || str_trim(rest).n > 0)
+        return -EBADMSG;
+    for (size_t i = 0; i < word.n; i++) {
+        char c = word.p[i];
+
+        if (c >= '0' && c <= '9')
+            mask = mask << 4 | (unsigned)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            mask = mask << 4 | (unsigned)(c - 'a' + 10);
+        else
+            return -EBADMSG;
+    }
+    *out = mask;
+    return 0;
+}
+
 static int parse_value(const struct line_kind *kind, struct str rest, struct procstatus *s) {
     uint64_t value = 0;
     int r = -EBADMSG;
@@ -83,6 +105,10 @@ static int parse_value(const struct line_kind *kind, struct str rest, struct pro
         break;
     case LAST_PID:
         return parse_pids(rest, s);
+    case SIGNALS: /* two lines: the thread's own and the process's */
+        r = parse_signals(rest, &value);
+        value |= s->have & 1U << kind->field ? s->value[kind->field] : 0;
+        break;
     }
     if (r == 0)
         set(s, kind->field, value);

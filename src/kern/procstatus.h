@@ -1,4 +1,5 @@
-/* procstatus.h - what only /proc/PID/status tells: owner, anon/file/shmem split, swap, namespaces.
+/* procstatus.h - what only /proc/PID/status tells: owner, anon/file/shmem split, swap, namespaces,
+ * pending signals.
  *
  * Dearer than stat and statm together: read it when one of these is wanted. Kernel threads have no
  * Vm lines: have bits tell.
@@ -19,6 +20,7 @@ enum procstatus_field {
     PROCSTATUS_TGID,     /* the process's pid, of the thread that was asked */
     PROCSTATUS_NS_PID,   /* the pid in the innermost pid namespace it is in */
     PROCSTATUS_NS_DEPTH, /* how many pid namespaces it is in, seen from here: 1 = ours only */
+    PROCSTATUS_PENDING,  /* signals not taken yet, by the thread or the process: bit (number - 1) */
     PROCSTATUS_N,
 };
 

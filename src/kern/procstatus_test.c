@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <signal.h>
 
 #include "base/mem.h"
 #include "kern/proctest.h"
@@ -76,6 +77,19 @@ static void the_last_pid_is_the_innermost(void **state) {
     assert_int_equal(must(&s, PROCSTATUS_NS_DEPTH), 3);
 }
 
+static void pending_is_what_the_thread_or_the_process_has_not_taken(void **state) {
+    struct procstatus s;
+
+    (void)state;
+    assert_int_equal(
+        procstatus_parse(STR("SigPnd:\t0000000000000100\nShdPnd:\t8000000000004000\n"), &s), 0);
+    assert_true(must(&s, PROCSTATUS_PENDING) == 0x8000000000004100);
+    assert_int_equal(procstatus_parse(STR("SigPnd:\t0000000000000000\nSigBlk:\tffff\n"), &s), 0);
+    assert_true(must(&s, PROCSTATUS_PENDING) == 0);
+    assert_int_equal(procstatus_parse(STR("Threads:\t1\n"), &s), 0);
+    assert_false(s.have & 1U << PROCSTATUS_PENDING);
+}
+
 static void bad_text_changes_nothing(void **state) {
     static const char *const bad[] = {
         "VmSwap:\t 12 MB\n",
@@ -86,6 +100,10 @@ static void bad_text_changes_nothing(void **state) {
         "NSpid:\t\n",
         "NSpid:\tx\n",
         "Threads:\t1 2\n",
+        "SigPnd:\t\n",
+        "ShdPnd:\t0x10\n",
+        "ShdPnd:\t00000000000000100\n",
+        "SigPnd:\t10 20\n",
         "Threads:\t1\nTgid:\t",
         "VmHWM:\t 18014398509481984 kB\n",
     };
@@ -113,6 +131,7 @@ static void prefixes_end_at_lines(void **state) {
 static void reads_this_process(void **state) {
     auto_close int proc = proctest_open("/proc");
     struct procstatus s;
+    sigset_t usr1;
 
     (void)state;
     assert_int_equal(procstatus_read(proc, getpid(), &s), 0);
@@ -121,6 +140,12 @@ static void reads_this_process(void **state) {
     assert_int_equal(must(&s, PROCSTATUS_RES), must(&s, PROCSTATUS_ANON) +
                                                    must(&s, PROCSTATUS_FILE) +
                                                    must(&s, PROCSTATUS_SHMEM));
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    assert_int_equal(sigprocmask(SIG_BLOCK, &usr1, NULL), 0);
+    assert_int_equal(kill(getpid(), SIGUSR1), 0);
+    assert_int_equal(procstatus_read(proc, getpid(), &s), 0);
+    assert_true(must(&s, PROCSTATUS_PENDING) & UINT64_C(1) << (SIGUSR1 - 1));
 }
 
 int main(void) {
@@ -129,6 +154,7 @@ int main(void) {
         cmocka_unit_test(a_name_cannot_forge_lines),
         cmocka_unit_test(kernel_threads_have_no_sizes),
         cmocka_unit_test(the_last_pid_is_the_innermost),
+        cmocka_unit_test(pending_is_what_the_thread_or_the_process_has_not_taken),
         cmocka_unit_test(bad_text_changes_nothing),
         cmocka_unit_test(prefixes_end_at_lines),
         cmocka_unit_test(reads_this_process),

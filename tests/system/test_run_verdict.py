@@ -313,6 +313,29 @@ def _():
     check(one.exit()["child_kills"] >= 1 or one.all("child-oom"), "no word of the child")
 
 
+PID_NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+@test("in a pid namespace, where the log's pids say nothing: a main process that lives 0.6 s after "
+      "its child's OOM kill was not the one; what climbs by itself still is", [needs_runs])
+def _():
+    box = place()
+    one = Run(box, "-m", "8M", "--restart", "never", "--", *demo("-s", 0, "child", 60, 1),
+              prefix=PID_NAMESPACE)
+    one.wait_out("signal")
+    time.sleep(0.6)
+    pids = members(run_dir(box, one.name) + "/w")  # as they are out here
+    equal(len(pids), 1, f"processes of the run: {pids}")
+    kill(pids[0])
+    one.finish(code=137)
+    equal((one.exit()["cause"], one.exit()["sure"]), ("killed", True), f"told: {one.err!r}")
+    equal([e["kills"] for e in one.all("child-oom")], [1], f"of the child: {one.events}")
+    done = run(box, "-m", "8M", "--restart", "never", "--", *demo("-s", 0, "climb", 60), code=137,
+               prefix=PID_NAMESPACE)
+    equal((done.exit["cause"], done.exit["whose"]), ("oom", "own"), f"told: {done.err!r}")
+    nothing_left(box)
+
+
 # --- the supervisor dies ---------------------------------------------------------------------
 
 def marked(word):
