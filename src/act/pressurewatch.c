@@ -14,7 +14,9 @@
 
 enum { CLIENTS = 16 };
 
-static const int64_t second = 1000000;
+/* A notice is repeated while usage stays above the mark; crossings are not told more often than
+ * the other. */
+static const int64_t repeat_us = 1000000, least_us = 50000;
 
 /* "some 200000 2000000" and its NUL: a fifth of two seconds lost by some task. Users without
  * CAP_SYS_RESOURCE may only ask for windows of two seconds. */
@@ -44,8 +46,8 @@ struct pressurewatch {
     uint64_t mark;
     struct cgwatch watch; /* v1 */
     uint32_t watch_id, timer_id;
-    bool watching, have_timer, again; /* again: the timer is one that comes once */
-    bool above;
+    bool watching, have_timer;
+    bool above, due; /* due: a crossing that was not told yet */
     int64_t told_us; /* 0: never */
 };
 
@@ -199,20 +201,19 @@ static void set_accepting(struct pressurewatch *p, bool wanted) {
     p->accepting = wanted && p->accepting;
 }
 
-static void set_timer(struct pressurewatch *p, int64_t first_us, int64_t every_us) {
-    if (!p->have_timer &&
-        loop_add_timer(p->loop, first_us, every_us, on_look, p, &p->timer_id) == 0)
-        p->have_timer = true;
-    p->again = p->have_timer && every_us == 0;
-}
-
 static void stop_timer(struct pressurewatch *p) {
     if (p->have_timer)
         loop_remove(p->loop, p->timer_id);
-    p->have_timer = p->again = false;
+    p->have_timer = false;
 }
 
-static bool looks_each_second(const struct pressurewatch *p) {
+static void set_timer(struct pressurewatch *p, int64_t first_us, int64_t every_us) {
+    stop_timer(p);
+    p->have_timer = loop_add_timer(p->loop, first_us, every_us, on_look, p, &p->timer_id) == 0;
+}
+
+/* Nothing signals a crossing: usage is looked at while somebody wants to know. */
+static bool must_look(const struct pressurewatch *p) {
     return p->watch.fd < 0;
 }
 
@@ -252,13 +253,12 @@ static struct client *free_client(struct pressurewatch *p) {
     return NULL;
 }
 
-static void check(struct pressurewatch *p);
+static bool check(struct pressurewatch *p, bool crossed);
 
 static int on_connect(struct loop *loop, uint32_t what, void *ctx) {
     struct pressurewatch *p = ctx;
     struct client *c = free_client(p);
     int fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    bool was;
 
     (void)what;
     if (fd < 0) {
@@ -274,12 +274,10 @@ static int on_connect(struct loop *loop, uint32_t what, void *ctx) {
     c->fd = fd;
     if (++p->clients == CLIENTS)
         set_accepting(p, false); /* more may connect: they wait, unread and in peace */
-    was = p->above;
-    check(p);
-    if (was && p->above)
+    if (must_look(p) && !p->have_timer)
+        set_timer(p, least_us, least_us);
+    if (!check(p, false) && p->above)
         tell(c);
-    if (looks_each_second(p) && p->clients > 0)
-        set_timer(p, second, second);
     return 0;
 }
 
@@ -291,36 +289,45 @@ static void tell_all(struct pressurewatch *p) {
             tell(&p->client[i]);
 }
 
-/* Signals come in both directions, late, and when the group is removed: what counts is read. */
-static void check(struct pressurewatch *p) {
+/* When to look again, without a signal. */
+static void plan_look(struct pressurewatch *p, int64_t now) {
+    if (must_look(p))
+        return; /* the timer goes on */
+    if (p->above && p->clients > 0)
+        set_timer(p, p->told_us + (p->due ? least_us : repeat_us) - now, 0);
+    else
+        stop_timer(p);
+}
+
+/* Signals come in both directions, late, and when the group is removed: what counts is read. But
+ * one that comes while usage is above, as it was, means that it was below in between (`crossed`).
+ * Whether all were told now. */
+static bool check(struct pressurewatch *p, bool crossed) {
     int64_t now = loop_now_us(p->loop);
     uint64_t usage;
+    bool was = p->above, tells;
 
     if (cgwatch_read_usage(p->group->outer[PLAN_MEMORY], p->group->place->version, &usage) < 0)
-        return;
-    if (usage < p->mark) {
-        p->above = false;
-        return;
+        return false;
+    p->above = usage >= p->mark;
+    p->due = p->above && (p->due || crossed || !was || now - p->told_us >= repeat_us);
+    tells = p->due && (p->told_us == 0 || now - p->told_us >= least_us);
+    if (tells) {
+        p->due = false;
+        p->told_us = now;
+        tell_all(p);
     }
-    if (p->above)
-        return;
-    if (p->told_us != 0 && now - p->told_us < second) {
-        if (!looks_each_second(p))
-            set_timer(p, p->told_us + second - now, 0);
-        return;
-    }
-    p->above = true;
-    p->told_us = now;
-    tell_all(p);
+    plan_look(p, now);
+    return tells;
 }
 
 static int on_look(struct loop *loop, uint32_t what, void *ctx) {
     struct pressurewatch *p = ctx;
 
     (void)loop, (void)what;
-    if (p->again)
-        p->have_timer = p->again = false; /* it came once */
-    check(p);
+    if (!must_look(p))
+        p->have_timer = false; /* it came once */
+    (void)check(p, false);
     return 0;
 }
 
@@ -329,7 +336,7 @@ static int on_threshold(struct loop *loop, uint32_t what, void *ctx) {
 
     (void)loop, (void)what;
     if (cgwatch_take(&p->watch) > 0)
-        check(p);
+        (void)check(p, true);
     return 0;
 }
 
@@ -443,7 +450,7 @@ void pressurewatch_begin(struct pressurewatch *p) {
     if (p->listener < 0)
         return;
     set_accepting(p, p->clients < CLIENTS);
-    check(p);
+    (void)check(p, false);
 }
 
 const char *pressurewatch_path(const struct pressurewatch *p) {

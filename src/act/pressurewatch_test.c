@@ -16,7 +16,7 @@
 #include "base/basetest.h"
 #include "kern/cgtest.h"
 
-static const int64_t second = 1000000;
+static const int64_t second = 1000000, moment = 200000; /* moment: several looks */
 
 /* --- a run whose group is a folder of files --- */
 
@@ -187,25 +187,48 @@ static void a_byte_comes_each_time_that_usage_passes_the_mark(void **state) {
     run_for(f.loop, 20000);
     assert_int_equal(told(fd), 0);
     set_usage(&f, "89\n");
-    run_for(f.loop, second + second / 10);
+    run_for(f.loop, moment);
     assert_int_equal(told(fd), 0);
     set_usage(&f, "90\n");
-    run_for(f.loop, second + second / 10);
+    run_for(f.loop, moment);
     assert_int_equal(told(fd), 1);
-    run_for(f.loop, second + second / 10); /* still above: said already */
-    assert_int_equal(told(fd), 0);
-    late = connect_to(pressurewatch_path(f.p)); /* but not to who comes only now */
+    late = connect_to(pressurewatch_path(f.p)); /* while it is above */
     run_for(f.loop, 20000);
     assert_int_equal(told(late), 1);
     assert_int_equal(told(fd), 0);
-    set_usage(&f, "50\n");
-    run_for(f.loop, second + second / 10);
-    set_usage(&f, "99\n");
-    run_for(f.loop, second + second / 10);
-    assert_int_equal(told(fd), 1);
-    assert_int_equal(told(late), 1);
+    for (unsigned i = 0; i < 3; i++) { /* each passing, however soon after the last */
+        set_usage(&f, "50\n");
+        run_for(f.loop, moment);
+        set_usage(&f, "99\n");
+        run_for(f.loop, moment);
+        assert_int_equal(told(fd), 1);
+        assert_int_equal(told(late), 1);
+    }
     close(fd);
     close(late);
+    close_fake(&f);
+}
+
+static void it_is_said_again_each_second_that_usage_stays_above(void **state) {
+    struct fake f;
+    int fd;
+
+    (void)state;
+    open_fake(&f, "again");
+    need_folder(&f);
+    set_usage(&f, "95\n");
+    start(&f, PRESSURE_SOCKET);
+    fd = connect_to(pressurewatch_path(f.p));
+    run_for(f.loop, moment);
+    assert_int_equal(told(fd), 1);
+    run_for(f.loop, second / 2);
+    assert_int_equal(told(fd), 0);
+    run_for(f.loop, 2 * second);
+    assert_int_equal(told(fd), 2);
+    set_usage(&f, "10\n");
+    run_for(f.loop, second + moment);
+    assert_int_equal(told(fd), 0);
+    close(fd);
     close_fake(&f);
 }
 
@@ -228,7 +251,7 @@ static void what_programs_write_is_taken_and_ignored(void **state) {
     }
     assert_true(sent > 400 * sizeof(bytes)); /* far more than a socket holds */
     set_usage(&f, "95\n");
-    run_for(f.loop, second + second / 10);
+    run_for(f.loop, moment);
     assert_int_equal(told(fd), 1);
     close(fd);
     close_fake(&f);
@@ -277,9 +300,9 @@ static void who_does_not_read_loses_nothing_and_holds_up_nobody(void **state) {
     alarm(30);
     for (unsigned i = 0; i < 3; i++) {
         set_usage(&f, "95\n");
-        run_for(f.loop, second + second / 10);
+        run_for(f.loop, moment);
         set_usage(&f, "10\n");
-        run_for(f.loop, second + second / 10);
+        run_for(f.loop, moment);
     }
     alarm(0);
     assert_int_equal(poll(&wait, 1, 0), 1);
@@ -488,6 +511,7 @@ int main(void) {
         cmocka_unit_test(the_kernels_own_file_is_offered_where_it_is),
         cmocka_unit_test(without_a_cap_there_is_nothing_to_pass),
         cmocka_unit_test(a_byte_comes_each_time_that_usage_passes_the_mark),
+        cmocka_unit_test(it_is_said_again_each_second_that_usage_stays_above),
         cmocka_unit_test(what_programs_write_is_taken_and_ignored),
         cmocka_unit_test(sixteen_are_served_and_the_others_wait_unharmed),
         cmocka_unit_test(who_does_not_read_loses_nothing_and_holds_up_nobody),

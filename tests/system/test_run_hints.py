@@ -198,6 +198,46 @@ def _():
     equal(watch(place(), 64, 56, "--pressure", "socket"), ["socket", "0", "fired", "1"], "told")
 
 
+CLIMBER = """
+import mmap, os, select, socket, sys, time
+watch = socket.socket(socket.AF_UNIX)
+watch.connect(os.environ["MEMORY_PRESSURE_WATCH"])
+size = int(sys.argv[1]) << 20
+def wait_told(seconds):
+    if not select.select([watch], [], [], seconds)[0]:
+        return -1
+    return len(watch.recv(4096))
+for _ in range(6):
+    block = mmap.mmap(-1, size)
+    for at in range(0, size, 4096):
+        block[at] = 1
+    print("crossing", wait_told(20), flush=True)
+    block.close()
+    time.sleep(0.4)
+print("below", wait_told(1.2), flush=True)
+block = mmap.mmap(-1, size)
+for at in range(0, size, 4096):
+    block[at] = 1
+start = time.monotonic()
+print("above", wait_told(20), flush=True)
+for _ in range(2):
+    print("repeated", wait_told(20), flush=True)
+print("seconds", int(time.monotonic() - start + 0.5), flush=True)
+"""
+
+
+@test("the socket tells of each time that usage passes the mark, and again each second that it stays "
+      "above", [needs_runs])
+def _():
+    one = Run(place(), "-m", "64M", "--restart", "never", "--pressure", "socket", "--", "/usr/bin/python3",
+              "-c", CLIMBER, 56)
+    one.finish(60, code=0)
+    equal(min(one.wait_out("crossing", 6)), 1, f"bytes for each passing: {one.out!r}")
+    equal(one.wait_out("below"), [-1], "told while it was below")
+    check(min(one.wait_out("above") + one.wait_out("repeated", 2)) >= 1, f"above: {one.out!r}")
+    check(one.wait_out("seconds")[0] >= 2, f"repeated too early: {one.out!r}")
+
+
 @test("$MEMORY_PRESSURE_WATCH is a PSI file where the kernel has one, and fires under pressure",
       [needs_runs])
 def _():
