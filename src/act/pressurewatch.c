@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
+#include "act/runsocket.h"
 #include "base/mem.h"
 #include "kern/cgwatch.h"
 
@@ -35,8 +34,7 @@ struct pressurewatch {
     const char *write; /* or NULL */
 
     /* the socket */
-    int folder, listener; /* -1: none */
-    struct stat made;     /* what we made, to remove nothing else */
+    struct runsocket socket;
     uint32_t listener_id;
     bool accepting;
     struct client client[CLIENTS];
@@ -76,117 +74,6 @@ static int offer_psi(struct pressurewatch *p) {
     return buf_error(&p->path);
 }
 
-/* --- the socket's name --- */
-
-/* Where sockets of this user belong; NULL: nowhere. */
-static const char *runtime_folder(void) {
-    const char *own = geteuid() == 0 ? "/run" : secure_getenv("XDG_RUNTIME_DIR");
-
-    return own && own[0] == '/' ? own : NULL;
-}
-
-/* Ours, and nobody else can put anything in it. */
-static bool is_ours(int dir) {
-    struct stat st;
-
-    return fstat(dir, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 022) == 0;
-}
-
-/* Whether what is ours in it stays what it is: others may not rename it. */
-static bool keeps_names(int dir) {
-    struct stat st;
-
-    return fstat(dir, &st) == 0 && (st.st_uid == geteuid() || st.st_uid == 0) &&
-           ((st.st_mode & 022) == 0 || (st.st_mode & S_ISVTX));
-}
-
-/* Opens, and makes if need be, the folder for our sockets. */
-static int open_folder(const char *base, struct err *err) {
-    auto_close int above = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    auto_close int fd = -1;
-
-    if (above < 0)
-        return err_set(err, -errno, "cannot open '%s':", base);
-    if (!keeps_names(above))
-        return err_set(err, -EPERM, "'%s' can be changed by others: no socket is made in it", base);
-    if (mkdirat(above, "plimsoll", 0755) < 0 && errno != EEXIST)
-        return err_set(err, -errno, "cannot make '%s/plimsoll':", base);
-    fd = openat(above, "plimsoll", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return err_set(err, -errno, "cannot open the folder '%s/plimsoll':", base);
-    if (!is_ours(fd))
-        return err_set(err, -EPERM, "'%s/plimsoll' is not ours alone: no socket is made in it",
-                       base);
-    return take_fd(&fd);
-}
-
-static bool is_answered(const struct sockaddr_un *address) {
-    auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-    return fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
-                       errno == EAGAIN);
-}
-
-/* Binds, and replaces what nobody answers at. Nobody but us may connect from the first moment. */
-static int bind_at(int folder, int fd, const struct sockaddr_un *address, const char *name) {
-    int r = 0;
-
-    for (unsigned i = 0; i < 2; i++) {
-        mode_t before = umask(0177);
-
-        r = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
-        umask(before);
-        if (r != -EADDRINUSE || is_answered(address))
-            break;
-        if (unlinkat(folder, name, 0) < 0)
-            return -errno;
-    }
-    return r;
-}
-
-static bool name_socket(const char *base, const char *run, bool second_try, char *out,
-                        size_t size) {
-    char pid[16] = "";
-    int n;
-
-    if (second_try)
-        snprintf(pid, sizeof(pid), "-%d", (int)getpid());
-    n = snprintf(out, size, "%s/plimsoll/run-%s%s.sock", base, run, pid);
-    return n > 0 && (size_t)n < size;
-}
-
-static int bind_socket(struct pressurewatch *p, const char *base, struct err *err) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const char *name = address.sun_path + strlen(base) + strlen("/plimsoll/");
-    int r = -EADDRINUSE;
-
-    for (unsigned i = 0; i < 2 && r == -EADDRINUSE; i++) {
-        if (!name_socket(base, p->group->name, i > 0, address.sun_path, sizeof(address.sun_path)))
-            return err_set(err, -ENAMETOOLONG, "'%s' is too long a path for a socket", base);
-        r = bind_at(p->folder, p->listener, &address, name);
-    }
-    if (r == 0 &&
-        (fstatat(p->folder, name, &p->made, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISSOCK(p->made.st_mode)))
-        r = -ENOENT; /* the folder was another one when it was opened */
-    if (r < 0)
-        return err_set(err, r, "cannot make the socket '%s':", address.sun_path);
-    buf_add(&p->path, str_of(address.sun_path));
-    buf_add_char(&p->path, '\0');
-    return buf_error(&p->path);
-}
-
-static void remove_socket(struct pressurewatch *p) {
-    const char *path = pressurewatch_path(p);
-    const char *name = path ? strrchr(path, '/') : NULL;
-    struct stat st;
-
-    if (p->folder < 0 || !name)
-        return;
-    if (fstatat(p->folder, name + 1, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        st.st_ino == p->made.st_ino && st.st_dev == p->made.st_dev)
-        (void)unlinkat(p->folder, name + 1, 0);
-}
-
 /* --- those who listen --- */
 
 static int on_connect(struct loop *loop, uint32_t what, void *ctx);
@@ -195,7 +82,7 @@ static int on_look(struct loop *loop, uint32_t what, void *ctx);
 static void set_accepting(struct pressurewatch *p, bool wanted) {
     if (wanted && !p->accepting)
         p->accepting =
-            loop_add_fd(p->loop, p->listener, EPOLLIN, on_connect, p, &p->listener_id) == 0;
+            loop_add_fd(p->loop, p->socket.fd, EPOLLIN, on_connect, p, &p->listener_id) == 0;
     else if (!wanted && p->accepting)
         loop_remove(p->loop, p->listener_id);
     p->accepting = wanted && p->accepting;
@@ -258,7 +145,7 @@ static bool check(struct pressurewatch *p, bool crossed);
 static int on_connect(struct loop *loop, uint32_t what, void *ctx) {
     struct pressurewatch *p = ctx;
     struct client *c = free_client(p);
-    int fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(p->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     (void)what;
     if (fd < 0) {
@@ -356,27 +243,20 @@ static int watch_usage(struct pressurewatch *p, struct err *err) {
 }
 
 static int offer_socket(struct pressurewatch *p, struct err *err) {
-    const char *base = runtime_folder();
     uint64_t cap = p->group->limits.limit;
     int r;
 
     if (cap == RUNGROUP_UNSET)
         return err_set(err, -EINVAL, "a socket for memory pressure needs a limit (-m SIZE)");
-    if (!base)
-        return err_set(err, -ENOENT, "no place for a socket: $XDG_RUNTIME_DIR is not set");
     p->mark = cap / 10 * 9 + cap % 10 * 9 / 10;
-    p->folder = open_folder(base, err);
-    if (p->folder < 0)
-        return p->folder;
-    p->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (p->listener < 0)
-        return err_set(err, -errno, "cannot make a socket:");
-    r = bind_socket(p, base, err);
+    r = runsocket_make(p->group->name, &p->socket, err);
     if (r < 0)
         return r;
-    /* Long enough that nobody who connects has to wait for us. */
-    if (listen(p->listener, SOMAXCONN) < 0)
-        return err_set(err, -errno, "cannot listen on '%s':", p->path.p);
+    buf_add(&p->path, str_of(p->socket.path));
+    buf_add_char(&p->path, '\0');
+    r = buf_error(&p->path);
+    if (r < 0)
+        return err_set(err, r, "out of memory");
     r = watch_usage(p, err);
     if (r < 0)
         return r;
@@ -402,10 +282,7 @@ static void withdraw(struct pressurewatch *p) {
         loop_remove(p->loop, p->watch_id);
     p->watching = false;
     cgwatch_close(&p->watch);
-    remove_socket(p);
-    mem_close_fd(&p->listener);
-    mem_close_fd(&p->folder);
-    p->listener = p->folder = -1;
+    runsocket_remove(&p->socket);
     p->write = NULL;
     buf_clear(&p->path);
 }
@@ -419,7 +296,8 @@ int pressurewatch_new(struct loop *loop, const struct rungroup *group, enum pres
         return err_set(err, -ENOMEM, "out of memory");
     p->loop = loop;
     p->group = group;
-    p->folder = p->listener = p->watch.fd = -1;
+    p->socket = (struct runsocket)RUNSOCKET_NONE;
+    p->watch.fd = -1;
     buf_init(&p->path, 8192);
     for (unsigned i = 0; i < CLIENTS; i++)
         p->client[i] = (struct client){.owner = p, .fd = -1};
@@ -447,7 +325,7 @@ void pressurewatch_free(struct pressurewatch *p) {
 }
 
 void pressurewatch_begin(struct pressurewatch *p) {
-    if (p->listener < 0)
+    if (p->socket.fd < 0)
         return;
     set_accepting(p, p->clients < CLIENTS);
     (void)check(p, false);
@@ -478,8 +356,8 @@ static bool has_psi(const struct place *place) {
 
 void pressurewatch_add_plan(const struct rungroup_limits *limits, const struct place *place,
                             const char *name, enum pressure_mode mode, struct buf *out) {
-    char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
-    const char *base = runtime_folder();
+    char path[RUNSOCKET_PATH];
+    const char *base = runsocket_base();
     struct buf shown;
 
     if (mode == PRESSURE_AUTO && has_psi(place)) {
@@ -492,7 +370,7 @@ void pressurewatch_add_plan(const struct rungroup_limits *limits, const struct p
         add_export(out, "MEMORY_PRESSURE_WRITE", str_of(psi_write));
         buf_done(&shown);
     } else if (mode != PRESSURE_OFF && limits->limit != RUNGROUP_UNSET && base &&
-               name_socket(base, name, false, path, sizeof(path))) {
+               runsocket_name(base, name, false, path, sizeof(path)) == 0) {
         add_export(out, "MEMORY_PRESSURE_WATCH", str_of(path));
     }
 }

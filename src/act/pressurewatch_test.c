@@ -358,6 +358,62 @@ static void a_dead_supervisors_socket_is_replaced_a_live_ones_not(void **state) 
     close_fake(&f);
 }
 
+/* What a dead supervisor leaves, or something like it. */
+static void leave_socket(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0 && strlen(path) < sizeof(address.sun_path));
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    close(fd);
+}
+
+static bool is_there(const char *path) {
+    struct stat st;
+
+    return lstat(path, &st) == 0;
+}
+
+static void what_dead_supervisors_left_is_cleared_away_and_nothing_else(void **state) {
+    enum { LEFT, OTHER_NAME, NO_SOCKET, LINK, NOT_OURS, N };
+    static const char *const names[N] = {"run-left", "left", "run-file", "run-link", "run-other"};
+    char path[N][256], folder[200];
+    struct pressurewatch *live;
+    struct err err = {0};
+    struct fake f;
+
+    (void)state;
+    open_fake(&f, "sweep");
+    need_folder(&f);
+    start(&f, PRESSURE_SOCKET);
+    snprintf(folder, sizeof(folder), "%s", pressurewatch_path(f.p));
+    *strrchr(folder, '/') = '\0';
+    for (unsigned i = 0; i < N; i++)
+        snprintf(path[i], sizeof(path[i]), "%s/%s-%d.sock", folder, names[i], (int)getpid());
+    for (unsigned round = 0; round < 2; round++) {
+        leave_socket(path[LEFT]);
+        leave_socket(path[OTHER_NAME]);
+        leave_socket(path[NOT_OURS]);
+        assert_int_equal(mknod(path[NO_SOCKET], S_IFREG | 0600, 0), 0);
+        assert_int_equal(symlink(path[OTHER_NAME], path[LINK]), 0);
+        if (geteuid() == 0)
+            assert_int_equal(chown(path[NOT_OURS], 65534, 65534), 0);
+        if (round == 0) /* when another is made, and when one is removed */
+            assert_int_equal(pressurewatch_new(f.loop, &f.group, PRESSURE_SOCKET, &live, &err), 0);
+        else
+            pressurewatch_free(live);
+        assert_true(is_there(pressurewatch_path(f.p)));
+        assert_false(is_there(path[LEFT]));
+        assert_int_equal(is_there(path[NOT_OURS]), geteuid() == 0);
+        for (unsigned i = LEFT + 1; i < NOT_OURS; i++)
+            assert_true(is_there(path[i]));
+        for (unsigned i = 0; i < N; i++)
+            unlink(path[i]);
+    }
+    close_fake(&f);
+}
+
 /* --- as a user --- */
 
 /* In a child, as nobody, with that folder as runtime folder. The exit code tells. */
@@ -516,6 +572,7 @@ int main(void) {
         cmocka_unit_test(sixteen_are_served_and_the_others_wait_unharmed),
         cmocka_unit_test(who_does_not_read_loses_nothing_and_holds_up_nobody),
         cmocka_unit_test(a_dead_supervisors_socket_is_replaced_a_live_ones_not),
+        cmocka_unit_test(what_dead_supervisors_left_is_cleared_away_and_nothing_else),
         cmocka_unit_test(a_users_socket_is_made_where_only_he_can_write),
         cmocka_unit_test(a_threshold_of_the_kernel_wakes_us),
         cmocka_unit_test(the_plan_is_what_a_run_would_set),

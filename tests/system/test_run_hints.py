@@ -260,4 +260,20 @@ def _():
     equal(environment(box, "-m", "60M", env=mine)[0]["MEMORY_PRESSURE_WATCH"], "/dev/null",
           "what was set")
 
+
+@test("a socket that a killed supervisor left is gone after the next run with one", [needs_runs])
+def _():
+    box = place()
+    one = Run(box, "-m", "60M", "--pressure", "socket", "--", "/bin/sh", "-c",
+              'echo "$MEMORY_PRESSURE_WATCH"; exec sleep 60')
+    harness.wait_for(lambda: one.out.endswith("\n"), 10, "its socket")
+    path = one.out.strip()
+    one.process.kill()
+    one.process.wait()
+    check(os.path.exists(path), "nothing was left to clear")
+    environment(box, "-m", "60M", "--pressure", "socket")
+    check(not os.path.exists(path), "it is still there")
+    one.end()
+
+
 main()
