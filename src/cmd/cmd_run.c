@@ -133,7 +133,7 @@ static int choose(struct str value, const char *const *words, unsigned n, const 
 
 static int set_restart(void *into, struct str value, struct err *err) {
     const char *words[RESTART_N];
-    unsigned chosen;
+    unsigned chosen = 0;
     int r;
 
     for (unsigned i = 0; i < RESTART_N; i++)
@@ -181,7 +181,7 @@ static int set_grace(void *into, struct str value, struct err *err) {
 
 static int set_hints(void *into, struct str value, struct err *err) {
     static const char *const words[] = {"off", "auto"};
-    unsigned chosen;
+    unsigned chosen = 0;
     int r = choose(value, words, ARRAY_N(words), "hints", &chosen, err);
 
     if (r == 0)
@@ -192,7 +192,7 @@ static int set_hints(void *into, struct str value, struct err *err) {
 static int set_pressure(void *into, struct str value, struct err *err) {
     static const char *const words[] = {
         [PRESSURE_AUTO] = "auto", [PRESSURE_SOCKET] = "socket", [PRESSURE_OFF] = "off"};
-    unsigned chosen;
+    unsigned chosen = 0;
     int r = choose(value, words, ARRAY_N(words), "pressure", &chosen, err);
 
     if (r == 0)

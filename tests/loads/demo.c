@@ -331,8 +331,11 @@ static int make_groups(int dir, size_t limit) {
     int r;
 
     snprintf(text, sizeof(text), "%zu", limit);
-    if (mkdirat(dir, "self", 0755) < 0 || (r = write_to(dir, "self/cgroup.procs", "0")) < 0)
+    if (mkdirat(dir, "self", 0755) < 0)
         return -errno;
+    r = write_to(dir, "self/cgroup.procs", "0");
+    if (r < 0)
+        return r;
     if (faccessat(dir, "cgroup.subtree_control", F_OK, 0) == 0 &&
         (r = write_to(dir, "cgroup.subtree_control", "+memory")) < 0)
         return r;
