@@ -199,11 +199,12 @@ static void add_others(struct buf *b, const struct exit_cause *cause) {
         buf_add(b, STR(" (another process of it"));
     else
         buf_add_format(b, " (%llu other processes of it", (unsigned long long)cause->child_kills);
+    /* Whether that was before it ended, or with it or after, as by memory.oom.group, is not known.
+     */
     if (too)
         buf_add(b, STR(" too)"));
     else
-        buf_add(b, cause->child_kills == 1 ? STR(" was OOM-killed before)")
-                                           : STR(" were OOM-killed before)"));
+        buf_add(b, cause->child_kills == 1 ? STR(" was OOM-killed)") : STR(" were OOM-killed)"));
 }
 
 void exitcause_add_text(const struct exit_cause *cause, const struct oom_evidence *oom,
