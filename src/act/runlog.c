@@ -22,6 +22,8 @@ enum {
     TAIL = 64,          /* room that an event keeps for what follows a long value */
     COMMAND_SHOWN = 512 /* of a command in text */
 };
+/* A program that goes into the background has done so by then. */
+#define DAEMON_US 2000000LL
 
 /* --- the outputs --- */
 
@@ -488,6 +490,23 @@ static void add_next(struct buf *b, const struct runlog_exit *e) {
     }
 }
 
+/* "; 1 process it left behind is ended" */
+static void add_left(struct buf *b, const struct runlog_exit *e) {
+    if (e->left == 0)
+        return;
+    buf_add(b, STR("; "));
+    add_plural(b, e->left, "process it left behind is ended", "processes it left behind are ended");
+    if (e->cause->kind == EXIT_CAUSE_EXITED && e->cause->exit_code == 0 && e->ran_us < DAEMON_US)
+        buf_add(b, STR(" (a program that puts itself into the background has to be run in the "
+                       "foreground)"));
+}
+
+/* What a runtime does that cannot get more from its own heap: abort. */
+static bool may_be_heap_limit(const struct runlog_exit *e) {
+    return e->cause->kind == EXIT_CAUSE_CRASHED && e->cause->signal == SIGABRT && e->have_peak &&
+           e->limit > 0 && e->peak > e->limit / 100 * 85;
+}
+
 static void exit_text(struct runlog *log, const struct runlog_exit *e) {
     struct buf *b = &log->buf;
 
@@ -504,10 +523,9 @@ static void exit_text(struct runlog *log, const struct runlog_exit *e) {
         }
         buf_add_char(b, ')');
     }
-    if (e->left > 0) {
-        buf_add(b, STR("; "));
-        add_plural(b, e->left, "process was left behind", "processes were left behind");
-    }
+    if (may_be_heap_limit(e))
+        buf_add(b, STR(", close to its limit: a runtime that met its own heap limit?"));
+    add_left(b, e);
     add_next(b, e);
     end_text(log);
 }

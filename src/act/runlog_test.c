@@ -335,7 +335,7 @@ static void the_verdict_tells_what_follows(void **state) {
     e.delay_us = 32 * second;
     e.left = 1;
     runlog_exited(&log, &e);
-    is_end(drain(out), " (peak 60.0M); 1 process was left behind; restart 6 in 32 s\n");
+    is_end(drain(out), " (peak 60.0M); 1 process it left behind is ended; restart 6 in 32 s\n");
     e.then = RESTART_GIVE_UP;
     e.left = 0;
     runlog_exited(&log, &e);
@@ -357,6 +357,54 @@ static void the_verdict_tells_what_follows(void **state) {
     e.limit = 60 << 20;
     runlog_exited(&log, &e);
     is_end(drain(out), " after 5 s (peak 12.0M of 60.0M)\n");
+    runlog_close(&log);
+}
+
+static void what_the_end_may_mean_is_said(void **state) {
+    struct exit_cause cause = {.kind = EXIT_CAUSE_EXITED, .sure = true};
+    struct oom_evidence none = {.have_kills = true};
+    struct runlog_exit e = {.cause = &cause, .oom = &none, .ran_us = second, .left = 1};
+    auto_close int out = -1;
+    struct runlog log;
+    int pipes[2];
+
+    (void)state;
+    assert_int_equal(pipe(pipes), 0);
+    out = pipes[0];
+    stderr_to(pipes[1]);
+    close(pipes[1]);
+    open_ok(&log, NULL, false, false);
+    runlog_exited(&log, &e); /* a daemon */
+    is_end(drain(out), " after 1 s; 1 process it left behind is ended (a program that puts itself "
+                       "into the background has to be run in the foreground)\n");
+    e.ran_us = 2 * second;
+    e.left = 3;
+    runlog_exited(&log, &e);
+    is_end(drain(out), " after 2 s; 3 processes it left behind are ended\n");
+    e.ran_us = second;
+    cause.exit_code = 1;
+    runlog_exited(&log, &e);
+    is_end(drain(out), " after 1 s; 3 processes it left behind are ended\n");
+
+    e = (struct runlog_exit){.cause = &cause, .oom = &none, .ran_us = second};
+    cause = (struct exit_cause){.kind = EXIT_CAUSE_CRASHED, .signal = SIGABRT, .exit_code = 134};
+    e.have_peak = true;
+    e.peak = 86 << 20;
+    e.limit = 100 << 20;
+    runlog_exited(&log, &e);
+    is_end(drain(out), "crashed with SIGABRT after 1 s (peak 86.0M of 100M), close to its limit: a "
+                       "runtime that met its own heap limit?\n");
+    e.peak = 85 << 20;
+    runlog_exited(&log, &e);
+    is_end(drain(out), " after 1 s (peak 85.0M of 100M)\n");
+    e.peak = 99 << 20;
+    cause.signal = SIGSEGV;
+    runlog_exited(&log, &e);
+    is_end(drain(out), " after 1 s (peak 99.0M of 100M)\n");
+    cause.signal = SIGABRT;
+    e.limit = 0;
+    runlog_exited(&log, &e);
+    is_end(drain(out), " after 1 s (peak 99.0M)\n");
     runlog_close(&log);
 }
 
@@ -767,6 +815,7 @@ int main(void) {
         cmocka_unit_test_teardown(what_was_not_executed_has_an_exit_too, restore_stderr),
         cmocka_unit_test(an_ancestors_limit_is_told_as_such),
         cmocka_unit_test_teardown(the_verdict_tells_what_follows, restore_stderr),
+        cmocka_unit_test_teardown(what_the_end_may_mean_is_said, restore_stderr),
         cmocka_unit_test_teardown(a_dead_child_is_told_while_its_parent_lives, restore_stderr),
         cmocka_unit_test_teardown(details_are_for_the_verbose_and_nothing_for_the_quiet,
                                   restore_stderr),

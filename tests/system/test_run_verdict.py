@@ -313,6 +313,15 @@ def _():
     check(one.exit()["child_kills"] >= 1 or one.all("child-oom"), "no word of the child")
 
 
+@test("a program that goes into the background is ended with its run, and told how to do better",
+      [needs_runs])
+def _():
+    done = run(place(), "-m", "64M", "--grace", "1s", "--", *demo("-s", 0, "-n", 2, "daemons", 4), code=0)
+    equal((done.exit["cause"], done.exit["left"]), ("exited", 2), f"told: {done.err!r}")
+    check("2 processes it left behind are ended (" in done.err and "foreground" in done.err,
+          f"stderr: {done.err!r}")
+
+
 PID_NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
