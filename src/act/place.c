@@ -6,8 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "act/around.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "kern/cgmake.h"
 #include "kern/cgtree.h"
 #include "kern/pidlist.h"
@@ -123,20 +125,29 @@ static struct plan_roots roots_of(const struct place *p) {
     };
 }
 
-static int fail_inside(const char *shown, int dir, struct err *err) {
-    struct buf pids;
+/* bound: the limit around us that keeps us from a group above, or CGROUP_NO_LIMIT. */
+static int fail_inside(const char *shown, int dir, uint64_t bound, struct err *err) {
+    struct buf pids, outside;
+    const char *next = plan_without_root(dir);
     int r;
 
     buf_init(&pids, 256);
+    buf_init(&outside, 256);
     plan_add_pids(dir, &pids);
+    if (geteuid() == 0)
+        next = "move them into a group of their own, or start plimsoll as the only process there";
+    if (bound != CGROUP_NO_LIMIT) {
+        buf_add(&outside, STR(", and those above are outside of our limit of "));
+        num_add_iec(&outside, bound);
+        if (geteuid() == 0)
+            next = "--cgroup-parent / to run outside of it";
+    }
     r = err_set(err, -EBUSY,
                 "the group '%.150s' holds processes (%.*s), so that it cannot hand the memory "
-                "controller on to a group for the run (try: %s)",
-                shown, STR_ARG(buf_str(&pids)),
-                geteuid() == 0 ? "move them into a group of their own, or start plimsoll as the "
-                                 "only process there"
-                               : plan_without_root(dir));
+                "controller on to a group for the run%.*s (try: %s)",
+                shown, STR_ARG(buf_str(&pids)), STR_ARG(buf_str(&outside)), next);
     buf_done(&pids);
+    buf_done(&outside);
     return r;
 }
 
@@ -152,14 +163,15 @@ static int settle_v2(const struct cgfs *fs, struct place *p, struct err *err) {
         return 0;
     holds = who_is_in(dir);
     p->move_self = holds == HOLDS_US;
-    return holds == HOLDS_OTHERS ? fail_inside(p->shown[PLAN_MEMORY], dir, err) : 0;
+    return holds == HOLDS_OTHERS ? fail_inside(p->shown[PLAN_MEMORY], dir, CGROUP_NO_LIMIT, err)
+                                 : 0;
 }
 
 /* --- without a name: the top, or what was delegated to us ------------------------------------ */
 
 enum fit { FIT_NO, FIT_YES, FIT_NO_MEMORY, FIT_BUSY };
 
-/* Whether a user who is not root can make the run's group in `dir`. */
+/* Whether the run's group can be made in `dir`, which is not the true root. */
 static enum fit fits(const struct cgfs *fs, int dir) {
     if (may_write(dir, ".") < 0)
         return FIT_NO;
@@ -174,14 +186,28 @@ static enum fit fits(const struct cgfs *fs, int dir) {
     return who_is_in(dir) == HOLDS_OTHERS ? FIT_BUSY : FIT_YES;
 }
 
-static int fail_search(struct place *p, const struct cgfs *fs, const char *own, struct str busy,
-                       struct str bare, struct err *err) {
-    if (busy.n > 0) {
-        int r = open_dir(p, fs, PLAN_MEMORY, busy);
+/* What a search upwards met. */
+struct met {
+    struct str busy, bare; /* the nearest groups that hold processes, or have no controller */
+    uint64_t bound;        /* the limit above which it did not go, or CGROUP_NO_LIMIT */
+};
 
-        return r < 0 ? err_set(err, r, "cannot open the group '%.*s':", STR_ARG(busy))
-                     : fail_inside(p->shown[PLAN_MEMORY], p->dir[PLAN_MEMORY], err);
+static int fail_search(struct place *p, const struct cgfs *fs, const char *own,
+                       const struct met *met, struct err *err) {
+    struct str bare = met->bare;
+
+    if (met->busy.n > 0) {
+        int r = open_dir(p, fs, PLAN_MEMORY, met->busy);
+
+        return r < 0 ? err_set(err, r, "cannot open the group '%.*s':", STR_ARG(met->busy))
+                     : fail_inside(p->shown[PLAN_MEMORY], p->dir[PLAN_MEMORY], met->bound, err);
     }
+    if (met->bound != CGROUP_NO_LIMIT && geteuid() == 0)
+        return err_set(err, -EACCES,
+                       "no group for the run can be made in our own group '%.150s' or above it "
+                       "within the limit that is around us (try: --cgroup-parent / to run outside "
+                       "of it)",
+                       own);
     if (bare.n > 0)
         return err_set(err, -EACCES,
                        "the group '%.*s' is ours, but the memory controller is not handed on to it "
@@ -214,50 +240,65 @@ static size_t namespace_root(const struct host *h, struct str own) {
     return own.n > 0 ? own.n : 1;
 }
 
-/* From our own group upwards. */
-static int find_delegated(const struct host *h, const struct cgfs *fs, struct place *p,
-                          struct err *err) {
-    char own[4096];
-    struct str path, busy = {"", 0}, bare = {"", 0};
-    size_t least = 1;
-    int r = cgfs_own_path(h, fs, own, sizeof(own));
+/* How much of our own path leads to the run that we are in ourselves, if any: its end shall take
+ * ours with it, limit or not. */
+static size_t run_around(struct str own) {
+    for (; own.n > 1; own = around_above(own))
+        if (str_starts(str_from(own, (size_t)str_rfind(own, '/') + 1), STR(RUN_PREFIX)))
+            return own.n;
+    return 0;
+}
 
-    if (r < 0)
-        return err_set(err, -EACCES,
-                       "no permission to make control groups in '%.150s', and our own group cannot "
-                       "be told (try: as root)",
-                       fs->memory_point);
-    if (is_above(fs))
-        least = namespace_root(h, str_of(own));
-    for (path = str_of(own); path.n >= least;) {
+/* From our own group upwards, as far as the limit and the run around us reach. */
+static int find_upwards(struct place *p, const char *own, struct err *err) {
+    const struct cgfs *fs = p->fs;
+    uint64_t limit = around_limit(p->host, fs, str_of(own));
+    size_t least = is_above(fs) ? namespace_root(p->host, str_of(own)) : 1;
+    size_t run = run_around(str_of(own));
+    struct met met = {{"", 0}, {"", 0}, CGROUP_NO_LIMIT};
+
+    if (least < run)
+        least = run;
+    for (struct str path = str_of(own); path.n >= least; path = around_above(path)) {
         auto_close int dir = cgfs_open_dir(fs, CG_MEMORY, path);
         enum fit fit = dir < 0 ? FIT_NO : fits(fs, dir);
 
+        if (around_limit(p->host, fs, path) > limit) {
+            met.bound = limit;
+            break;
+        }
         if (fit == FIT_YES)
             return set_dir(p, fs, PLAN_MEMORY, path, take_fd(&dir));
-        if (fit == FIT_BUSY && busy.n == 0)
-            busy = path;
-        if (fit == FIT_NO_MEMORY && bare.n == 0)
-            bare = path;
-        if (path.n == 1)
-            break;
-        path.n = (size_t)str_rfind(path, '/');
-        if (path.n == 0)
-            path.n = 1;
+        if (fit == FIT_BUSY && met.busy.n == 0)
+            met.busy = path;
+        if (fit == FIT_NO_MEMORY && met.bare.n == 0)
+            met.bare = path;
     }
-    return fail_search(p, fs, own, busy, bare, err);
+    return fail_search(p, fs, own, &met, err);
 }
 
-static int find_unnamed(const struct host *h, const struct cgfs *fs, struct place *p,
-                        struct err *err) {
-    int r = open_dir(p, fs, PLAN_MEMORY, STR("/"));
+static int find_unnamed(struct place *p, struct err *err) {
+    const struct cgfs *fs = p->fs;
+    char own[4096];
+    int r = open_dir(p, fs, PLAN_MEMORY, STR("/")), known;
+    bool denied, inside;
 
     if (r < 0)
         return err_set(err, r, "cannot open '%s':", fs->memory_point);
     r = may_write(p->dir[PLAN_MEMORY], ".");
-    if (r == -EACCES || r == -EPERM || (r == 0 && is_above(fs)))
-        r = find_delegated(h, fs, p, err);
-    else if (r < 0) {
+    known = cgfs_own_path(p->host, fs, own, sizeof(own));
+    denied = r == -EACCES || r == -EPERM;
+    inside = known == 0 && (run_around(str_of(own)) > 0 || around_limit(p->host, fs, str_of(own)) <
+                                                               around_limit(p->host, fs, STR("/")));
+    if (denied || (r == 0 && (inside || is_above(fs)))) {
+        if (known == 0)
+            return find_upwards(p, own, err);
+        return err_set(err, -EACCES,
+                       "no permission to make control groups in '%.150s', and our own group cannot "
+                       "be told (try: as root)",
+                       fs->memory_point);
+    }
+    if (r < 0) {
         struct plan_roots roots = roots_of(p);
 
         r = plan_explain_make(&roots, PLAN_MEMORY, "", r, err);
@@ -374,20 +415,34 @@ static void find_unified(const struct cgfs *fs, struct place *p, struct str path
         join_trees(fs, p, path, n);
 }
 
-/* Without a name no parents are made: it has to be there. */
-static void find_unified_beside(const struct cgfs *fs, struct place *p) {
-    struct str path = str_of(p->path[PLAN_MEMORY]);
-    size_t n;
+/* The parent is `path`; its first n bytes, or less, are there in both trees. */
+static int begin_at(struct place *p, struct str path, size_t n) {
+    int r;
 
-    if (str_eq(path, STR("/")))
-        path.n = 0;
-    n = path.n;
-    find_unified(fs, p, path, &n);
-    if (n < path.n)
-        drop_unified(p, "it has no such parent group");
+    find_unified(p->fs, p, path, &n);
+    r = open_dir(p, p->fs, PLAN_MEMORY, str_head(path, n));
+    return r < 0 ? r : str_copy(str_from(path, n < path.n ? n + 1 : n), p->make, sizeof(p->make));
 }
 
-static int find_named(const struct cgfs *fs, const char *wanted, struct place *p, struct err *err) {
+/* What was found in the memory hierarchy may be missing in the unified tree. */
+static int find_beside(struct place *p, struct err *err) {
+    struct str path = str_of(p->path[PLAN_MEMORY]);
+    char copy[sizeof(p->path[0])];
+    int r = str_copy(path.n > 1 ? path : STR(""), copy, sizeof(copy));
+
+    if (r == 0)
+        r = begin_at(p, str_of(copy), strlen(copy));
+    if (r == -ENAMETOOLONG) {
+        drop_unified(p, "the path to make there is too long");
+        p->make[0] = '\0';
+        r = open_dir(p, p->fs, PLAN_MEMORY, str_of(copy));
+    }
+    return r < 0 ? err_set(err, r, "cannot open the group '%.200s':", copy) : 0;
+}
+
+static int find_named(struct place *p, struct err *err) {
+    const struct cgfs *fs = p->fs;
+    const char *wanted = p->wanted;
     char name[4096];
     struct plan_roots roots;
     struct str path;
@@ -405,15 +460,11 @@ static int find_named(const struct cgfs *fs, const char *wanted, struct place *p
         r = open_dir(p, fs, PLAN_MEMORY, str_head(path, n));
     if (r < 0)
         return err_set(err, r, "--cgroup-parent '%s': cannot open it:", wanted);
-    p->named = true;
     r = may_write(p->dir[PLAN_MEMORY], ".");
     roots = roots_of(p);
     if (r < 0)
         return plan_explain_make(&roots, PLAN_MEMORY, n < path.n ? path.p + n + 1 : "", r, err);
-    find_unified(fs, p, path, &n);
-    r = open_dir(p, fs, PLAN_MEMORY, str_head(path, n));
-    if (r == 0)
-        r = str_copy(str_from(path, n < path.n ? n + 1 : n), p->make, sizeof(p->make));
+    r = begin_at(p, path, n);
     return r < 0 ? err_set(err, r, "--cgroup-parent '%.200s':", wanted) : 0;
 }
 
@@ -424,7 +475,7 @@ int place_find(const struct host *h, const struct cgfs *fs, const char *wanted, 
     out->version = fs->ctl[CG_MEMORY].version;
     out->dir[PLAN_MEMORY] = out->dir[PLAN_UNIFIED] = -1;
     out->path[PLAN_UNIFIED][0] = out->shown[PLAN_UNIFIED][0] = out->make[0] = '\0';
-    out->named = out->enable = out->move_self = false;
+    out->enable = out->move_self = false;
     out->without_unified = NULL;
     out->host = h;
     out->fs = fs;
@@ -432,9 +483,9 @@ int place_find(const struct host *h, const struct cgfs *fs, const char *wanted, 
     if (!h->live)
         return err_set(err, -EINVAL, "groups are made on this machine only, not below --root '%s'",
                        h->prefix);
-    r = wanted ? find_named(fs, wanted, out, err) : find_unnamed(h, fs, out, err);
+    r = wanted ? find_named(out, err) : find_unnamed(out, err);
     if (r == 0 && !wanted)
-        find_unified_beside(fs, out);
+        r = find_beside(out, err);
     if (r == 0 && out->version == CG_V2)
         r = settle_v2(fs, out, err);
     if (r < 0)
@@ -550,7 +601,7 @@ static void restore_tree(const struct place *p, enum plan_tree tree) {
 }
 
 void place_restore(const struct place *p) {
-    for (unsigned tree = 0; p->named && tree < PLAN_TREES; tree++)
+    for (unsigned tree = 0; tree < PLAN_TREES; tree++)
         if (p->dir[tree] >= 0)
             restore_tree(p, tree);
     if (p->move_self)

@@ -1,10 +1,13 @@
 /* place.h - where on this machine a group of ours can be made.
  *
- * As root: at the top of what is mounted, where engines make theirs too. As a user: the nearest
- * group upwards from our own that was delegated (writable, holds no process, has the memory
- * controller), as below a user's systemd instance. Or where --cgroup-parent says; groups missing on
- * the way are made. On a hybrid machine the same is done in the unified tree, for kill, freeze and
- * PSI; if that does not work, it is done without.
+ * As root: at the top of what is mounted, where engines make theirs too, unless that were a way out
+ * of a run or a limit that we are in ourselves. As a user, and as root in such a case: the nearest
+ * group upwards from our own that will do. On v1 that is one that may be written, for root our own.
+ * On v2 one that may be written, has the memory controller and holds no process but us, as below a
+ * user's systemd instance. Never one above the tightest limit around us, nor above a run: then it
+ * is refused. Or where --cgroup-parent says, limits or not;
+ * groups missing on the way are made. On a hybrid machine the same is done in the unified tree, for
+ * kill, freeze and PSI; if that does not work, it is done without.
  */
 #pragma once
 #include "act/plan.h"
@@ -19,7 +22,6 @@ struct place {
     char shown[PLAN_TREES][4096]; /* the same as file names */
     char make[PLAN_REL];          /* groups below it that are missing, in a tree at least, or may
                                      be gone soon: "a/b", or "" */
-    bool named;                   /* it was asked for by name */
     bool enable;                  /* v2: the parent does not hand the memory controller on yet */
     bool move_self;               /* v2: and first our own process has to leave it */
     const char *without_unified;  /* why there is no unified tree beside v1, or NULL */

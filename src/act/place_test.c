@@ -234,6 +234,141 @@ static void parents_that_cannot_be_are_refused(void **state) {
     cgtest_done(&t);
 }
 
+/* --- root within a limit --- */
+
+static void make_group(const struct cgtest *t, const char *group, const char *handed_on) {
+    char path[256];
+
+    snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cgroup.controllers", group);
+    cgtest_write(t, path, "memory pids\n");
+    snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cgroup.subtree_control", group);
+    cgtest_write(t, path, handed_on);
+    snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cgroup.procs", group);
+    cgtest_write(t, path, "");
+}
+
+static void set_v1_limit(const struct cgtest *t, const char *group, const char *limit) {
+    char path[1024], text[96];
+
+    snprintf(path, sizeof(path), "/sys/fs/cgroup/memory%s/memory.stat", group);
+    snprintf(text, sizeof(text), "cache 0\nhierarchical_memory_limit %s\ntotal_rss 0\n", limit);
+    cgtest_write(t, path, text);
+}
+
+static void own_is(struct cgtest *t, const char *own, const char *wanted) {
+    char line[2048];
+
+    snprintf(line, sizeof(line), "4:memory:%s\n0::%s\n", own, own);
+    set_own(t, line);
+    find_well(t, NULL);
+    path_is(PLAN_MEMORY, wanted);
+}
+
+static void on_v1_root_stays_within_the_limit_around_it(void **state) {
+    static const char none[] = "9223372036854771712";
+    char deep[701];
+    struct cgtest t;
+
+    (void)state;
+    cgtest_init(&t);
+    cgtest_make_v1(&t);
+    set_v1_limit(&t, "", none);
+    set_v1_limit(&t, "/free", none);
+    set_v1_limit(&t, "/huge", "9000000000000"); /* more than the machine has */
+    set_v1_limit(&t, "/lim/sub", "104857600");
+    own_is(&t, "/free", "/");
+    place_done(&place);
+    own_is(&t, "/huge", "/");
+    place_done(&place);
+    cgtest_folders(&t, "/sys/fs/cgroup/unified/lim/sub/");
+    own_is(&t, "/lim/sub", "/lim/sub");
+    path_is(PLAN_UNIFIED, "/lim/sub");
+    steps_are("");
+    place_done(&place);
+    cgtest_delete(&t, "/sys/fs/cgroup/unified/lim"); /* then it is made there */
+    own_is(&t, "/lim/sub", "/");
+    assert_string_equal(place.make, "lim/sub");
+    path_is(PLAN_UNIFIED, "/");
+    place_done(&place);
+    memset(deep, 'd', sizeof(deep));
+    for (size_t i = 0; i < sizeof(deep); i += 100)
+        deep[i] = '/';
+    deep[sizeof(deep) - 1] = '\0';
+    set_v1_limit(&t, deep, "104857600");
+    own_is(&t, deep, deep);
+    assert_string_equal(place.make, "");
+    assert_non_null(place.without_unified);
+    place_done(&place);
+    set_v1_limit(&t, "", "104857600"); /* a container's: at its top nobody is outside */
+    own_is(&t, "/lim/sub", "/");
+    assert_string_equal(place.make, "");
+    place_done(&place);
+    cgtest_done(&t);
+}
+
+static void a_run_in_a_run_is_made_inside_of_it(void **state) {
+    struct cgtest t;
+
+    (void)state;
+    cgtest_init(&t);
+    cgtest_make_v1(&t);
+    cgtest_folders(&t, "/sys/fs/cgroup/unified/a/plimsoll-run-x/w/");
+    cgtest_folders(&t, "/sys/fs/cgroup/memory/a/plimsoll-run-x/w/");
+    own_is(&t, "/a/plimsoll-run-x/w", "/a/plimsoll-run-x/w"); /* with no limit at all */
+    path_is(PLAN_UNIFIED, "/a/plimsoll-run-x/w");
+    place_done(&place);
+    cgtest_done(&t);
+    cgtest_init(&t);
+    cgtest_make_v2(&t);
+    make_group(&t, "/a", "memory\n");
+    make_group(&t, "/a/plimsoll-run-x", "memory\n");
+    make_group(&t, "/a/plimsoll-run-x/w", "\n");
+    cgtest_write(&t, "/sys/fs/cgroup/a/plimsoll-run-x/w/cgroup.procs", "777777\n");
+    own_is(&t, "/a/plimsoll-run-x/w", "/a/plimsoll-run-x"); /* beside w, which holds processes */
+    steps_are("");
+    place_done(&place);
+    cgtest_done(&t);
+}
+
+static void on_v2_root_stays_within_the_limit_around_it(void **state) {
+    struct cgtest t;
+    struct err err;
+
+    (void)state;
+    cgtest_init(&t);
+    cgtest_make_v2(&t);
+    cgtest_write(&t, "/sys/fs/cgroup/cgroup.subtree_control", "memory\n");
+    make_group(&t, "/lim", "memory\n");
+    make_group(&t, "/lim/a", "memory\n");
+    make_group(&t, "/lim/a/leaf", "\n");
+    cgtest_write(&t, "/sys/fs/cgroup/lim/a/leaf/cgroup.procs", "777777\n");
+    cgtest_write(&t, "/sys/fs/cgroup/lim/a/leaf/memory.max", "max\n");
+    cgtest_write(&t, "/sys/fs/cgroup/lim/a/memory.max", "max\n");
+    cgtest_write(&t, "/sys/fs/cgroup/lim/memory.max", "max\n");
+    own_is(&t, "/lim/a/leaf", "/");
+    place_done(&place);
+    cgtest_write(&t, "/sys/fs/cgroup/lim/memory.max", "104857600\n");
+    own_is(&t, "/lim/a/leaf", "/lim/a"); /* the nearest that hands on */
+    place_done(&place);
+    cgtest_write(&t, "/sys/fs/cgroup/lim/a/cgroup.controllers", "pids\n");
+    cgtest_write(&t, "/sys/fs/cgroup/lim/a/cgroup.subtree_control", "pids\n");
+    own_is(&t, "/lim/a/leaf", "/lim");
+    place_done(&place);
+    cgtest_write(&t, "/sys/fs/cgroup/lim/a/memory.max", "52428800\n"); /* /lim is outside now */
+    assert_int_equal(find(&t, NULL, &err), -EBUSY);
+    has_text(err.text, "/lim/a/leaf' holds processes (777777)");
+    has_text(err.text, "outside of our limit of 50.0M (try: --cgroup-parent / ");
+    assert_int_equal(place.dir[PLAN_MEMORY], -1);
+    cgtest_write(&t, "/sys/fs/cgroup/lim/a/leaf/cgroup.controllers", "pids\n");
+    assert_int_equal(find(&t, NULL, &err), -EACCES);
+    has_text(err.text, "within the limit");
+    has_text(err.text, "try: --cgroup-parent /");
+    find_well(&t, "/"); /* who asks for it has it */
+    path_is(PLAN_MEMORY, "/");
+    place_done(&place);
+    cgtest_done(&t);
+}
+
 /* --- as a user who is not root --- */
 
 enum { USER = 65534 };
@@ -276,17 +411,6 @@ static void chown_group(const struct cgtest *t, const char *group) {
         cgtest_full(t, path, full, sizeof(full));
         assert_int_equal(chown(full, USER, USER), 0);
     }
-}
-
-static void make_group(const struct cgtest *t, const char *group, const char *handed_on) {
-    char path[256];
-
-    snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cgroup.controllers", group);
-    cgtest_write(t, path, "memory pids\n");
-    snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cgroup.subtree_control", group);
-    cgtest_write(t, path, handed_on);
-    snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cgroup.procs", group);
-    cgtest_write(t, path, "");
 }
 
 /* What a user's systemd makes: user@1000.service is delegated, the shell's scope lies below. */
@@ -405,6 +529,9 @@ int main(void) {
         cmocka_unit_test(on_v2_each_level_hands_the_controller_on),
         cmocka_unit_test(processes_in_the_way_are_told_or_moved),
         cmocka_unit_test(parents_that_cannot_be_are_refused),
+        cmocka_unit_test(on_v1_root_stays_within_the_limit_around_it),
+        cmocka_unit_test(a_run_in_a_run_is_made_inside_of_it),
+        cmocka_unit_test(on_v2_root_stays_within_the_limit_around_it),
         cmocka_unit_test(a_user_has_the_nearest_delegated_group),
         cmocka_unit_test(a_user_without_one_is_told_the_next_step),
         cmocka_unit_test(a_user_is_told_what_is_in_the_way),

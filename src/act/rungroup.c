@@ -572,6 +572,12 @@ static int make_work_unlimited(struct rungroup *g, struct buf *warnings, struct 
     return r < 0 ? r : also;
 }
 
+static int remove_one(void *ctx, int dir, const char *name) {
+    (void)ctx;
+    return remove_group(dir, name);
+}
+
+/* All that is in the outer group: w, and what a run in the run may have left beside it. */
 int rungroup_renew(struct rungroup *g, struct err *err) {
     struct buf warnings;
     int r = 0;
@@ -581,7 +587,7 @@ int rungroup_renew(struct rungroup *g, struct err *err) {
     for (unsigned tree = PLAN_TREES; r == 0 && tree > 0; tree--) {
         close_fd(&g->work[tree - 1]);
         if (g->outer[tree - 1] >= 0)
-            r = remove_group(g->outer[tree - 1], WORK);
+            r = cgtree_names(g->outer[tree - 1], remove_one, NULL);
     }
     if (r < 0)
         return err_set(err, r, "cannot make the group '%s/%s' anew:", g->rel, WORK);

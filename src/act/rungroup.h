@@ -56,8 +56,9 @@ int rungroup_make(struct rungroup *g, struct place *place, const char *name,
                   const struct rungroup_limits *limits, struct rungroup_left *left,
                   struct buf *warnings, struct err *err);
 
-/* Makes w anew: nothing may run in it. Its page cache is given back first, for which written pages
- * may have to go to the disk. 0 or -errno; then there may be no w. */
+/* Makes w anew and removes what else is in the outer group: nothing may run there. Its page cache
+ * is given back first, for which written pages may have to go to the disk. 0 or -errno; then there
+ * may be no w. */
 int rungroup_renew(struct rungroup *g, struct err *err);
 
 /* One pass of SIGKILL over everything in it, by cgroup.kill where there is such a thing; repeat
