@@ -324,7 +324,7 @@ static void the_jvm_that_will_run_is_asked(void **state) {
 }
 
 static void what_is_no_jvm_hints_nothing(void **state) {
-    char a[200], b[200], full[300];
+    char a[300], b[200], full[300];
     char *env[3] = {0};
     struct cgtest t;
     struct hints h;
