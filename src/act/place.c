@@ -162,6 +162,10 @@ static int settle_v2(const struct cgfs *fs, struct place *p, struct err *err) {
     if (!p->enable || is_true_root(fs, p->path[PLAN_MEMORY]))
         return 0;
     holds = who_is_in(dir);
+    for (unsigned i = 0; i < 50 && holds == HOLDS_OTHERS; i++) {
+        usleep(1000); /* another supervisor may just be making room, or ending */
+        holds = who_is_in(dir);
+    }
     p->move_self = holds == HOLDS_US;
     return holds == HOLDS_OTHERS ? fail_inside(p->shown[PLAN_MEMORY], dir, CGROUP_NO_LIMIT, err)
                                  : 0;

@@ -470,6 +470,8 @@ static int take(struct rungroup *g, struct rungroup_left *left, struct buf *warn
     const char *leaf = g->rel + strlen(g->rel) - strlen(g->name) - strlen(RUNGROUP_PREFIX);
     int r = prepare(g, warnings, err);
 
+    if (r == -EBUSY) /* a process came into the parent, as that supervisor that goes back there */
+        return -ESTALE;
     if (r == 0)
         r = take_memory(g, leaf, left, err);
     if (r < 0)
@@ -504,22 +506,20 @@ static int make_patiently(struct rungroup *g, struct place *place, struct rungro
     struct err why, again;
     int r = make(g, left, warnings, &why);
 
-    for (unsigned i = 0; i < ATTEMPTS && (r == -ENOENT || r == -ENODEV); i++) {
+    for (unsigned i = 0; i < ATTEMPTS && (r == -ENOENT || r == -ENODEV || r == -ESTALE); i++) {
         int found;
 
         (void)rungroup_remove(g);
         buf_clear(warnings);
         usleep(500);
         found = place_again(place, &again);
-        if (found == -EBUSY) /* it is just moving back there */
-            continue;
         if (found < 0)
             why = again;
         r = found < 0 ? found : make(g, left, warnings, &why);
     }
     if (r < 0 && err)
         *err = why;
-    return r;
+    return r < 0 ? why.code : r;
 }
 
 int rungroup_make(struct rungroup *g, struct place *place, const char *name,
