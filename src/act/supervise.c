@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "act/around.h"
 #include "act/life.h"
 #include "act/signals.h"
 #include "base/file.h"
@@ -37,20 +38,16 @@ static bool has_limit(const struct run *run) {
 /* The tightest of the run's own limit and those of the groups around it; 0: none. */
 static uint64_t find_cap(const struct run *run) {
     uint64_t cap = has_limit(run) ? run->options->limits.limit : CGROUP_NO_LIMIT;
-    struct str path = str_of(run->place.path[PLAN_MEMORY]);
-    struct cgroup_fds fds = {0};
+    uint64_t around = CGROUP_NO_LIMIT;
+    struct buf parent;
 
-    while (path.n > 1) {
-        struct cgroup_numbers numbers = {.have = 0};
-        struct cgroup cg;
-
-        cgroup_init(&cg, run->fs, &fds, path);
-        if (cgroup_read(&cg, CGROUP_READ_LIMIT, NULL, NULL, &numbers) == 0 &&
-            cgroup_has(&numbers, CGROUP_LIMIT) && numbers.value[CGROUP_LIMIT] < cap)
-            cap = numbers.value[CGROUP_LIMIT];
-        cgroup_done(&cg);
-        path = str_head(path, (size_t)str_rfind(path, '/'));
-    }
+    buf_init(&parent, 2 * sizeof(run->place.path[0]));
+    place_add_path(&run->place, PLAN_MEMORY, run->place.make, &parent);
+    if (buf_error(&parent) == 0)
+        around = around_limit(run->life.host, run->fs, buf_str(&parent));
+    buf_done(&parent);
+    if (around < cap)
+        cap = around;
     return cap == CGROUP_NO_LIMIT ? 0 : cap;
 }
 
