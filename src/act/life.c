@@ -119,7 +119,7 @@ static int start(struct life *life) {
     int r;
 
     oomwatch_begin(life->oom);
-    life->failed = false;
+    life->failed = life->killing = false;
     life->sent = 0;
     life->started_us = clock_mono_us();
     r = launch(&what, &life->child, life->err);

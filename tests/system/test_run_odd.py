@@ -9,7 +9,7 @@ import time
 
 from harness import PATIENCE, Skip, check, equal, main, needs_v1, test, write
 import harness
-from runs import Run, demo, needs_runs, nothing_left, place
+from runs import Run, demo, is_alive, needs_runs, nothing_left, place
 
 
 @test("a program that vanishes between two starts: told once, 127, and not tried again",
@@ -72,6 +72,24 @@ def _():
     one.wait_out("main", 2)
     one.signal(signal.SIGTERM)
     one.finish(code=143)
+    nothing_left(box)
+
+
+@test("a tree that ignores TERM is killed after its grace in a later start as in the first",
+      [needs_runs])
+def _():
+    box = place()
+    with tempfile.NamedTemporaryFile() as seen:
+        script = (f"[ -s {seen.name} ] || {{ echo x > {seen.name}; sleep 60 & exit 1; }}; "
+                  f"exec {demo()[0]} -n 2 stubborn")
+        one = Run(box, "-m", "30M", "--grace", "400ms", "--restart", "failure", "--backoff", "50ms",
+                  "--", "/bin/sh", "-c", script)
+        pids = one.wait_out("main") + one.wait_out("child", 2)
+        one.signal(signal.SIGTERM)
+        one.finish(code=137)
+    equal([pid for pid in pids if is_alive(pid)], [], "processes left")
+    equal(one.exit()["cause"], "stopped", "cause")
+    check("cannot be killed" not in one.err, f"stderr: {one.err!r}")
     nothing_left(box)
 
 
