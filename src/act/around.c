@@ -57,5 +57,7 @@ uint64_t around_limit(const struct host *h, const struct cgfs *fs, struct str pa
             limit = one;
         all = v1; /* those above are in it */
     }
+    if (limit == CGROUP_NO_LIMIT)
+        return limit;
     return host_mem_total(h, &total) == 0 && limit >= total ? CGROUP_NO_LIMIT : limit;
 }

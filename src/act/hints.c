@@ -155,7 +155,7 @@ void hints_add_java(const struct java_release *java, uint64_t cap, struct buf *o
 
 /* --- where it is --- */
 
-static const char *value_of(char *const *env, const char *name) {
+const char *hints_variable(char *const *env, const char *name) {
     size_t n = strlen(name);
 
     for (; env && *env; env++)
@@ -200,7 +200,7 @@ static bool is_program(const char *path) {
 
 /* Where execvp would find it. */
 static bool in_path(const char *name, char *const *env, char *out, size_t size) {
-    const char *path = value_of(env, "PATH");
+    const char *path = hints_variable(env, "PATH");
     struct str rest = str_of(path ? path : "/bin:/usr/bin"), folder;
     bool more = true;
 
@@ -220,7 +220,8 @@ static bool in_path(const char *name, char *const *env, char *out, size_t size) 
 }
 
 static bool find_java(const struct hints_input *in, struct java_release *out) {
-    const char *home = value_of(in->env, "JAVA_HOME"), *program = in->argv[0] ? in->argv[0] : "";
+    const char *home = hints_variable(in->env, "JAVA_HOME"),
+               *program = in->argv[0] ? in->argv[0] : "";
     char path[PATH_MAX];
 
     if (strchr(program, '/')) {
@@ -240,7 +241,7 @@ static bool find_java(const struct hints_input *in, struct java_release *out) {
 
 static int add(struct hints *h, const struct hints_input *in, const char *name, struct str value,
                const char *why) {
-    const char *set = value_of(in->env, name);
+    const char *set = hints_variable(in->env, name);
     struct hint *hint = &h->hint[h->n];
     char *copy = set ? strdup(set) : strndup(value.p, value.n);
 

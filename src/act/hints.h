@@ -54,6 +54,9 @@ int hints_parse_release(struct str text, struct java_release *out);
 /* What such a JVM is told, appended. */
 void hints_add_java(const struct java_release *java, uint64_t cap, struct buf *out);
 
+/* What a variable is set to in env, which may be NULL; NULL: it is not set. */
+const char *hints_variable(char *const *env, const char *name);
+
 /* env with the hints that are not `kept`, and the pairs given (name, value, ..., NULL; may be NULL
  * itself), as a new NULL-terminated array whose strings are borrowed or live in *storage. Every
  * variable of that name is replaced; a pair goes before a hint. Both are the caller's to free; NULL

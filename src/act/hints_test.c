@@ -316,7 +316,8 @@ static void the_jvm_that_will_run_is_asked(void **state) {
     is_hinted(&h, "JAVA_TOOL_OPTIONS", "-Xmx183500k", false);
     hints_done(&h);
     /* set already */
-    env[1] = strcpy(b, "JAVA_TOOL_OPTIONS=-Xmx9m");
+    snprintf(b, sizeof(b), "JAVA_TOOL_OPTIONS=-Xmx9m");
+    env[1] = b;
     h = hints_for(256 * mib, CG_V2, env, full);
     is_hinted(&h, "JAVA_TOOL_OPTIONS", "-Xmx9m", true);
     hints_done(&h);

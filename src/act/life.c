@@ -119,7 +119,7 @@ static int start(struct life *life) {
     int r;
 
     oomwatch_begin(life->oom);
-    life->failed = life->killing = false;
+    life->killing = false;
     life->sent = 0;
     life->started_us = clock_mono_us();
     r = launch(&what, &life->child, life->err);
@@ -240,7 +240,7 @@ static void read_peak(const struct life *life, struct runlog_exit *e) {
     struct cgroup_fds fds = {0};
     char path[4096 + 8];
     struct cgroup cg;
-    int n = snprintf(path, sizeof(path), "%s/w", life->cgroup);
+    int n = snprintf(path, sizeof(path), "%s/" RUNGROUP_WORK, life->cgroup);
 
     if (n < 0 || (size_t)n >= sizeof(path))
         return;
@@ -254,8 +254,8 @@ static void read_peak(const struct life *life, struct runlog_exit *e) {
 }
 
 /* exec never succeeded: what the shell would say, and no second try. */
-static void never_started(struct life *life) {
-    life->exit_code = launch_explain(&life->failure, life->options->argv[0], life->err);
+static void never_started(struct life *life, const struct launch_failure *why) {
+    life->exit_code = launch_explain(why, life->options->argv[0], life->err);
     /* The text is the command's own last word. */
     runlog_not_executed(life->log, life->child.pid, NULL, life->exit_code);
     forget_child(life);
@@ -318,12 +318,11 @@ static void main_ended(struct life *life, const siginfo_t *info, bool begun) {
         .began = begun,
         .stop_signal = asked_lately(life) ? life->sent : 0,
     };
+    struct launch_failure failure;
 
     stop_timer(life);
-    if (!life->failed)
-        life->failed = launch_report(life->child.report, &life->failure) > 0;
-    if (life->failed) {
-        never_started(life);
+    if (launch_report(life->child.report, &failure) > 0) {
+        never_started(life, &failure);
         return;
     }
     oomwatch_settle(life->oom, &facts.oom);

@@ -40,8 +40,6 @@ struct life {
     struct launched child; /* pid 0: none */
     uint32_t child_id;
     bool watching_child;
-    bool failed; /* exec or join failed: */
-    struct launch_failure failure;
     int64_t started_us;
 
     int asked;        /* the last signal that asked it to end; 0: none */

@@ -5,10 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "act/rungroup.h"
 #include "base/mem.h"
 #include "kern/procns.h"
-
-#define WORK "/w"
 
 /* The initial namespaces have fixed inodes (include/linux/proc_ns.h). */
 static const uint64_t first_pid_ns = 4026531836, first_cgroup_ns = 4026531835;
@@ -145,7 +144,7 @@ static void judge_limit(const struct oomkill *k, size_t ours, struct oomlog_kill
         out->whose = WHOSE_ANCESTOR;
         out->up = ours - limit.n;
         set_path(out, limit);
-    } else if (below.n == 0 || str_eq(below, STR(WORK))) {
+    } else if (below.n == 0 || str_eq(below, STR("/" RUNGROUP_WORK))) {
         out->whose = WHOSE_OWN;
     } else {
         out->whose = WHOSE_INSIDE;

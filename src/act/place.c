@@ -15,8 +15,6 @@
 #include "kern/pidlist.h"
 #include "kern/proccgroup.h"
 
-#define RUN_PREFIX "plimsoll-run-"
-
 /* --- what a group allows --------------------------------------------------------------------- */
 
 static int may_write(int dir, const char *name) {
@@ -118,7 +116,7 @@ void place_add_shown(const struct place *p, enum plan_tree tree, const char *rel
 
 /* --- failures -------------------------------------------------------------------------------- */
 
-static struct plan_roots roots_of(const struct place *p) {
+struct plan_roots place_roots(const struct place *p) {
     return (struct plan_roots){
         {p->dir[PLAN_MEMORY], p->dir[PLAN_UNIFIED]},
         {p->shown[PLAN_MEMORY], p->shown[PLAN_UNIFIED]},
@@ -248,7 +246,7 @@ static size_t namespace_root(const struct host *h, struct str own) {
  * ours with it, limit or not. */
 static size_t run_around(struct str own) {
     for (; own.n > 1; own = around_above(own))
-        if (str_starts(str_from(own, (size_t)str_rfind(own, '/') + 1), STR(RUN_PREFIX)))
+        if (str_starts(str_from(own, (size_t)str_rfind(own, '/') + 1), STR(PLACE_RUN_PREFIX)))
             return own.n;
     return 0;
 }
@@ -281,6 +279,16 @@ static int find_upwards(struct place *p, const char *own, struct err *err) {
     return fail_search(p, fs, own, &met, err);
 }
 
+/* Our own group lies in a run, or under a limit that the top is not under. */
+static bool is_inside(const struct place *p, struct str own) {
+    uint64_t limit;
+
+    if (run_around(own) > 0)
+        return true;
+    limit = around_limit(p->host, p->fs, own);
+    return limit != CGROUP_NO_LIMIT && limit < around_limit(p->host, p->fs, STR("/"));
+}
+
 static int find_unnamed(struct place *p, struct err *err) {
     const struct cgfs *fs = p->fs;
     char own[4096];
@@ -292,8 +300,7 @@ static int find_unnamed(struct place *p, struct err *err) {
     r = may_write(p->dir[PLAN_MEMORY], ".");
     known = cgfs_own_path(p->host, fs, own, sizeof(own));
     denied = r == -EACCES || r == -EPERM;
-    inside = known == 0 && (run_around(str_of(own)) > 0 || around_limit(p->host, fs, str_of(own)) <
-                                                               around_limit(p->host, fs, STR("/")));
+    inside = known == 0 && is_inside(p, str_of(own));
     if (denied || (r == 0 && (inside || is_above(fs)))) {
         if (known == 0)
             return find_upwards(p, own, err);
@@ -303,7 +310,7 @@ static int find_unnamed(struct place *p, struct err *err) {
                        fs->memory_point);
     }
     if (r < 0) {
-        struct plan_roots roots = roots_of(p);
+        struct plan_roots roots = place_roots(p);
 
         r = plan_explain_make(&roots, PLAN_MEMORY, "", r, err);
     }
@@ -328,7 +335,7 @@ static int normalize(const char *wanted, char *out, size_t size, struct err *err
             continue;
         if (str_eq(name, STR("..")))
             return err_set(err, -EINVAL, "--cgroup-parent '%s': '..' is not allowed", wanted);
-        if (str_starts(name, STR(RUN_PREFIX)))
+        if (str_starts(name, STR(PLACE_RUN_PREFIX)))
             return err_set(err, -EINVAL, "--cgroup-parent '%s': '%.*s' belongs to another run",
                            wanted, STR_ARG(name));
         if (name.n > 255 || str_find(name, '\n') >= 0 || n + name.n + 2 > size)
@@ -465,7 +472,7 @@ static int find_named(struct place *p, struct err *err) {
     if (r < 0)
         return err_set(err, r, "--cgroup-parent '%s': cannot open it:", wanted);
     r = may_write(p->dir[PLAN_MEMORY], ".");
-    roots = roots_of(p);
+    roots = place_roots(p);
     if (r < 0)
         return plan_explain_make(&roots, PLAN_MEMORY, n < path.n ? path.p + n + 1 : "", r, err);
     r = begin_at(p, path, n);

@@ -32,6 +32,7 @@ struct place {
 
 /* A group of its own for the supervisor, below a parent that may not hold processes. */
 #define PLACE_SUPERVISOR "plimsoll-supervisor"
+#define PLACE_RUN_PREFIX "plimsoll-run-"
 
 /* wanted: a group's path as users write it ("/batch", "batch/x"), or NULL. 0; or -errno with what
  * is missing and the next step: no permission, read-only, no controller, processes in the way. */
@@ -45,6 +46,9 @@ int place_again(struct place *p, struct err *err);
 /* The whole path of a group, `rel` below p's directory, below the mount and as a file name. */
 void place_add_path(const struct place *p, enum plan_tree tree, const char *rel, struct buf *out);
 void place_add_shown(const struct place *p, enum plan_tree tree, const char *rel, struct buf *out);
+
+/* Where the steps of its plans begin. Borrows from p. */
+struct plan_roots place_roots(const struct place *p);
 
 /* Appends the steps that prepare it: missing groups, controllers handed on, ourselves moved to the
  * leaf PLACE_SUPERVISOR. */

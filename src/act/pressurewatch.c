@@ -68,7 +68,7 @@ static int offer_psi(struct pressurewatch *p) {
     if (!opens_for_writing(g->work[tree], "memory.pressure"))
         return -ENOENT;
     place_add_shown(g->place, tree, g->rel, &p->path);
-    buf_add(&p->path, STR("/w/memory.pressure"));
+    buf_add(&p->path, STR("/" RUNGROUP_WORK "/memory.pressure"));
     buf_add_char(&p->path, '\0');
     p->write = psi_write;
     return buf_error(&p->path);
@@ -356,16 +356,15 @@ static bool has_psi(const struct place *place) {
 
 void pressurewatch_add_plan(const struct rungroup_limits *limits, const struct place *place,
                             const char *name, enum pressure_mode mode, struct buf *out) {
-    char path[RUNSOCKET_PATH];
+    char path[RUNSOCKET_PATH], work[RUNGROUP_REL];
     const char *base = runsocket_base();
     struct buf shown;
 
     if (mode == PRESSURE_AUTO && has_psi(place)) {
         buf_init(&shown, 16384);
-        place_add_shown(place, psi_tree(place), place->make, &shown);
-        buf_add(&shown, STR("/" RUNGROUP_PREFIX));
-        buf_add(&shown, str_of(name));
-        buf_add(&shown, STR("/w/memory.pressure"));
+        rungroup_work_rel(place, name, work);
+        place_add_shown(place, psi_tree(place), work, &shown);
+        buf_add(&shown, STR("/memory.pressure"));
         add_export(out, "MEMORY_PRESSURE_WATCH", buf_str(&shown));
         add_export(out, "MEMORY_PRESSURE_WRITE", str_of(psi_write));
         buf_done(&shown);

@@ -17,8 +17,6 @@
 #include "kern/cgtree.h"
 #include "kern/pidlist.h"
 
-#define WORK "w"
-
 enum {
     LEFT_US = 5000000, /* what was killed has so long to go */
     LOCK_US = 200000,  /* a lock held longer is not that of somebody who sweeps */
@@ -62,6 +60,16 @@ int rungroup_check(const struct place *place, const struct rungroup_limits *limi
 
 static void outer_rel(const struct place *place, const char *name, char *out, size_t size) {
     snprintf(out, size, "%s%s%s%s", place->make, place->make[0] ? "/" : "", RUNGROUP_PREFIX, name);
+}
+
+void rungroup_work_rel(const struct place *place, const char *name, char out[RUNGROUP_REL]) {
+    outer_rel(place, name, out, RUNGROUP_REL);
+    snprintf(out + strlen(out), RUNGROUP_REL - strlen(out), "/%s", RUNGROUP_WORK);
+}
+
+/* The last component of the outer group's path. */
+static const char *leaf_of(const struct rungroup *g) {
+    return g->rel + strlen(g->rel) - strlen(g->name) - strlen(RUNGROUP_PREFIX);
 }
 
 static void write_u64(struct plan *plan, const char *rel, const char *file, uint64_t value,
@@ -148,7 +156,7 @@ static void plan_work(const struct place *place, const char *outer, const struct
                       struct plan *plan, struct rungroup *g) {
     char rel[PLAN_REL];
 
-    if ((size_t)snprintf(rel, sizeof(rel), "%s/%s", outer, WORK) >= sizeof(rel)) {
+    if ((size_t)snprintf(rel, sizeof(rel), "%s/%s", outer, RUNGROUP_WORK) >= sizeof(rel)) {
         plan->overflow = true;
         return;
     }
@@ -409,20 +417,19 @@ static struct plan *new_plan(void) {
     return plan;
 }
 
+/* Steps in a tree in which it has no group are left out. */
 static struct plan_roots roots_of(const struct rungroup *g) {
-    bool unified = g->outer[PLAN_UNIFIED] >= 0;
+    struct plan_roots roots = place_roots(g->place);
 
-    return (struct plan_roots){
-        {g->place->dir[PLAN_MEMORY], unified ? g->place->dir[PLAN_UNIFIED] : -1},
-        {g->place->shown[PLAN_MEMORY], g->place->shown[PLAN_UNIFIED]},
-    };
+    if (g->outer[PLAN_UNIFIED] < 0)
+        roots.dir[PLAN_UNIFIED] = -1;
+    return roots;
 }
 
 /* Makes the parents that are missing and opens them. */
 static int prepare(struct rungroup *g, struct buf *warnings, struct err *err) {
     const struct place *p = g->place;
-    struct plan_roots roots = {{p->dir[PLAN_MEMORY], p->dir[PLAN_UNIFIED]},
-                               {p->shown[PLAN_MEMORY], p->shown[PLAN_UNIFIED]}};
+    struct plan_roots roots = place_roots(p);
     auto_free struct plan *plan = NULL;
     size_t warned = buf_str(warnings).n;
     int r;
@@ -467,7 +474,7 @@ static int run_plan(struct rungroup *g, enum part part, struct buf *warnings, st
 /* Parents and both outer groups. */
 static int take(struct rungroup *g, struct rungroup_left *left, struct buf *warnings,
                 struct err *err) {
-    const char *leaf = g->rel + strlen(g->rel) - strlen(g->name) - strlen(RUNGROUP_PREFIX);
+    const char *leaf = leaf_of(g);
     int r = prepare(g, warnings, err);
 
     if (r == -EBUSY) /* a process came into the parent, as that supervisor that goes back there */
@@ -590,7 +597,7 @@ int rungroup_renew(struct rungroup *g, struct err *err) {
             r = cgtree_names(g->outer[tree - 1], remove_one, NULL);
     }
     if (r < 0)
-        return err_set(err, r, "cannot make the group '%s/%s' anew:", g->rel, WORK);
+        return err_set(err, r, "cannot make the group '%s/%s' anew:", g->rel, RUNGROUP_WORK);
     buf_init(&warnings, 4096);
     r = run_plan(g, PART_WORK, &warnings, err);
     if (r == -ENOMEM)
@@ -665,11 +672,10 @@ static int sweep_one(void *ctx, int list, const char *name) {
 }
 
 static int remove_work(struct rungroup *g) {
-    int r = remove_both(g->outer, WORK);
+    int r = remove_both(g->outer, RUNGROUP_WORK);
 
     if (r == 0)
-        r = remove_both(g->parent,
-                        g->rel + strlen(g->rel) - strlen(g->name) - strlen(RUNGROUP_PREFIX));
+        r = remove_both(g->parent, leaf_of(g));
     return r;
 }
 

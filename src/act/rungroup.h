@@ -9,7 +9,8 @@
 #include "act/place.h"
 #include "kern/oomcount.h"
 
-#define RUNGROUP_PREFIX "plimsoll-run-"
+#define RUNGROUP_PREFIX PLACE_RUN_PREFIX
+#define RUNGROUP_WORK "w" /* the inner group */
 #define RUNGROUP_UNSET UINT64_MAX
 enum { RUNGROUP_NAME = 64 };
 
@@ -43,6 +44,11 @@ bool rungroup_name_ok(struct str name);
  * asks too. */
 int rungroup_check(const struct place *place, const struct rungroup_limits *limits,
                    struct err *err);
+
+/* The inner group of the run that would be made there, below place's directory. One that is too
+ * long is cut, and then too long for a plan. */
+enum { RUNGROUP_REL = PLAN_REL + RUNGROUP_NAME + 32 };
+void rungroup_work_rel(const struct place *place, const char *name, char out[RUNGROUP_REL]);
 
 /* Appends all steps of a start, those of place_plan first. */
 void rungroup_plan(const struct place *place, const char *name,

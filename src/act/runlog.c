@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "act/signals.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -206,30 +207,29 @@ static void say(struct runlog *log, const char *text) {
     end_text(log);
 }
 
-void runlog_say(struct runlog *log, const char *format, ...) {
+static void vsay(struct runlog *log, const char *format, va_list args) {
     char text[RUNLOG_LINE];
-    va_list args;
-    int n;
 
-    va_start(args, format);
-    n = vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    if (n >= 0)
+    if (vsnprintf(text, sizeof(text), format, args) >= 0)
         say(log, text);
 }
 
-void runlog_detail(struct runlog *log, const char *format, ...) {
-    char text[RUNLOG_LINE];
+void runlog_say(struct runlog *log, const char *format, ...) {
     va_list args;
-    int n;
+
+    va_start(args, format);
+    vsay(log, format, args);
+    va_end(args);
+}
+
+void runlog_detail(struct runlog *log, const char *format, ...) {
+    va_list args;
 
     if (!log->verbose)
         return;
     va_start(args, format);
-    n = vsnprintf(text, sizeof(text), format, args);
+    vsay(log, format, args);
     va_end(args);
-    if (n >= 0)
-        say(log, text);
 }
 
 static void add_two(struct buf *b, uint64_t n, uint64_t part, const char *unit, const char *small) {
@@ -258,14 +258,9 @@ void runlog_add_duration(struct buf *b, int64_t us) {
 }
 
 void runlog_add_signal(struct buf *b, int signal) {
-    const char *name = sigabbrev_np(signal);
+    char room[16];
 
-    if (name)
-        buf_add(b, str_of(name));
-    else if (signal >= SIGRTMIN && signal <= SIGRTMAX)
-        buf_add_format(b, signal == SIGRTMIN ? "RTMIN" : "RTMIN+%d", signal - SIGRTMIN);
-    else
-        buf_add_format(b, "signal %d", signal);
+    buf_add(b, str_of(signals_name(signal, room)));
 }
 
 static void add_plural(struct buf *b, uint64_t n, const char *one, const char *many) {
@@ -316,16 +311,13 @@ static void key_path(struct json *j, const char *key, struct str path) {
 }
 
 static void key_signal(struct json *j, int signal) {
-    char room[32];
-    struct buf name = {.p = room, .size = sizeof(room), .max = sizeof(room)};
+    char room[16];
 
     json_key(j, "signal");
-    if (signal == 0) {
+    if (signal == 0)
         json_unknown(j);
-        return;
-    }
-    runlog_add_signal(&name, signal);
-    json_str(j, buf_str(&name));
+    else
+        json_str(j, str_of(signals_name(signal, room)));
 }
 
 static void key_victim(struct json *j, const struct oom_evidence *oom) {

@@ -66,11 +66,11 @@ bool signals_ends(int number) {
 }
 
 const char *signals_name(int number, char buf[16]) {
-    const char *name = sigabbrev_np(number);
+    const char *name = number == SIGRTMIN ? "RTMIN" : sigabbrev_np(number);
 
     if (name)
         return name;
-    if (number >= SIGRTMIN && number <= SIGRTMAX)
+    if (number > SIGRTMIN && number <= SIGRTMAX)
         snprintf(buf, 16, "RTMIN+%d", number - SIGRTMIN);
     else
         snprintf(buf, 16, "signal %d", number);

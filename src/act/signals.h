@@ -25,5 +25,6 @@ int signals_next(int fd, struct signal_got *out);
 /* Whether it is one that asks a program to end: TERM, INT, QUIT, HUP. */
 bool signals_ends(int number);
 
-/* "TERM", "USR1", "RTMIN+3"; "signal 77" for what has no name. In `buf`, at least 16 bytes. */
+/* "TERM", "USR1", "RTMIN", "RTMIN+3"; "signal 77" for what has no name. In `buf`, at least 16
+ * bytes. */
 const char *signals_name(int number, char buf[16]);

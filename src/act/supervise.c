@@ -65,24 +65,13 @@ static int find_hints(struct run *run) {
     return hints_find(&in, &run->hints);
 }
 
-/* --- the environment of the program ------------------------------------------------------------
- */
-
-static bool is_set(char *const *env, struct str name) {
-    for (; *env; env++) {
-        struct str s = str_of(*env);
-
-        if (str_skip(&s, name) && str_starts(s, STR("=")))
-            return true;
-    }
-    return false;
-}
+/* --- the environment of the program ----------------------------------------------------------- */
 
 static int make_env(struct run *run, struct err *err) {
     const char *pairs[] = {NULL, NULL, NULL, NULL, NULL};
     size_t n = 0;
 
-    if (!is_set(run->options->env, STR("MEMORY_PRESSURE_WATCH")) &&
+    if (!hints_variable(run->options->env, "MEMORY_PRESSURE_WATCH") &&
         pressurewatch_path(run->pressure)) {
         pairs[n++] = "MEMORY_PRESSURE_WATCH";
         pairs[n++] = pressurewatch_path(run->pressure);
@@ -106,8 +95,7 @@ static void tell_hints(struct run *run) {
     }
 }
 
-/* --- our own process ---------------------------------------------------------------------------
- */
+/* --- our own process -------------------------------------------------------------------------- */
 
 static bool has_terminal(void) {
     auto_close int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
@@ -126,11 +114,10 @@ static void add_variable(struct buf *out, const char *name, const char *value) {
 /* What the program's process does itself: it joins the groups, then becomes the program. */
 static void show_start(struct run *run, const struct plan_roots *roots, struct plan *plan,
                        struct buf *out) {
-    char work[PLAN_REL + 128]; /* one too long is refused by the plan */
+    char work[RUNGROUP_REL];
 
     plan->n = 0;
-    snprintf(work, sizeof(work), "%s%s" RUNGROUP_PREFIX "%s/w", run->place.make,
-             run->place.make[0] ? "/" : "", run->options->name);
+    rungroup_work_rel(&run->place, run->options->name, work);
     plan_move(plan, PLAN_MEMORY, work);
     plan_move(plan, PLAN_UNIFIED, work);
     buf_add(out,
@@ -150,10 +137,7 @@ static void show_start(struct run *run, const struct plan_roots *roots, struct p
 static void show(struct run *run, struct buf *out) {
     const struct supervise_options *o = run->options;
     auto_free struct plan *plan = calloc(1, sizeof(*plan));
-    const struct plan_roots roots = {
-        {run->place.dir[PLAN_MEMORY], run->place.dir[PLAN_UNIFIED]},
-        {run->place.shown[PLAN_MEMORY], run->place.shown[PLAN_UNIFIED]},
-    };
+    const struct plan_roots roots = place_roots(&run->place);
 
     if (!plan)
         return;
@@ -162,13 +146,12 @@ static void show(struct run *run, struct buf *out) {
     for (size_t i = 0; i < run->hints.n; i++)
         if (!run->hints.hint[i].kept)
             add_variable(out, run->hints.hint[i].name, run->hints.hint[i].value);
-    if (!is_set(o->env, STR("MEMORY_PRESSURE_WATCH")))
+    if (!hints_variable(o->env, "MEMORY_PRESSURE_WATCH"))
         pressurewatch_add_plan(&o->limits, &run->place, o->name, o->pressure, out);
     show_start(run, &roots, plan, out);
 }
 
-/* --- prepare, live, take down
- * ---------------------------------------------------------------------- */
+/* --- prepare, live, take down ----------------------------------------------------------------- */
 
 static void tell_made(struct run *run, const struct rungroup_left *left, struct buf *warnings) {
     struct str text = buf_str(warnings), line;
@@ -191,11 +174,12 @@ static int make_group(struct run *run, struct err *err) {
     buf_init(&warnings, 16384);
     r = rungroup_make(&run->group, &run->place, o->name, &o->limits, &left, &warnings, err);
     if (r == 0) {
-        const char *path = run->place.path[PLAN_MEMORY];
+        struct buf path = {
+            .p = run->cgroup, .size = sizeof(run->cgroup), .max = sizeof(run->cgroup)};
 
         run->have_group = true;
-        snprintf(run->cgroup, sizeof(run->cgroup), "%s/%s",
-                 str_eq(str_of(path), STR("/")) ? "" : path, run->group.rel);
+        place_add_path(&run->place, PLAN_MEMORY, run->group.rel, &path);
+        buf_add_char(&path, '\0');
         tell_made(run, &left, &warnings);
     }
     buf_done(&warnings);

@@ -132,16 +132,10 @@ static int choose(struct str value, const char *const *words, unsigned n, const 
 }
 
 static int set_restart(void *into, struct str value, struct err *err) {
-    const char *words[RESTART_N];
-    unsigned chosen = 0;
-    int r;
-
-    for (unsigned i = 0; i < RESTART_N; i++)
-        words[i] = restart_policy_name((enum restart_policy)i);
-    r = choose(value, words, RESTART_N, "restart", &chosen, err);
-    if (r == 0)
-        ((struct options *)into)->what.restart.policy = (enum restart_policy)chosen;
-    return r;
+    if (restart_parse_policy(value, &((struct options *)into)->what.restart.policy) < 0)
+        return err_set(err, -EINVAL, "--restart is one of oom, failure, always, never, not '%.*s'",
+                       STR_ARG(value));
+    return 0;
 }
 
 static int set_max_restarts(void *into, struct str value, struct err *err) {
@@ -249,18 +243,15 @@ static const struct opt opts[] = {
 
 /* --- run -------------------------------------------------------------------------------------- */
 
-/* The last part of the program's name, with what a name may not have replaced, and our pid. */
+/* The last part of the program's name, without what a name may not have, and our pid. */
 static void make_name(struct options *o, struct str program) {
     char base[32];
     size_t n = 0;
 
     program = str_from(program, (size_t)(str_rfind(program, '/') + 1));
     for (size_t i = 0; i < program.n && n < sizeof(base) - 1; i++) {
-        char c = program.p[i];
-        bool word = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-
-        if (word || (n > 0 && (c == '.' || c == '_' || c == '-')))
-            base[n++] = c;
+        base[n] = program.p[i];
+        n += rungroup_name_ok((struct str){base, n + 1});
     }
     base[n] = '\0';
     snprintf(o->name, sizeof(o->name), "%s-%d", n ? base : "run", (int)getpid());

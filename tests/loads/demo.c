@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "number.h"
+
 #define MIB ((size_t)1 << 20)
 #define PAGE 4096
 enum { DEMO_MAX_MIB = 260, MAX_SECONDS = 300, MAX_TIMES = 1000, MAX_STEP_MS = 60000 };
@@ -386,31 +388,15 @@ static int usage(void) {
     return 2;
 }
 
-static bool number(const char *text, uint64_t max, uint64_t *out) {
-    uint64_t value = 0;
-
-    if (*text == '\0')
-        return false;
-    for (; *text != '\0'; text++) {
-        if (*text < '0' || *text > '9')
-            return false;
-        value = value * 10 + (uint64_t)(*text - '0');
-        if (value > max)
-            return false;
-    }
-    *out = value;
-    return true;
-}
-
 static bool options(int argc, char **argv, struct args *args) {
     int option;
 
     while ((option = getopt(argc, argv, "+s:t:n:g:")) != -1) {
         if (option == 'g')
             args->group = optarg;
-        else if ((option != 's' || !number(optarg, MAX_STEP_MS, &args->step_ms)) &&
-                 (option != 't' || !number(optarg, MAX_SECONDS, &args->seconds)) &&
-                 (option != 'n' || !number(optarg, MAX_TIMES, &args->times)))
+        else if ((option != 's' || !parse_number(optarg, MAX_STEP_MS, &args->step_ms)) &&
+                 (option != 't' || !parse_number(optarg, MAX_SECONDS, &args->seconds)) &&
+                 (option != 'n' || !parse_number(optarg, MAX_TIMES, &args->times)))
             return false;
     }
     return args->seconds > 0;
@@ -435,8 +421,8 @@ int main(int argc, char **argv) {
     if (kind == NULL)
         return usage();
     args.mib = kind->mib;
-    if ((argc - optind > 1 && !number(argv[optind + 1], DEMO_MAX_MIB, &args.mib)) ||
-        (argc - optind > 2 && !number(argv[optind + 2], DEMO_MAX_MIB, &args.more)))
+    if ((argc - optind > 1 && !parse_number(argv[optind + 1], DEMO_MAX_MIB, &args.mib)) ||
+        (argc - optind > 2 && !parse_number(argv[optind + 2], DEMO_MAX_MIB, &args.more)))
         return usage();
     alarm((unsigned)args.seconds);
     r = kind->run(&args);

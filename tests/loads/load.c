@@ -10,6 +10,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "number.h"
+
 #define PAGE 4096
 #define DEFAULT_SECONDS 120
 #define MAX_COUNT 1000000
@@ -80,22 +82,6 @@ int load_children(unsigned count, void (*body)(unsigned index, void *data), void
     }
     close(pipe_fds[0]);
     return 0;
-}
-
-static bool parse_number(const char *text, uint64_t max, uint64_t *out) {
-    uint64_t value = 0;
-
-    if (*text == '\0')
-        return false;
-    for (; *text != '\0'; text++) {
-        if (*text < '0' || *text > '9')
-            return false;
-        value = value * 10 + (uint64_t)(*text - '0');
-        if (value > max)
-            return false;
-    }
-    *out = value;
-    return true;
 }
 
 static const struct load *find_load(const char *name) {
