@@ -14,6 +14,7 @@
 
 enum targets_scope {
     TARGETS_CONTAINERS, /* containers and virtual machines */
+    TARGETS_SERVICES,   /* those, pods, systemd's units and sessions, and `plimsoll run` */
     TARGETS_ALL,        /* every group */
     TARGETS_CHOSEN,     /* what targets_choose names, and nothing else */
 };

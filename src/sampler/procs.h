@@ -8,35 +8,8 @@
 #pragma once
 #include "base/buf.h"
 #include "kern/pidlist.h"
+#include "model/procfield.h"
 #include "sampler/pssplan.h"
-
-enum proc_field {
-    PROC_PPID,
-    PROC_UID,
-    PROC_COMM,
-    PROC_STATE,
-    PROC_THREADS,
-    PROC_FDS,
-    PROC_VIRT, /* sizes are bytes */
-    PROC_RES,
-    PROC_SHR,
-    PROC_DATA,
-    PROC_CODE,
-    PROC_SWAP,
-    PROC_ANON,
-    PROC_FILE,
-    PROC_SHMEM,
-    PROC_PSS,
-    PROC_USS,
-    PROC_LAZYFREE,
-    PROC_OOM_SCORE,
-    PROC_START,
-    PROC_COMMAND,
-    PROC_CGROUP,
-    PROC_N,
-};
-
-#define PROC_BIT(field) (1U << (field))
 
 /* Text inside struct procs' buffer: see procs_text. */
 struct proc_text {

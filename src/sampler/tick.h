@@ -27,6 +27,9 @@ enum {
 
 struct tick_options {
     unsigned want;   /* TICK_ bits */
+    bool spread;     /* with many targets, what is read now and then is read of a part of them at
+                        each tick, instead of all at once */
+    bool adaptive;   /* memory.stat only when usage has moved, and every few seconds */
     bool all_groups; /* every group is a target: kills of children are summed from their samples */
 };
 
@@ -58,6 +61,10 @@ void ticker_remove(struct ticker *t, const struct target *target);
 
 /* Reads everything once. 0 or -ENOMEM. Groups that vanish meanwhile have no sample. */
 int ticker_run(struct ticker *t);
+
+/* The same for these slots only, between two rounds: usage, stat and events of targets near their
+ * limit. */
+int ticker_run_some(struct ticker *t, const uint32_t *slot, size_t n);
 
 /* The newest sample of a slot, NULL when there is none (not read yet, gone). */
 const struct sample *ticker_sample(const struct ticker *t, uint32_t slot);

@@ -1,0 +1,96 @@
+/* live.h - what is known now of every target: the newest sample of each, and since when it holds.
+ *
+ * Filled from the collector's messages (live_take), read by whoever answers: pages, streams,
+ * exporters. Rows are in the order of their uid, which only grows, so a long answer can be made in
+ * pieces: live_after(last uid). Strings are the row's own, raw bytes. One thread.
+ */
+#pragma once
+#include "base/err.h"
+#include "wire/wire.h"
+
+/* Fields of the front's own cost, beside the collector's in wire_self. */
+enum live_self_field {
+    LIVE_SELF_CPU_US,
+    LIVE_SELF_RSS,
+    LIVE_SELF_STORE_BYTES,   /* of the files on disk */
+    LIVE_SELF_STORE_PENDING, /* bytes that wait in memory for the disk */
+    LIVE_SELF_STORE_DROPPED, /* messages that never got to the disk */
+    LIVE_SELF_STORE_ERRORS,  /* commits that failed */
+    LIVE_SELF_STORE_BROKEN,  /* 1 while history cannot be written */
+    LIVE_SELF_REQUESTS,      /* HTTP requests answered */
+    LIVE_SELF_REFUSED,       /* ... and refused */
+    LIVE_SELF_STREAMS,       /* open event streams */
+    LIVE_SELF_N,
+};
+
+struct live_row {
+    uint32_t uid;
+    struct wire_target t;         /* its texts are owned by the row, a NUL follows each */
+    int64_t series;               /* of the logical target: the same for all that bore this key */
+    struct sample sample;         /* at_ms 0 until the first tick */
+    int64_t changed_ms[METRIC_N]; /* the tick in which each metric last changed, came or went */
+    int64_t told_ms;              /* when its identity last changed */
+    /* Kept over restarts, by the logical target: */
+    uint64_t oom_kills; /* all that were ever seen */
+    uint64_t restarts;  /* instances before this one since it is known */
+    /* CPU use between the last two times that its CPU time moved or was looked at. */
+    uint64_t cpu_us;
+    int64_t cpu_at_ms;
+    uint64_t cpu_centi; /* hundredths of a percent of one CPU */
+    bool have_cpu;
+    void *labels; /* of whoever renders it; freed with labels_free */
+    /* the processes last told, as the body of the message */
+    uint8_t *procs;
+    size_t procs_n;
+};
+
+struct live_gone {
+    uint32_t uid;
+    int64_t at_ms;
+};
+
+enum { LIVE_GONE = 256 }; /* so many removals are remembered, for streams that resume */
+
+struct live {
+    struct live_row **row; /* ascending by uid */
+    size_t n, room;
+    int64_t at_ms;    /* of the last tick */
+    int64_t round_ms; /* of the last tick that looked at all */
+    uint64_t wire_self[WIRE_SELF_N], self[LIVE_SELF_N];
+    bool have_wire_self;
+    struct live_gone gone[LIVE_GONE]; /* a ring */
+    uint64_t gones;
+    int64_t started_ms;                /* of the agent */
+    void (*labels_free)(void *labels); /* NULL: none */
+};
+
+void live_init(struct live *l);
+void live_done(struct live *l);
+
+/* A target came or changed; the row is new or the one of that uid. NULL: -ENOMEM. */
+struct live_row *live_put(struct live *l, const struct wire_target *t);
+void live_remove(struct live *l, uint32_t uid, int64_t at_ms);
+void live_clear(struct live *l); /* all of them, before a KEY tick */
+
+/* Takes the changes of a tick: the message after its head was read. 0; -EBADMSG. Changes of unknown
+ * uids are skipped. */
+int live_tick(struct live *l, struct wire_in body);
+
+/* Keeps the processes of a target. 0; -ENOMEM; -EBADMSG. */
+int live_procs(struct live *l, struct wire_in body);
+
+struct live_row *live_find(const struct live *l, uint32_t uid); /* NULL */
+struct live_row *live_after(const struct live *l,
+                            int64_t uid); /* the next larger; -1 starts; NULL */
+
+/* The key of the logical target: what stays when it is made again. Appended to out: runtime, then
+ * namespace/pod/container, or unit, or name, or path. */
+void live_add_key(struct buf *out, const struct wire_target *t);
+
+/* The targets that a TARGET word means (name, prefix of an id of 4 or more, pod/container,
+ * namespace/pod/container, unit with or without .service, path, "host", pid as the init's), as
+ * struct live_row *[] of at most `max`. How many there are, which may be more. */
+size_t live_resolve(const struct live *l, struct str word, struct live_row **out, size_t max);
+
+/* used of the limit in hundredths of a percent. */
+bool live_used_pct(const struct live_row *row, uint64_t *centi_out);

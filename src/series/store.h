@@ -1,0 +1,162 @@
+/* store.h - the agent's history: on disk in SQLite, the newest part in memory.
+ *
+ * Ticks come in as changes (store_tick, store_put), are kept in memory per logical target and
+ * closed into chunks by size and age. Until then they are safe in a log of the messages they came
+ * from, committed at most every two seconds and replayed by whoever opens the store again. Chunks
+ * are rolled up to minutes and hours; each level has its retention, and the whole has a cap. Plain
+ * tables hold targets, OOM kills and processes. A disk that is full or broken stops history and
+ * nothing else: what is to be written waits in memory up to a bound, and store_health tells. A
+ * damaged database is set aside under another name and a new one begun. One process, one thread;
+ * calls may block on the disk.
+ */
+#pragma once
+#include "base/buf.h"
+#include "base/err.h"
+#include "model/sample.h"
+
+enum { STORE_SCHEMA = 1 };
+
+struct store_options {
+    const char *dir;                    /* where plimsoll.db lies, as a path that stays valid */
+    int64_t raw_ms, minute_ms, hour_ms; /* retention of each level */
+    uint64_t max_bytes;                 /* of all files on disk; the oldest goes first */
+    uint64_t memory;                    /* bytes for chunks that are still open, about */
+    int64_t log_ms; /* the log is kept at least so long (remote writers read it) */
+};
+
+void store_defaults(struct store_options *out); /* 24 h, 30 d, 1 y, 2 GiB, 4 MiB, 0 */
+
+struct store;
+
+/* Opens or makes it. A damaged or foreign file is renamed to plimsoll.db.damaged-TIME, with a text
+ * in `told` (which may be NULL) and 0. A newer schema than ours is an error: -EPROTONOSUPPORT; an
+ * older one is migrated. */
+int store_open(const struct store_options *options, struct store **out, struct buf *told,
+               struct err *err);
+void store_close(struct store *s); /* commits what it can */
+
+/* --- the log ---------------------------------------------------------------------------------- */
+
+/* Gives every message of the log since the newest KEY that all open chunks need, in their order:
+ * before anything else is called. The callback feeds them to the same functions that fed them the
+ * first time (store_tick, store_put ...), without store_log. */
+int store_replay(struct store *s, int (*take)(void *ctx, struct str message), void *ctx);
+
+/* The collector's boot and the number of its last message in the log; 0 when there is none. */
+void store_last(const struct store *s, uint64_t *boot_out, uint64_t *seq_out);
+
+/* Appends a message to the log. `boot` is the collector's. It is safe after the next commit. */
+int store_log(struct store *s, uint64_t boot, uint64_t seq, int64_t at_ms, struct str message);
+
+/* Whether the log wants a KEY now (it begins here, or five minutes passed): the caller then logs
+ * with store_log_key all targets and a KEY tick made from what is known, as messages. */
+bool store_wants_key(const struct store *s, int64_t now_ms);
+int store_log_key(struct store *s, uint64_t boot, uint64_t seq, int64_t at_ms, struct str messages);
+
+/* Reads the log after the row `after` (0: from its oldest KEY; a row that is gone: the oldest KEY
+ * behind it): rows as "row id, flags, at_ms, length, messages" in out, whole rows up to about
+ * max bytes, each message preceded by its length. See store_log_next. */
+int store_log_read(struct store *s, int64_t after, size_t max, struct buf *out);
+
+struct store_log_row {
+    int64_t row, at_ms;
+    bool key;            /* begins with all targets and a KEY tick */
+    struct str messages; /* each a u32 length, little endian, and the message */
+};
+
+/* Walks what store_log_read gave: 1, 0 at the end, -EBADMSG. */
+int store_log_next(struct str *rest, struct store_log_row *out);
+int store_log_message(struct str *messages, struct str *out); /* 1, 0, -EBADMSG */
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+/* The logical target of that key, made when it is new; identity is JSON of what it is called now
+ * (the last one is kept). -errno; the id is > 0. Works without a disk. */
+int store_series(struct store *s, struct str key, struct str identity, int64_t now_ms,
+                 int64_t *out);
+
+/* An instance of it began: counted. The number of instances before it. */
+int store_instance(struct store *s, int64_t series, struct str id, int64_t start_ms,
+                   uint64_t *restarts_out);
+
+/* A tick. With `round` every series that is alive (has had store_put and no store_gone) is sampled
+ * in it, changed or not; else only those that store_put tells. */
+int store_tick(struct store *s, int64_t at_ms, bool round);
+int store_put(struct store *s, int64_t series, uint64_t set, uint64_t lost,
+              const uint64_t value[METRIC_N]);
+int store_gone(struct store *s, int64_t series, int64_t at_ms);
+
+/* What the kernel killed for memory. JSON of the details as the API gives them. The total of that
+ * series in *total_out. `fresh` false: from a replay, already in the table when it was committed.
+ */
+int store_oom(struct store *s, int64_t series, int64_t at_ms, uint64_t kills, struct str json,
+              bool fresh, uint64_t *total_out);
+uint64_t store_oom_total(struct store *s, int64_t series);
+
+/* The processes of a target at a moment, as the body of the message. Kept for the raw retention. */
+int store_procs(struct store *s, int64_t series, int64_t at_ms, struct str body);
+
+/* Commits when two seconds passed since the last, closes chunks, drops what is too old. The number
+ * of the last message that is safe (or was given up) in *acked_out. Never fails: see
+ * store_health. Call it at every tick, and once with `force` before an orderly end. */
+void store_commit(struct store *s, int64_t now_ms, bool force, uint64_t *acked_out);
+
+struct store_health {
+    bool broken;            /* the last commit failed */
+    char text[200];         /* why, and what is done about it */
+    uint64_t errors;        /* commits that failed */
+    uint64_t dropped;       /* messages given up for want of memory while the disk was away */
+    uint64_t pending_bytes; /* wait in memory */
+    uint64_t damaged;       /* chunks and rows that failed their checksum */
+    uint64_t disk_bytes, memory_bytes;
+    int64_t oldest_ms; /* 0: nothing yet */
+};
+
+void store_health(struct store *s, struct store_health *out);
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+struct store_point {
+    int64_t at_ms;
+    uint64_t value, min, max, mean; /* value: the last in the step; raw points: all the same */
+};
+
+struct store_points {
+    struct store_point *p;
+    size_t n, room;
+    bool cut; /* there were more than the caller's maximum */
+};
+
+void store_points_done(struct store_points *p);
+
+/* One metric of one series in [from, to], oldest first; unknown is no point. step_ms 0: every
+ * sample; else one point for each step that has any, its time the multiple of step_ms that begins
+ * it, from raw samples, minutes or hours, whichever is the coarsest that the step allows and the
+ * range needs. 0; -ENOENT: no such series; -ENOMEM. */
+int store_range(struct store *s, int64_t series, enum metric metric, int64_t from_ms, int64_t to_ms,
+                int64_t step_ms, size_t max, struct store_points *out);
+
+/* All metrics of a series as of a moment: the last sample at or before it, at most 15 s older.
+ * -ENODATA: none. */
+int store_at(struct store *s, int64_t series, int64_t at_ms, struct sample *out);
+
+struct store_target {
+    int64_t series;
+    struct str key, identity; /* valid during the callback */
+    int64_t first_ms, last_ms;
+    uint64_t oom_kills, instances;
+};
+
+/* Every logical target that was alive in [from, to]; nonzero of the callback ends it. */
+int store_targets(struct store *s, int64_t from_ms, int64_t to_ms,
+                  int (*take)(void *ctx, const struct store_target *t), void *ctx);
+
+/* The newest processes at or before the moment, at most 2 min older. -ENODATA. */
+int store_procs_at(struct store *s, int64_t series, int64_t at_ms, int64_t *at_out,
+                   struct buf *body_out);
+
+/* OOM kills in [from, to], newest first, at most `max`; series 0: of all. */
+int store_ooms(struct store *s, int64_t series, int64_t from_ms, int64_t to_ms, size_t max,
+               int (*take)(void *ctx, int64_t id, int64_t series, int64_t at_ms, uint64_t kills,
+                           struct str json),
+               void *ctx);

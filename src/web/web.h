@@ -1,0 +1,45 @@
+/* web.h - the agent's HTTP: pages, /metrics, the JSON API, the event stream.
+ *
+ * libmicrohttpd turned by our own loop, on at most two sockets: TCP and a unix socket, which are
+ * bound before privileges are dropped. Everything is read-only. What protects it: the Host header
+ * must be one of ours (421), no CORS header is ever sent, a token where one is set, limits on
+ * header, body, connections and time. Never blocks but for the store's disk.
+ */
+#pragma once
+#include "base/err.h"
+#include "net/loop.h"
+#include "series/live.h"
+#include "series/store.h"
+
+enum { WEB_PORT = 7533, WEB_HOSTS = 16, WEB_CONNECTIONS = 64 };
+
+struct web_options {
+    struct live *live;
+    struct store *store; /* NULL: no history */
+    int tcp, local;      /* listening sockets, -1: none; taken */
+    const char *address; /* what `tcp` listens on, "127.0.0.1:7533", for the Host check and words */
+    const char *host[WEB_HOSTS]; /* further names that a Host header may have */
+    unsigned hosts;
+    const char *token;              /* NULL: none is asked for on TCP; never on the unix socket */
+    const char *tls_cert, *tls_key; /* PEM texts; NULL: no TLS */
+    bool cadvisor_names;            /* /metrics has them too */
+    bool show_commands;             /* command lines also over TCP without a token */
+    const char *version;
+};
+
+struct web;
+
+/* Binds, with a text that names the address. A descriptor or -errno. An old unix socket that nobody
+ * listens on is replaced; one that answers is -EADDRINUSE. */
+int web_bind_tcp(struct str address, uint16_t port, struct err *err);
+int web_bind_local(const char *path, struct err *err);
+
+int web_new(struct loop *loop, const struct web_options *options, struct web **out,
+            struct err *err);
+void web_free(struct web *w);
+
+/* After each tick, and when something happened that streams are told: wakes them. */
+void web_tick(struct web *w);
+
+/* An OOM kill: for the streams. JSON as /api/v1/incidents gives it. */
+void web_oom(struct web *w, struct str json);
