@@ -112,7 +112,8 @@ struct stats_row row_of(const struct session *s, uint32_t slot) {
 
     ticker_limit(s->ticker, slot, &r.limit);
     if (r.sample)
-        r.state = state_of(r.sample, ticker_host(s->ticker));
+        r.state = state_of(
+            r.sample, ticker_host(s->ticker)->have_swap ? ticker_host(s->ticker)->swap_total : 0);
     r.have_cpu = r.sample && ticker_cpu(s->ticker, slot, &r.cpu_centi);
     return r;
 }

@@ -2,7 +2,7 @@
  */
 #pragma once
 #include "cmd/session.h"
-#include "sampler/state.h"
+#include "model/state.h"
 
 /* A row with all that its columns are made of. */
 struct stats_row {

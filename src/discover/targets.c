@@ -35,10 +35,18 @@ struct targets {
 
 /* ---- what is shown ---- */
 
+/* What somebody started under a name, and may ask about by it. */
+static bool is_watched(const struct target *t) {
+    return target_is_container(t) || t->kind == TARGET_POD || t->kind == TARGET_SERVICE ||
+           t->kind == TARGET_SESSION || t->runtime == RUNTIME_PLIMSOLL;
+}
+
 static bool should_show(const struct targets *t, const struct node *n) {
     switch (t->o.scope) {
     case TARGETS_CONTAINERS:
         return target_is_container(&n->t) && !namer_undecided(n);
+    case TARGETS_SERVICES:
+        return is_watched(&n->t) && !namer_undecided(n);
     case TARGETS_ALL:
         return true;
     case TARGETS_CHOSEN:

@@ -1,4 +1,4 @@
-#include "sampler/state.h"
+#include "model/state.h"
 
 #include <assert.h>
 
@@ -9,15 +9,15 @@ static bool reaches(bool known, uint64_t part, uint64_t whole, uint64_t centi) {
 }
 
 /* Of the swap the group may use: its own limit, or all the machine has. */
-static bool is_swapping(const struct sample *s, const struct tick_host *host) {
-    uint64_t may = host->have_swap ? host->swap_total : 0;
+static bool is_swapping(const struct sample *s, uint64_t swap_total) {
+    uint64_t may = swap_total;
 
     if (sample_has(s, METRIC_SWAP_LIMIT) && s->value[METRIC_SWAP_LIMIT] < may)
         may = s->value[METRIC_SWAP_LIMIT];
     return reaches(sample_has(s, METRIC_SWAP), s->value[METRIC_SWAP], may, STATE_SWAP_CENTI);
 }
 
-enum state state_of(const struct sample *s, const struct tick_host *host) {
+enum state state_of(const struct sample *s, uint64_t swap_total) {
     bool known = sample_has(s, METRIC_USED) && sample_has(s, METRIC_LIMIT);
     uint64_t used = s->value[METRIC_USED], limit = s->value[METRIC_LIMIT];
 
@@ -30,7 +30,7 @@ enum state state_of(const struct sample *s, const struct tick_host *host) {
         return STATE_THROTTLED;
     if (sample_has(s, METRIC_PSI_FULL) && s->value[METRIC_PSI_FULL] >= STATE_STALL_CENTI)
         return STATE_STALLED;
-    if (is_swapping(s, host))
+    if (is_swapping(s, swap_total))
         return STATE_SWAPPING;
     if (reaches(known, used, limit, STATE_HIGH_CENTI))
         return STATE_HIGH;

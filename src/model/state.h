@@ -5,7 +5,6 @@
  */
 #pragma once
 #include "model/sample.h"
-#include "sampler/tick.h"
 
 /* From good to bad: the worst that holds is the state. */
 enum state {
@@ -28,6 +27,7 @@ enum {
     STATE_STALL_CENTI = 1000,
 };
 
-enum state state_of(const struct sample *s, const struct tick_host *host);
+/* swap_total: of the machine, in bytes; 0 where there is none, or nobody knows. */
+enum state state_of(const struct sample *s, uint64_t swap_total);
 
 const char *state_name(enum state state); /* "ok", "high", ...; "-" for unknown */
