@@ -7,7 +7,8 @@
  * 2^63-1. */
 int num_parse_size(struct str s, uint64_t *bytes_out);
 
-/* `0.5`, `2`, `1.5s`, `200ms`, `5m`, `1h`: milliseconds, rounded down. -EBADMSG, -ERANGE. */
+/* `0.5`, `2`, `1.5s`, `200ms`, `5m`, `1h`, `30d`, `2w`, `1y` (365 days): milliseconds, rounded
+ * down. -EBADMSG, -ERANGE. */
 int num_parse_ms(struct str s, uint64_t *ms_out);
 
 /* Bytes for people, IEC units: three significant digits and at most 6 columns: `0B`, `999B`,

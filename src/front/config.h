@@ -32,7 +32,7 @@ struct config {
     enum wire_targets targets;       /* targets: containers | services | all */
     uint32_t processes;
     bool cadvisor_names, show_commands;
-    struct store_options store; /* retention: {raw, minute, hour, size} */
+    struct store_options store; /* `dir` is the caller's; retention: {raw, minute, hour, size} */
     struct config_remote remote[CONFIG_REMOTES];
     unsigned remotes;
 };
@@ -40,15 +40,46 @@ struct config {
 /* The defaults: of root, or of another user (XDG directories). */
 void config_defaults(struct config *c);
 void config_done(struct config *c);
+void config_remote_done(struct config_remote *r);
 
 /* Reads a file over the defaults. Every error is a line of `errors`, "FILE:LINE:COL: text"; all of
  * them are told, not the first alone. 0; -EINVAL when there are any; -errno with a line when it
- * cannot be read. A file that others than its owner or root may write is refused. */
+ * cannot be read. A file that others than its owner or root may write is refused, and one whose
+ * owner is neither root nor ourselves. A line "...: warning: text" is no error: `errors` may have
+ * some when 0 is returned. Relative paths count from the file's folder. After a failure *c holds
+ * what was good, and wants config_done as ever. */
 int config_load(struct config *c, const char *path, struct buf *errors);
 
 /* The same of a text, for tests and fuzzing. */
 int config_parse(struct config *c, struct str name, struct str text, struct buf *errors);
 
 /* What can be checked without starting: listen's form, a token for an address that is not loopback,
- * directories. */
+ * what one key demands of another, the files it names. Call it when command lines have had their
+ * say too. The lines have no position, since a value may come from elsewhere. 0 or -EINVAL. */
 int config_check(const struct config *c, struct buf *errors);
+
+/* `listen`, taken apart. */
+struct config_listen {
+    enum config_listen_kind { CONFIG_LISTEN_OFF, CONFIG_LISTEN_TCP, CONFIG_LISTEN_UNIX } kind;
+    struct str path;    /* UNIX */
+    struct str address; /* TCP: an IP address without brackets; "localhost" becomes 127.0.0.1 */
+    uint16_t port;      /* 0: any that is free */
+    bool loopback;
+};
+
+/* Texts point into `listen` or to what is constant. 0 or -EINVAL with a text. */
+int config_listen_parse(const char *listen, struct config_listen *out, struct err *err);
+
+/* The first line of a file with a token or a password, without blanks around it: malloc'ed. At
+ * least `shortest` bytes, else -EINVAL. */
+int config_secret(const char *path, size_t shortest, char **out, struct err *err);
+
+/* Every key there is, for the manual page's test. */
+struct config_key {
+    const char *section; /* "": the top; "tls", "retention", "remote_write" */
+    const char *name;
+    const char *type; /* what it takes, as the manual has it: "DURATION" */
+    const char *help;
+};
+
+const struct config_key *config_key(size_t i); /* NULL: there are no more */

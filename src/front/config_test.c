@@ -1,0 +1,549 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/basetest.h"
+#include "front/config.h"
+
+enum { YAML_BYTES = 256 << 10 };
+
+#define NAME STR("/etc/plimsoll/plimsoll.yaml")
+
+struct parsed {
+    struct config c;
+    struct buf errors;
+    int r;
+};
+
+static void parse(struct parsed *p, const char *text) {
+    config_defaults(&p->c);
+    buf_init(&p->errors, 1 << 20);
+    p->r = config_parse(&p->c, NAME, str_of(text), &p->errors);
+}
+
+static void done(struct parsed *p) {
+    config_done(&p->c);
+    buf_done(&p->errors);
+}
+
+static void says(const struct parsed *p, const char *text) {
+    if (!memmem(p->errors.p, p->errors.n, text, strlen(text)))
+        fail_msg("not '%s' but '%.*s'", text, STR_ARG(buf_str(&p->errors)));
+}
+
+/* Exactly these lines, after the file's name and a colon; each ends with a newline. */
+static void refuses(const char *text, const char *lines) {
+    struct parsed p;
+    struct buf found;
+    struct str rest, line;
+
+    parse(&p, text);
+    buf_init(&found, 1 << 20);
+    rest = buf_str(&p.errors);
+    while (str_cut(&rest, '\n', &line)) {
+        if (!str_skip(&line, NAME) || !str_skip(&line, STR(":")))
+            fail_msg("no position: '%.*s'", STR_ARG(line));
+        buf_add(&found, line);
+        buf_add_char(&found, '\n');
+    }
+    if (!str_eq(buf_str(&found), str_of(lines)))
+        fail_msg("'%s' gives\n%.*s", text, STR_ARG(buf_str(&found)));
+    assert_int_equal(p.r, -EINVAL);
+    buf_done(&found);
+    done(&p);
+}
+
+static void nothing_is_the_defaults(void **state) {
+    static const char *const empty[] = {"", "# only a comment\n", "---\n", "{}", "--- {}\n...\n"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++) {
+        struct parsed p;
+
+        parse(&p, empty[i]);
+        assert_int_equal(p.r, 0);
+        assert_string_equal(p.c.listen, "127.0.0.1:7533");
+        assert_int_equal(p.c.interval_ms, 1000);
+        assert_int_equal(p.c.fastest_ms, 100);
+        assert_int_equal(p.c.targets, WIRE_TARGETS_SERVICES);
+        assert_true(p.c.cadvisor_names);
+        assert_false(p.c.show_commands);
+        done(&p);
+    }
+}
+
+static void every_key_is_taken(void **state) {
+    struct parsed p;
+
+    (void)state;
+    parse(&p, "listen: '[::1]:7600'\n"
+              "socket: /run/p.sock\n"
+              "state: ./var\n"
+              "token_file: secret/token\n"
+              "tls: {cert: c.pem, key: /k.pem}\n"
+              "hosts: [box.example, 'box']\n"
+              "interval: 500ms\n"
+              "fastest: 0.2\n"
+              "sampling: adaptive\n"
+              "targets: all\n"
+              "processes: 7\n"
+              "cadvisor_names: false\n"
+              "show_commands: true\n"
+              "retention: {raw: 48h, minute: 60d, hour: 2y, size: 512MiB}\n"
+              "remote_write:\n"
+              "  - url: https://metrics.example/api/v1/write\n"
+              "    interval: 15s\n"
+              "    timeout: 1m\n"
+              "    username: me\n"
+              "    password_file: /pw\n"
+              "    ca_file: /ca.pem\n"
+              "    labels: {site: north, rack: \"7\"}\n"
+              "  - url: http://10.0.0.1:9090/api/v1/write\n"
+              "    token_file: /tok\n");
+    if (p.r != 0)
+        fail_msg("%.*s", STR_ARG(buf_str(&p.errors)));
+    assert_int_equal(p.errors.n, 0);
+    assert_string_equal(p.c.listen, "[::1]:7600");
+    assert_string_equal(p.c.socket, "/run/p.sock");
+    assert_string_equal(p.c.state, "/etc/plimsoll/./var");
+    assert_string_equal(p.c.token_file, "/etc/plimsoll/secret/token");
+    assert_string_equal(p.c.tls_cert, "/etc/plimsoll/c.pem");
+    assert_string_equal(p.c.tls_key, "/k.pem");
+    assert_int_equal(p.c.n_hosts, 2);
+    assert_string_equal(p.c.hosts[1], "box");
+    assert_int_equal(p.c.interval_ms, 500);
+    assert_int_equal(p.c.fastest_ms, 200);
+    assert_true(p.c.adaptive);
+    assert_int_equal(p.c.targets, WIRE_TARGETS_ALL);
+    assert_int_equal(p.c.processes, 7);
+    assert_false(p.c.cadvisor_names);
+    assert_true(p.c.show_commands);
+    assert_int_equal(p.c.store.raw_ms, 48 * 3600000ll);
+    assert_int_equal(p.c.store.minute_ms, 60 * 86400000ll);
+    assert_int_equal(p.c.store.hour_ms, 730 * 86400000ll);
+    assert_int_equal(p.c.store.max_bytes, 512 << 20);
+    assert_int_equal(p.c.remotes, 2);
+    assert_string_equal(p.c.remote[0].url, "https://metrics.example/api/v1/write");
+    assert_int_equal(p.c.remote[0].interval_ms, 15000);
+    assert_int_equal(p.c.remote[0].timeout_ms, 60000);
+    assert_string_equal(p.c.remote[0].username, "me");
+    assert_string_equal(p.c.remote[0].password_file, "/pw");
+    assert_string_equal(p.c.remote[0].ca_file, "/ca.pem");
+    assert_int_equal(p.c.remote[0].labels, 2);
+    assert_string_equal(p.c.remote[0].label_name[1], "rack");
+    assert_string_equal(p.c.remote[0].label_value[1], "7");
+    assert_int_equal(p.c.remote[1].interval_ms, 5000);
+    assert_int_equal(p.c.remote[1].timeout_ms, 30000);
+    assert_string_equal(p.c.remote[1].token_file, "/tok");
+    assert_null(p.c.remote[1].username);
+    done(&p);
+}
+
+static void a_wrong_key_has_a_place_and_a_suggestion(void **state) {
+    (void)state;
+    refuses("listen: off\nintervall: 1s\n", "2:1: unknown key \"intervall\", did you mean "
+                                            "\"interval\"?\n");
+    refuses("limt: 1\n", "1:1: unknown key \"limt\"\n");
+    refuses("tls:\n  certt: a\n  key: b\n", "2:3: unknown key \"certt\", did you mean \"cert\"?\n");
+    refuses("retention: {days: 3}\n", "1:13: unknown key \"days\" in retention\n");
+    refuses("remote_write: [{urll: http://a/}]\n",
+            "1:17: unknown key \"urll\", did you mean \"url\"?\n");
+    refuses("url: http://a/\n", "1:1: unknown key \"url\"\n");
+    refuses("<<: {interval: 1s}\n", "1:1: unknown key \"<<\"\n");
+}
+
+static void all_errors_are_told(void **state) {
+    (void)state;
+    refuses("interval: soon\n"
+            "processes: -1\n"
+            "sampling: evry\n"
+            "targets: [all]\n"
+            "cadvisor_names: yes\n"
+            "retention: 30d\n",
+            "1:11: interval is a duration as 500ms, 1s, 24h or 30d, not 'soon'\n"
+            "2:12: processes is a number from 0 to 200, not '-1'\n"
+            "3:11: unknown sampling \"evry\", did you mean \"every\"?\n"
+            "4:10: targets is a single value, not a list\n"
+            "5:17: cadvisor_names is true or false, not 'yes'\n"
+            "6:12: retention is a map (key: value), not a text\n");
+}
+
+static void values_have_ranges(void **state) {
+    (void)state;
+    refuses("interval: 10ms", "1:11: interval may be 100ms to 1m, not '10ms'\n");
+    refuses("interval: 2m", "1:11: interval may be 100ms to 1m, not '2m'\n");
+    refuses("retention: {raw: 1m}", "1:18: raw may be 10m to 366d, not '1m'\n");
+    refuses("retention: {size: 1M}", "1:19: size may be 16M to 1048576G, not '1M'\n");
+    refuses("retention: {size: 99999999999999999999}",
+            "1:19: size is a size as 512M or 2G, not '99999999999999999999'\n");
+    refuses("processes: 201", "1:12: processes is a number from 0 to 200, not '201'\n");
+    refuses("sampling: sometimes", "1:11: sampling is one of every, adaptive, not 'sometimes'\n");
+}
+
+static void a_key_stands_once(void **state) {
+    (void)state;
+    refuses("interval: 1s\ninterval: 2s\n", "2:1: key \"interval\" stands here twice\n");
+    refuses("tls: {cert: a, key: b, cert: c}", "1:24: key \"cert\" stands here twice\n");
+    refuses("remote_write: [{url: http://a/, labels: {x: a, x: b}}]",
+            "1:48: label \"x\" stands here twice\n");
+}
+
+static void nothing_stands_for_no_value(void **state) {
+    (void)state;
+    refuses("state:\n", "1:7: state has no value; leave the line out for the default\n");
+    refuses("state: ~\n", "1:8: state has no value; leave the line out for the default\n");
+    refuses("state: null\n", "1:8: state has no value; leave the line out for the default\n");
+    refuses("state: \"a\\nb\"\n", "1:8: state has a control character\n");
+    refuses("state: \"a\\0b\"\n", "1:8: state has a control character\n");
+    refuses("state: !!binary aGk=\n", "1:8: state has a tag; none is known here\n");
+}
+
+static void what_is_no_yaml_has_a_place(void **state) {
+    struct parsed p;
+
+    (void)state;
+    refuses("tls:\n\tcert: a\n", "2:1: a tab in the indentation: YAML takes blanks only (while "
+                                 "scanning for the next token)\n");
+    refuses("- a\n- b\n", "1:1: the file is a map (key: value), not a list\n");
+    refuses("interval: 1s\n---\ninterval: 2s\n",
+            "3:1: a second document begins here; there may be one only\n");
+    parse(&p, "hosts: [a, b\ninterval: 1s\n");
+    assert_int_equal(p.r, -EINVAL);
+    says(&p, "plimsoll.yaml:2:");
+    done(&p);
+    parse(&p, "interval: 1s\nstate: \xff\n");
+    assert_int_equal(p.r, -EINVAL);
+    says(&p, "plimsoll.yaml:2:8: ");
+    done(&p);
+}
+
+static void aliases_do_not_explode(void **state) {
+    struct buf text;
+    struct parsed p;
+
+    (void)state;
+    parse(&p, "remote_write:\n"
+              "  - &one {url: http://a/, labels: &l {x: y}}\n"
+              "  - {url: http://b/, labels: *l}\n"
+              "  - *one\n");
+    assert_int_equal(p.r, 0);
+    assert_int_equal(p.c.remotes, 3);
+    assert_string_equal(p.c.remote[1].label_value[0], "y");
+    assert_string_equal(p.c.remote[2].url, "http://a/");
+    done(&p);
+
+    buf_init(&text, 1 << 20); /* lists of lists of lists: ten to the power of twenty */
+    buf_add(&text, STR("rules:\n- &a0 [x]\n"));
+    for (unsigned i = 1; i < 20; i++) {
+        buf_add_format(&text, "- &a%u [", i);
+        for (unsigned k = 0; k < 10; k++)
+            buf_add_format(&text, "%s*a%u", k ? ", " : "", i - 1);
+        buf_add(&text, STR("]\n"));
+    }
+    buf_add_char(&text, '\0');
+    parse(&p, text.p);
+    assert_int_equal(p.r, -EINVAL); /* a glob is no list */
+    done(&p);
+    refuses("guards: &a [*a]", "1:9: a guard is a map (key: value), not a list\n"
+                               "1:9: warning: guards have no effect yet: this version only "
+                               "records\n");
+    buf_done(&text);
+}
+
+static void depth_and_size_are_bounded(void **state) {
+    struct parsed p;
+    char *text = calloc(1, YAML_BYTES + 2);
+
+    (void)state;
+    assert_non_null(text);
+    memset(text, '[', YAML_BYTES);
+    parse(&p, text);
+    assert_int_equal(p.r, -EINVAL);
+    says(&p, ":1:33: more than 32 levels deep\n");
+    done(&p);
+    memset(text, '#', YAML_BYTES + 1);
+    parse(&p, text);
+    assert_int_equal(p.r, -EINVAL);
+    says(&p, "larger than 256 KiB");
+    done(&p);
+    free(text);
+}
+
+static void later_keys_are_a_warning(void **state) {
+    struct parsed p;
+
+    (void)state;
+    parse(&p, "guards: [{match: {name: 'web*'}, at: [80%, 90%], do: [gc, reclaim]}]\n"
+              "rules: [/etc/plimsoll/rules.d/*.yaml]\n");
+    assert_int_equal(p.r, 0);
+    says(&p, ":1:9: warning: guards have no effect yet");
+    says(&p, ":2:8: warning: rules have no effect yet");
+    done(&p);
+    refuses("rules: all\n",
+            "1:8: rules is a list, [a, b] or lines that begin with '- ', not a text\n");
+}
+
+static void remote_writers_are_checked(void **state) {
+    (void)state;
+    refuses("remote_write: [{interval: 5s}]", "1:16: a remote writer needs a url\n");
+    refuses("remote_write: [{url: ftp://a/}]",
+            "1:22: url begins with http:// or https://, not 'ftp://a/'\n");
+    refuses("remote_write: [{url: 'http://me:secret@a/'}]",
+            "1:22: no password in a url: use username and password_file\n");
+    refuses("remote_write: [{url: http:///x}]", "1:22: 'http:///x' is no url\n");
+    refuses("remote_write: [{url: http://a, username: b}]",
+            "1:16: username and password_file go together\n");
+    refuses("remote_write: [{url: http://a, username: b, password_file: /c, token_file: /d}]",
+            "1:16: token_file and username exclude each other\n");
+    refuses("remote_write: [{url: http://a, labels: {__name__: b}}]",
+            "1:41: a label's name has letters, digits and _, and does not begin with a digit or "
+            "__: not '__name__'\n");
+    refuses("remote_write: [{url: http://a, labels: {7a: b}}]",
+            "1:41: a label's name has letters, digits and _, and does not begin with a digit or "
+            "__: not '7a'\n");
+    refuses("remote_write: {url: http://a}",
+            "1:15: remote_write is a list, [a, b] or lines that begin with '- ', not a map\n");
+    refuses("remote_write: [a, a, a, a, a, a, a, a, a]",
+            "1:16: a remote writer is a map (key: value), not a text\n"
+            "1:19: a remote writer is a map (key: value), not a text\n"
+            "1:22: a remote writer is a map (key: value), not a text\n"
+            "1:25: a remote writer is a map (key: value), not a text\n"
+            "1:28: a remote writer is a map (key: value), not a text\n"
+            "1:31: a remote writer is a map (key: value), not a text\n"
+            "1:34: a remote writer is a map (key: value), not a text\n"
+            "1:37: a remote writer is a map (key: value), not a text\n"
+            "1:40: more than 8 remote writers\n");
+}
+
+static void listen_is_taken_apart(void **state) {
+    static const struct {
+        const char *listen, *address;
+        unsigned port;
+        bool loopback;
+    } good[] = {
+        {"127.0.0.1:7533", "127.0.0.1", 7533, true},
+        {"localhost:0", "127.0.0.1", 0, true},
+        {"[::1]:65535", "::1", 65535, true},
+        {"0.0.0.0:80", "0.0.0.0", 80, false},
+        {"127.9.9.9:1", "127.9.9.9", 1, true},
+        {"[::]:80", "::", 80, false},
+        {"[fe80::1]:80", "fe80::1", 80, false},
+        {"10.0.0.1:80", "10.0.0.1", 80, false},
+        {"[::ffff:1.2.3.4]:9", "::ffff:1.2.3.4", 9, false},
+    };
+    static const char *const bad[] = {
+        "",       "7533",  ":7533",        "127.0.0.1", "127.0.0.1:",    "127.0.0.1:65536",
+        "::1:80", "[::1]", "[::1:80",      "host:80",   "127.0.0.1:+80", "unix:",
+        "unix:a", "on",    "[1.2.3.4]:80", "1.2.3:80",  "127.0.0.1:80 ", "http://127.0.0.1:80",
+    };
+    struct config_listen found;
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_int_equal(config_listen_parse(good[i].listen, &found, &err), 0);
+        assert_int_equal(found.kind, CONFIG_LISTEN_TCP);
+        assert_true(str_eq(found.address, str_of(good[i].address)));
+        assert_int_equal(found.port, good[i].port);
+        assert_int_equal(found.loopback, good[i].loopback);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (config_listen_parse(bad[i], &found, &err) != -EINVAL)
+            fail_msg("'%s' is taken", bad[i]);
+    assert_int_equal(config_listen_parse("off", &found, &err), 0);
+    assert_int_equal(found.kind, CONFIG_LISTEN_OFF);
+    assert_int_equal(config_listen_parse("unix:/run/x", &found, &err), 0);
+    assert_int_equal(found.kind, CONFIG_LISTEN_UNIX);
+    assert_true(str_eq(found.path, STR("/run/x")));
+}
+
+/* A directory with files to name, removed at the end. */
+static char folder[] = "/tmp/plimsoll-config-XXXXXX";
+
+static const char *file(const char *name, const char *text, mode_t mode) {
+    static char path[100];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    (void)unlink(path);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    assert_int_equal(fchmod(fd, mode), 0);
+    close(fd);
+    return path;
+}
+
+static int make_folder(void **state) {
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state) {
+    static const char *const names[] = {"a.yaml", "token", "key", "cert"};
+    char path[100];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        (void)unlink(path);
+    }
+    return rmdir(folder);
+}
+
+static int load(const char *path, struct parsed *p) {
+    config_defaults(&p->c);
+    buf_init(&p->errors, 1 << 20);
+    p->r = config_load(&p->c, path, &p->errors);
+    return p->r;
+}
+
+static void a_file_that_others_may_write_is_refused(void **state) {
+    struct parsed p;
+    const char *path;
+
+    (void)state;
+    assert_int_equal(load(file("a.yaml", "interval: 2s\n", 0644), &p), 0);
+    assert_int_equal(p.c.interval_ms, 2000);
+    done(&p);
+    assert_int_equal(load(file("a.yaml", "interval: 2s\n", 0646), &p), -EPERM);
+    says(&p, "a.yaml:1:1: refused: others");
+    assert_int_equal(p.c.interval_ms, 1000);
+    done(&p);
+    assert_int_equal(load("/nonexistent/a.yaml", &p), -ENOENT);
+    basetest_holds(&p.errors, "/nonexistent/a.yaml:1:1: No such file or directory\n");
+    done(&p);
+    assert_int_equal(load("/tmp", &p), -EINVAL);
+    done(&p);
+    if (geteuid() != 0)
+        return;
+    path = file("a.yaml", "interval: 2s\n", 0644);
+    assert_int_equal(chown(path, 12345, 0), 0);
+    assert_int_equal(load(path, &p), -EPERM);
+    says(&p, "belongs neither to root");
+    done(&p);
+    path = file("a.yaml", "interval: 2s\n", 0664);
+    assert_int_equal(load(path, &p), 0); /* group root may */
+    done(&p);
+    assert_int_equal(chown(path, 0, 12345), 0);
+    assert_int_equal(chmod(path, 0664), 0);
+    assert_int_equal(load(path, &p), -EPERM);
+    done(&p);
+}
+
+/* The lines of config_check after a text was parsed. */
+static int check(struct parsed *p, const char *text) {
+    int r;
+
+    parse(p, text);
+    assert_int_equal(p->r, 0);
+    r = config_check(&p->c, &p->errors);
+    return r;
+}
+
+static void other_addresses_need_a_token(void **state) {
+    struct parsed p;
+    char text[200];
+
+    (void)state;
+    assert_int_equal(check(&p, "listen: 127.0.0.1:1\n"), 0);
+    basetest_holds(&p.errors, "");
+    done(&p);
+    assert_int_equal(check(&p, "listen: unix:/run/x\n"), 0);
+    done(&p);
+    assert_int_equal(check(&p, "listen: 0.0.0.0:7533\n"), -EINVAL);
+    says(&p, "listen: 0.0.0.0:7533 can be reached from other machines, "
+             "so it needs a token: set token_file");
+    done(&p);
+    snprintf(text, sizeof(text), "listen: 0.0.0.0:7533\ntoken_file: %s\n",
+             file("token", "0123456789abcdef\n", 0600));
+    assert_int_equal(check(&p, text), 0);
+    basetest_holds(&p.errors, "");
+    done(&p);
+    (void)file("token", "0123456789abcdef\n", 0644);
+    assert_int_equal(check(&p, text), 0);
+    says(&p, "token_file: warning: others may read");
+    done(&p);
+    (void)file("token", "short\n", 0600);
+    assert_int_equal(check(&p, text), -EINVAL);
+    says(&p, "shorter than 16 bytes");
+    done(&p);
+    (void)file("token", "0123456789 abcdefgh\n", 0600);
+    assert_int_equal(check(&p, text), -EINVAL);
+    done(&p);
+    assert_int_equal(check(&p, "token_file: /nonexistent/token\n"), -EINVAL);
+    says(&p, "cannot read '/nonexistent/token': No such file");
+    done(&p);
+}
+
+static void what_demands_something_else_is_checked(void **state) {
+    struct parsed p;
+    char text[300];
+
+    (void)state;
+    assert_int_equal(check(&p, "tls: {cert: /nonexistent/c}\n"), -EINVAL);
+    basetest_holds(&p.errors, "tls: cert and key go together\n"
+                              "tls.cert: cannot read '/nonexistent/c': No such file or "
+                              "directory\n");
+    done(&p);
+    (void)file("cert", "-----BEGIN CERTIFICATE-----\n", 0644);
+    (void)file("key", "-----BEGIN PRIVATE KEY-----\n", 0600);
+    snprintf(text, sizeof(text), "tls: {cert: %s/cert, key: %s/key}\n", folder, folder);
+    assert_int_equal(check(&p, text), 0);
+    basetest_holds(&p.errors, "");
+    done(&p);
+    (void)file("key", "-----BEGIN PRIVATE KEY-----\n", 0644);
+    assert_int_equal(check(&p, text), 0);
+    says(&p, "tls.key: warning: others may read");
+    done(&p);
+    assert_int_equal(check(&p, "interval: 1s\nfastest: 2s\n"), -EINVAL);
+    basetest_holds(&p.errors, "fastest is longer than interval\n");
+    done(&p);
+    assert_int_equal(check(&p, "retention: {raw: 60d}\n"), -EINVAL);
+    done(&p);
+}
+
+static void every_key_has_words_for_the_manual(void **state) {
+    const struct config_key *k;
+    size_t n = 0;
+
+    (void)state;
+    for (; (k = config_key(n)); n++) {
+        assert_true(k->name[0] && k->type[0] && k->help[0]);
+        assert_true(strlen(k->help) < 80);
+    }
+    assert_true(n >= 28);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_the_defaults),
+        cmocka_unit_test(every_key_is_taken),
+        cmocka_unit_test(a_wrong_key_has_a_place_and_a_suggestion),
+        cmocka_unit_test(all_errors_are_told),
+        cmocka_unit_test(values_have_ranges),
+        cmocka_unit_test(a_key_stands_once),
+        cmocka_unit_test(nothing_stands_for_no_value),
+        cmocka_unit_test(what_is_no_yaml_has_a_place),
+        cmocka_unit_test(aliases_do_not_explode),
+        cmocka_unit_test(depth_and_size_are_bounded),
+        cmocka_unit_test(later_keys_are_a_warning),
+        cmocka_unit_test(remote_writers_are_checked),
+        cmocka_unit_test(listen_is_taken_apart),
+        cmocka_unit_test(a_file_that_others_may_write_is_refused),
+        cmocka_unit_test(other_addresses_need_a_token),
+        cmocka_unit_test(what_demands_something_else_is_checked),
+        cmocka_unit_test(every_key_has_words_for_the_manual),
+    };
+
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

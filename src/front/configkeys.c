@@ -1,0 +1,560 @@
+#include "front/configkeys.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+
+enum { TEXT_MAX = 4096, MINUTE_MS = 60000 };
+#define HOUR_MS ((int64_t)60 * MINUTE_MS)
+#define DAY_MS (24 * HOUR_MS)
+
+/* A key as this file knows it: what is public, and how its value gets into the struct. */
+struct key {
+    struct config_key public;
+    void (*set)(struct yamldoc *d, const struct key *k, const yaml_node_t *value, void *into);
+    size_t offset;            /* in struct config or struct config_remote */
+    int64_t least, most;      /* of numbers, durations (ms) and sizes */
+    const char *const *words; /* of a choice, in the order of its enum; ends with NULL */
+};
+
+static void read_map(struct yamldoc *d, const char *section, const yaml_node_t *map, void *into);
+
+/* --- values ----------------------------------------------------------------------------------- */
+
+static void *place_of(const struct key *k, void *into) {
+    return (char *)into + k->offset;
+}
+
+/* Takes the text over what was there. */
+static void keep(struct yamldoc *d, char **place, char *text) {
+    d->no_memory |= !text;
+    free(*place);
+    *place = text;
+}
+
+static void set_text(struct yamldoc *d, const struct key *k, const yaml_node_t *value, void *into) {
+    struct str s;
+
+    if (yamldoc_text(d, value, k->public.name, TEXT_MAX, &s))
+        keep(d, place_of(k, into), strndup(s.p, s.n));
+}
+
+static char *below(struct str folder, struct str path) {
+    struct buf b;
+
+    buf_init(&b, 2 * TEXT_MAX);
+    buf_add(&b, folder);
+    buf_add(&b, path);
+    buf_add_char(&b, '\0');
+    if (buf_error(&b) < 0)
+        buf_done(&b);
+    return b.p;
+}
+
+/* A path counts from the folder of the file that names it. */
+static void set_path(struct yamldoc *d, const struct key *k, const yaml_node_t *value, void *into) {
+    ptrdiff_t slash = str_rfind(d->name, '/');
+    struct str s;
+
+    if (!yamldoc_text(d, value, k->public.name, TEXT_MAX / 2, &s))
+        return;
+    if (s.p[0] == '/' || slash < 0)
+        keep(d, place_of(k, into), strndup(s.p, s.n));
+    else
+        keep(d, place_of(k, into), below(str_head(d->name, (size_t)slash + 1), s));
+}
+
+static void set_listen(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+                       void *into) {
+    struct config_listen parsed;
+    auto_free char *text = NULL;
+    struct err err;
+    struct str s;
+
+    if (!yamldoc_text(d, value, k->public.name, TEXT_MAX, &s))
+        return;
+    text = strndup(s.p, s.n);
+    if (text && config_listen_parse(text, &parsed, &err) < 0)
+        yamldoc_error(d, value, "%s", err.text);
+    else
+        keep(d, place_of(k, into), take_ptr(&text));
+}
+
+static void set_switch(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+                       void *into) {
+    bool *place = place_of(k, into);
+    struct str s;
+
+    if (!yamldoc_text(d, value, k->public.name, TEXT_MAX, &s))
+        return;
+    if (str_eq(s, STR("true")) || str_eq(s, STR("false")))
+        *place = s.n == 4;
+    else
+        yamldoc_error(d, value, "%s is true or false, not '%.*s'", k->public.name, STR_ARG(s));
+}
+
+static void set_count(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+                      void *into) {
+    uint32_t *place = place_of(k, into);
+    uint64_t number;
+    struct str s;
+
+    if (!yamldoc_text(d, value, k->public.name, TEXT_MAX, &s))
+        return;
+    if (str_to_u64(s, &number) < 0 || number < (uint64_t)k->least || number > (uint64_t)k->most)
+        yamldoc_error(d, value, "%s is a number from %lld to %lld, not '%.*s'", k->public.name,
+                      (long long)k->least, (long long)k->most, STR_ARG(s));
+    else
+        *place = (uint32_t)number;
+}
+
+static void add_duration(struct buf *b, int64_t ms) {
+    static const struct {
+        int64_t ms;
+        const char *unit;
+    } units[] = {{DAY_MS, "d"}, {HOUR_MS, "h"}, {MINUTE_MS, "m"}, {1000, "s"}, {1, "ms"}};
+    unsigned i = 0;
+
+    while (ms % units[i].ms != 0)
+        i++;
+    buf_add_format(b, "%lld%s", (long long)(ms / units[i].ms), units[i].unit);
+}
+
+static void set_duration(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+                         void *into) {
+    int64_t *place = place_of(k, into);
+    struct buf bounds;
+    uint64_t ms;
+    struct str s;
+
+    if (!yamldoc_text(d, value, k->public.name, TEXT_MAX, &s))
+        return;
+    if (num_parse_ms(s, &ms) < 0) {
+        yamldoc_error(d, value, "%s is a duration as 500ms, 1s, 24h or 30d, not '%.*s'",
+                      k->public.name, STR_ARG(s));
+        return;
+    }
+    if (ms >= (uint64_t)k->least && ms <= (uint64_t)k->most) {
+        *place = (int64_t)ms;
+        return;
+    }
+    buf_init(&bounds, 100);
+    add_duration(&bounds, k->least);
+    buf_add(&bounds, STR(" to "));
+    add_duration(&bounds, k->most);
+    yamldoc_error(d, value, "%s may be %.*s, not '%.*s'", k->public.name, STR_ARG(buf_str(&bounds)),
+                  STR_ARG(s));
+    buf_done(&bounds);
+}
+
+static void set_size(struct yamldoc *d, const struct key *k, const yaml_node_t *value, void *into) {
+    uint64_t *place = place_of(k, into);
+    uint64_t bytes;
+    struct str s;
+
+    if (!yamldoc_text(d, value, k->public.name, TEXT_MAX, &s))
+        return;
+    if (num_parse_size(s, &bytes) < 0)
+        yamldoc_error(d, value, "%s is a size as 512M or 2G, not '%.*s'", k->public.name,
+                      STR_ARG(s));
+    else if (bytes < (uint64_t)k->least || bytes > (uint64_t)k->most)
+        yamldoc_error(d, value, "%s may be %lldM to %lldG, not '%.*s'", k->public.name,
+                      (long long)(k->least >> 20), (long long)(k->most >> 30), STR_ARG(s));
+    else
+        *place = bytes;
+}
+
+/* The nearest of some words, or NULL when none is near. */
+static const char *nearest(struct str typed, const char *const *known, size_t n) {
+    const char *best = NULL;
+    unsigned least = 3;
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned distance = str_distance(typed, str_of(known[i]));
+
+        if (distance < least && distance < typed.n) {
+            least = distance;
+            best = known[i];
+        }
+    }
+    return best;
+}
+
+/* The number of the word, or -1 and an error that names them all. */
+static int choice(struct yamldoc *d, const struct key *k, const yaml_node_t *value) {
+    char all[200] = "";
+    const char *near;
+    size_t n = 0, used = 0;
+    struct str s;
+
+    if (!yamldoc_text(d, value, k->public.name, TEXT_MAX, &s))
+        return -1;
+    for (; k->words[n]; n++) {
+        if (str_eq(s, str_of(k->words[n])))
+            return (int)n;
+        used +=
+            (size_t)snprintf(all + used, sizeof(all) - used, "%s%s", n ? ", " : "", k->words[n]);
+    }
+    near = nearest(s, k->words, n);
+    if (near)
+        yamldoc_error(d, value, "unknown %s \"%.*s\", did you mean \"%s\"?", k->public.name,
+                      STR_ARG(s), near);
+    else
+        yamldoc_error(d, value, "%s is one of %s, not '%.*s'", k->public.name, all, STR_ARG(s));
+    return -1;
+}
+
+static void set_sampling(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+                         void *into) {
+    bool *adaptive = place_of(k, into);
+    int word = choice(d, k, value);
+
+    if (word >= 0)
+        *adaptive = word == 1;
+}
+
+static void set_targets(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+                        void *into) {
+    enum wire_targets *targets = place_of(k, into);
+    int word = choice(d, k, value);
+
+    if (word >= 0)
+        *targets = (enum wire_targets)word;
+}
+
+static bool is_map(struct yamldoc *d, const char *what, const yaml_node_t *value) {
+    if (value->type == YAML_MAPPING_NODE)
+        return true;
+    yamldoc_error(d, value, "%s is a map (key: value), not %s", what, yamldoc_kind(value));
+    return false;
+}
+
+static bool is_list(struct yamldoc *d, const char *what, const yaml_node_t *value) {
+    if (value->type == YAML_SEQUENCE_NODE)
+        return true;
+    yamldoc_error(d, value, "%s is a list, [a, b] or lines that begin with '- ', not %s", what,
+                  yamldoc_kind(value));
+    return false;
+}
+
+static void set_map(struct yamldoc *d, const struct key *k, const yaml_node_t *value, void *into) {
+    if (is_map(d, k->public.name, value))
+        read_map(d, k->public.name, value, into);
+}
+
+static void set_hosts(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+                      void *into) {
+    struct config *c = into;
+    const yaml_node_t *item;
+    struct str s;
+
+    if (!is_list(d, k->public.name, value))
+        return;
+    for (unsigned i = 0; i < c->n_hosts; i++)
+        free(take_ptr(&c->hosts[i]));
+    c->n_hosts = 0;
+    for (size_t i = 0; (item = yamldoc_item(d, value, i)); i++) {
+        if (i == WEB_HOSTS) {
+            yamldoc_error(d, item, "more than %d hosts", WEB_HOSTS);
+            return;
+        }
+        if (!yamldoc_text(d, item, "a host", 253, &s))
+            continue;
+        if (str_find(s, '/') >= 0 || str_find(s, ' ') >= 0 || str_find(s, '@') >= 0)
+            yamldoc_error(d, item, "a host is a name as a browser sends it, not '%.*s'",
+                          STR_ARG(s));
+        else
+            keep(d, &c->hosts[c->n_hosts++], strndup(s.p, s.n));
+    }
+}
+
+/* --- remote_write ----------------------------------------------------------------------------- */
+
+static void set_url(struct yamldoc *d, const struct key *k, const yaml_node_t *value, void *into) {
+    struct str s, rest, host;
+
+    if (!yamldoc_text(d, value, k->public.name, TEXT_MAX, &s))
+        return;
+    rest = s;
+    if (!str_skip(&rest, STR("http://")) && !str_skip(&rest, STR("https://"))) {
+        yamldoc_error(d, value, "url begins with http:// or https://, not '%.*s'", STR_ARG(s));
+        return;
+    }
+    if (!str_cut(&rest, '/', &host))
+        host = rest;
+    if (str_find(host, '@') >= 0)
+        yamldoc_error(d, value, "no password in a url: use username and password_file");
+    else if (host.n == 0 || str_find(s, ' ') >= 0)
+        yamldoc_error(d, value, "'%.*s' is no url", STR_ARG(s));
+    else
+        keep(d, place_of(k, into), strndup(s.p, s.n));
+}
+
+static bool letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static bool is_label(struct str s) {
+    if (s.n == 0 || !letter(s.p[0]) || str_starts(s, STR("__")))
+        return false;
+    for (size_t i = 1; i < s.n; i++)
+        if (!letter(s.p[i]) && !(s.p[i] >= '0' && s.p[i] <= '9'))
+            return false;
+    return true;
+}
+
+static bool has_label(const struct config_remote *r, struct str name) {
+    for (unsigned i = 0; i < r->labels; i++)
+        if (str_eq(name, str_of(r->label_name[i])))
+            return true;
+    return false;
+}
+
+static void set_labels(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+                       void *into) {
+    struct config_remote *r = into;
+    yaml_node_t *name_node, *text_node;
+    struct str name, text;
+
+    if (!is_map(d, k->public.name, value))
+        return;
+    for (size_t i = 0; yamldoc_pair(d, value, i, &name_node, &text_node); i++) {
+        if (i == CONFIG_HEADERS) {
+            yamldoc_error(d, name_node, "more than %d labels", CONFIG_HEADERS);
+            return;
+        }
+        if (!yamldoc_text(d, name_node, "a label's name", 200, &name) ||
+            !yamldoc_text(d, text_node, "a label", 1000, &text))
+            continue;
+        if (!is_label(name)) {
+            yamldoc_error(d, name_node,
+                          "a label's name has letters, digits and _, and does not begin with a "
+                          "digit or __: not '%.*s'",
+                          STR_ARG(name));
+            continue;
+        }
+        if (has_label(r, name)) {
+            yamldoc_error(d, name_node, "label \"%.*s\" stands here twice", STR_ARG(name));
+            continue;
+        }
+        keep(d, &r->label_name[r->labels], strndup(name.p, name.n));
+        keep(d, &r->label_value[r->labels], strndup(text.p, text.n));
+        r->labels += !d->no_memory;
+    }
+}
+
+static void set_remotes(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+                        void *into) {
+    struct config *c = into;
+    const yaml_node_t *item;
+
+    if (!is_list(d, k->public.name, value))
+        return;
+    for (size_t i = 0; (item = yamldoc_item(d, value, i)); i++) {
+        struct config_remote *r = &c->remote[i];
+        unsigned before = d->errors;
+
+        if (i == CONFIG_REMOTES) {
+            yamldoc_error(d, item, "more than %d remote writers", CONFIG_REMOTES);
+            return;
+        }
+        config_remote_done(r);
+        r->interval_ms = 5000;
+        r->timeout_ms = 30000;
+        c->remotes = (unsigned)i + 1;
+        if (!is_map(d, "a remote writer", item))
+            continue;
+        read_map(d, k->public.name, item, r);
+        if (!r->url && d->errors == before)
+            yamldoc_error(d, item, "a remote writer needs a url");
+        if (r->token_file && r->username)
+            yamldoc_error(d, item, "token_file and username exclude each other");
+        if (!r->username != !r->password_file)
+            yamldoc_error(d, item, "username and password_file go together");
+    }
+}
+
+/* --- keys of later versions ------------------------------------------------------------------- */
+
+static void set_guards(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+                       void *into) {
+    const yaml_node_t *item;
+
+    (void)into;
+    if (!is_list(d, k->public.name, value))
+        return;
+    for (size_t i = 0; (item = yamldoc_item(d, value, i)); i++)
+        (void)is_map(d, "a guard", item);
+    yamldoc_warn(d, value, "guards have no effect yet: this version only records");
+}
+
+static void set_rules(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+                      void *into) {
+    const yaml_node_t *item;
+    struct str s;
+
+    (void)into;
+    if (!is_list(d, k->public.name, value))
+        return;
+    for (size_t i = 0; (item = yamldoc_item(d, value, i)); i++)
+        (void)yamldoc_text(d, item, "a glob of rule files", TEXT_MAX, &s);
+    yamldoc_warn(d, value, "rules have no effect yet: this version only records");
+}
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+static const char *const sampling_words[] = {"every", "adaptive", NULL};
+static const char *const targets_words[] = {"containers", "services", "all", NULL};
+
+#define OF(field) offsetof(struct config, field)
+#define OF_REMOTE(field) offsetof(struct config_remote, field)
+
+static const struct key keys[] = {
+    {{"", "listen", "ADDRESS", "where HTTP is served: 127.0.0.1:7533, unix:PATH or off"},
+     .set = set_listen,
+     .offset = OF(listen)},
+    {{"", "socket", "PATH", "the unix socket that plimsoll's own commands ask"},
+     .set = set_path,
+     .offset = OF(socket)},
+    {{"", "state", "PATH", "the directory of the history"}, .set = set_path, .offset = OF(state)},
+    {{"", "token_file", "PATH", "a file with the token that HTTP clients must send"},
+     .set = set_path,
+     .offset = OF(token_file)},
+    {{"", "tls", "MAP", "a certificate: HTTPS instead of HTTP"}, .set = set_map},
+    {{"tls", "cert", "PATH", "the certificate and those it hangs on, PEM"},
+     .set = set_path,
+     .offset = OF(tls_cert)},
+    {{"tls", "key", "PATH", "its key, PEM"}, .set = set_path, .offset = OF(tls_key)},
+    {{"", "hosts", "LIST", "further names under which browsers may call the agent"},
+     .set = set_hosts},
+    {{"", "interval", "DURATION", "between two looks at a target"},
+     .set = set_duration,
+     .offset = OF(interval_ms),
+     .least = 100,
+     .most = MINUTE_MS},
+    {{"", "fastest", "DURATION", "between two looks at a target that is about to hit its limit"},
+     .set = set_duration,
+     .offset = OF(fastest_ms),
+     .least = 50,
+     .most = MINUTE_MS},
+    {{"", "sampling", "WORD", "every: all of a target each time; adaptive: details when it moves"},
+     .set = set_sampling,
+     .offset = OF(adaptive),
+     .words = sampling_words},
+    {{"", "targets", "WORD", "containers, services (and containers), or all groups"},
+     .set = set_targets,
+     .offset = OF(targets),
+     .words = targets_words},
+    {{"", "processes", "NUMBER", "the largest so many processes of each target are recorded"},
+     .set = set_count,
+     .offset = OF(processes),
+     .most = 200},
+    {{"", "cadvisor_names", "BOOL", "/metrics has cAdvisor's container_* names too"},
+     .set = set_switch,
+     .offset = OF(cadvisor_names)},
+    {{"", "show_commands", "BOOL", "command lines also to TCP clients without a token"},
+     .set = set_switch,
+     .offset = OF(show_commands)},
+    {{"", "retention", "MAP", "how long what is kept"}, .set = set_map},
+    {{"retention", "raw", "DURATION", "every sample"},
+     .set = set_duration,
+     .offset = OF(store.raw_ms),
+     .least = 10 * MINUTE_MS,
+     .most = 366 * DAY_MS},
+    {{"retention", "minute", "DURATION", "minimum, mean and maximum of each minute"},
+     .set = set_duration,
+     .offset = OF(store.minute_ms),
+     .least = HOUR_MS,
+     .most = 10 * 366 * DAY_MS},
+    {{"retention", "hour", "DURATION", "the same of each hour"},
+     .set = set_duration,
+     .offset = OF(store.hour_ms),
+     .least = DAY_MS,
+     .most = 100 * 366 * DAY_MS},
+    {{"retention", "size", "SIZE", "of the whole history on disk; the oldest goes first"},
+     .set = set_size,
+     .offset = OF(store.max_bytes),
+     .least = 16 << 20,
+     .most = (int64_t)1 << 50},
+    {{"", "remote_write", "LIST", "stores that all samples are sent to as well"},
+     .set = set_remotes},
+    {{"remote_write", "url", "URL", "where to"}, .set = set_url, .offset = OF_REMOTE(url)},
+    {{"remote_write", "interval", "DURATION", "between the samples that are sent"},
+     .set = set_duration,
+     .offset = OF_REMOTE(interval_ms),
+     .least = 1000,
+     .most = HOUR_MS},
+    {{"remote_write", "timeout", "DURATION", "of a request"},
+     .set = set_duration,
+     .offset = OF_REMOTE(timeout_ms),
+     .least = 1000,
+     .most = 10 * MINUTE_MS},
+    {{"remote_write", "token_file", "PATH", "a file with a bearer token"},
+     .set = set_path,
+     .offset = OF_REMOTE(token_file)},
+    {{"remote_write", "username", "TEXT", "for HTTP's basic authentication"},
+     .set = set_text,
+     .offset = OF_REMOTE(username)},
+    {{"remote_write", "password_file", "PATH", "a file with the password of username"},
+     .set = set_path,
+     .offset = OF_REMOTE(password_file)},
+    {{"remote_write", "ca_file", "PATH", "certificates to believe instead of the system's, PEM"},
+     .set = set_path,
+     .offset = OF_REMOTE(ca_file)},
+    {{"remote_write", "labels", "MAP", "labels that every series gets"}, .set = set_labels},
+    {{"", "guards", "LIST", "without effect in this version"}, .set = set_guards},
+    {{"", "rules", "LIST", "without effect in this version"}, .set = set_rules},
+};
+
+const struct config_key *config_key(size_t i) {
+    return i < ARRAY_N(keys) ? &keys[i].public : NULL;
+}
+
+static const struct key *find_key(struct yamldoc *d, const char *section, const yaml_node_t *node,
+                                  struct str name) {
+    const char *known[ARRAY_N(keys)];
+    const char *near;
+    size_t n = 0;
+
+    for (size_t i = 0; i < ARRAY_N(keys); i++) {
+        if (!str_eq(str_of(section), str_of(keys[i].public.section)))
+            continue;
+        if (str_eq(name, str_of(keys[i].public.name)))
+            return &keys[i];
+        known[n++] = keys[i].public.name;
+    }
+    near = nearest(name, known, n);
+    if (near)
+        yamldoc_error(d, node, "unknown key \"%.*s\", did you mean \"%s\"?", STR_ARG(name), near);
+    else
+        yamldoc_error(d, node, "unknown key \"%.*s\"%s%s", STR_ARG(name), section[0] ? " in " : "",
+                      section);
+    return NULL;
+}
+
+static void read_map(struct yamldoc *d, const char *section, const yaml_node_t *map, void *into) {
+    bool seen[ARRAY_N(keys)] = {false};
+    yaml_node_t *name_node, *value;
+    struct str name;
+
+    for (size_t i = 0; yamldoc_pair(d, map, i, &name_node, &value); i++) {
+        const struct key *k = NULL;
+
+        if (yamldoc_text(d, name_node, "a key", TEXT_MAX, &name))
+            k = find_key(d, section, name_node, name);
+        if (!k)
+            continue;
+        if (seen[k - keys])
+            yamldoc_error(d, name_node, "key \"%s\" stands here twice", k->public.name);
+        else
+            k->set(d, k, value, into);
+        seen[k - keys] = true;
+    }
+}
+
+void configkeys_read(struct yamldoc *d, struct config *c) {
+    const yaml_node_t *root = yamldoc_root(d);
+    bool nothing = !root || (yamldoc_plain(root) && root->data.scalar.length == 0);
+
+    if (!nothing && is_map(d, "the file", root))
+        read_map(d, "", root, c);
+}
