@@ -11,8 +11,6 @@
 
 enum chunk_column { CHUNK_LAST, CHUNK_MIN, CHUNK_MAX, CHUNK_MEAN, CHUNK_COLUMNS };
 
-struct chunk_writer; /* collects columns */
-
 /* The times of the chunk, n of them, ascending. */
 int chunk_begin(struct buf *out, const int64_t *at_ms, size_t n);
 
@@ -27,7 +25,7 @@ struct chunk {
     struct str text;        /* borrowed */
     size_t n;               /* times */
     int64_t from_ms, to_ms; /* first and last */
-    size_t columns_at;
+    size_t times_at, columns_at;
 };
 
 /* 0; -EBADMSG when it is damaged. Checks the whole checksum. */

@@ -1,0 +1,276 @@
+#include "series/codec.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "series/varint.h"
+
+/* A column is empty when all its values are known and 0. Else: a head byte, the runs of known and
+ * unknown values, the unit, the first value, the centre, and what the kind says of the rest. */
+enum {
+    KIND_LINE = 0,   /* each value is `centre` units more than the one before */
+    KIND_SPARSE = 1, /* pairs: how many values stay as they are, by how much the next differs */
+    KIND_MASK = 3,
+    HEAD_GAPS = 1 << 2,   /* runs: known, unknown, known ... until all values are told */
+    HEAD_BASE = 1 << 3,   /* the first value is told in units too */
+    HEAD_UNIT_SHIFT = 4,  /* two bits: UNIT_ONE ... */
+    HEAD_CENTRE = 1 << 7, /* else it is 0 */
+};
+
+enum unit_code { UNIT_ONE, UNIT_PAGE, UNIT_SECOND, UNIT_OTHER };
+
+static const uint64_t unit_of[] = {1, 4096, 1000, 0};
+
+/* --- encoding --------------------------------------------------------------------------------- */
+
+static uint64_t magnitude(uint64_t difference) {
+    return difference >> 63 ? 0 - difference : difference;
+}
+
+static bool divides(uint64_t unit, uint64_t value) {
+    return (unit & (unit - 1)) == 0 ? (value & (unit - 1)) == 0 : value % unit == 0;
+}
+
+/* The greatest common divisor of all differences; 0 when all are 0. */
+static uint64_t common_unit(const uint64_t *value, size_t n) {
+    uint64_t unit = 0;
+
+    for (size_t i = 1; i < n && unit != 1; i++) {
+        uint64_t rest = magnitude(value[i] - value[i - 1]);
+
+        if (rest == 0 || (unit > 0 && divides(unit, rest)))
+            continue;
+        while (rest > 0) {
+            uint64_t next = unit % rest;
+
+            unit = rest;
+            rest = next;
+        }
+    }
+    return unit;
+}
+
+static uint64_t in_units(uint64_t difference, uint64_t unit) {
+    uint64_t parts = magnitude(difference) / unit;
+
+    return difference >> 63 ? 0 - parts : parts;
+}
+
+static void add_gaps(struct buf *out, const bool *known, size_t n) {
+    bool now = true;
+
+    for (size_t i = 0; i < n; now = !now) {
+        size_t from = i;
+
+        while (i < n && known[i] == now)
+            i++;
+        varint_add(out, i - from);
+    }
+}
+
+static void add_sparse(struct buf *out, const uint64_t *step, size_t n) {
+    size_t still = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (step[i] == 0) {
+            still++;
+            continue;
+        }
+        varint_add(out, still);
+        varint_add(out, zigzag(step[i]));
+        still = 0;
+    }
+}
+
+static bool all_same(const uint64_t *value, size_t n) {
+    for (size_t i = 1; i < n; i++)
+        if (value[i] != value[0])
+            return false;
+    return true;
+}
+
+/* The known values, n > 0 of them; `step` is scratch for as many. */
+static void add_values(struct buf *out, const uint64_t *value, size_t n, uint64_t *step,
+                       const bool *known, size_t all) {
+    uint64_t unit = common_unit(value, n), centre = 0;
+    unsigned head = 0, code = UNIT_OTHER;
+
+    if (unit == 0)
+        unit = value[0] % 4096 == 0 ? 4096 : 1;
+    for (unsigned c = 0; c < UNIT_OTHER; c++)
+        if (unit_of[c] == unit)
+            code = c;
+    for (size_t i = 1; i < n; i++)
+        step[i - 1] = in_units(value[i] - value[i - 1], unit);
+    if (n > 1 && all_same(step, n - 1)) {
+        head = KIND_LINE;
+        centre = step[0];
+    } else if (n > 1) {
+        head = KIND_SPARSE;
+    }
+    head |= code << HEAD_UNIT_SHIFT | (n < all ? HEAD_GAPS : 0) | (centre ? HEAD_CENTRE : 0);
+    if (value[0] % unit == 0 && value[0] >> 63 == 0)
+        head |= HEAD_BASE;
+    if (head == (KIND_LINE | UNIT_PAGE << HEAD_UNIT_SHIFT | HEAD_BASE) && value[0] == 0)
+        return;
+    buf_add_char(out, (char)head);
+    if (n < all)
+        add_gaps(out, known, all);
+    if (code == UNIT_OTHER)
+        varint_add(out, unit);
+    varint_add(out, head & HEAD_BASE ? value[0] / unit : zigzag(value[0]));
+    if (centre)
+        varint_add(out, zigzag(centre));
+    if ((head & KIND_MASK) == KIND_SPARSE)
+        add_sparse(out, step, n - 1);
+}
+
+int codec_encode(struct buf *out, const uint64_t *value, const bool *known, size_t n) {
+    auto_free uint64_t *scratch = NULL;
+    size_t have = 0;
+
+    if (n == 0 || n > CODEC_MAX)
+        return -EINVAL;
+    scratch = malloc(2 * n * sizeof(*scratch));
+    if (!scratch)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        if (!known || known[i])
+            scratch[have++] = value[i];
+    if (have == 0) {
+        buf_add_char(out, HEAD_GAPS);
+        varint_add(out, 0);
+        varint_add(out, n);
+        return buf_error(out);
+    }
+    add_values(out, scratch, have, scratch + n, known, n);
+    return buf_error(out);
+}
+
+/* --- decoding --------------------------------------------------------------------------------- */
+
+/* Fills known[] from its runs; how many are known in *have_out. */
+static int cut_gaps(struct str *in, size_t n, bool *known, size_t *have_out) {
+    size_t have = 0;
+    bool now = true;
+
+    for (size_t i = 0; i < n; now = !now) {
+        uint64_t run;
+
+        if (!varint_cut(in, &run) || run > n - i || (run == 0 && i > 0))
+            return -EBADMSG;
+        memset(known + i, now, (size_t)run * sizeof(*known));
+        have += now ? (size_t)run : 0;
+        i += (size_t)run;
+    }
+    *have_out = have;
+    return 0;
+}
+
+/* The sums of what is in value[1 ...], which are steps, from value[0] on. */
+static void sum_up(uint64_t *value, size_t n, uint64_t unit) {
+    uint64_t sum = value[0];
+
+    for (size_t i = 1; i < n; i++) {
+        sum += value[i] * unit;
+        value[i] = sum;
+    }
+}
+
+static int cut_sparse(struct str *in, uint64_t *step, size_t n) {
+    size_t i = 0;
+
+    memset(step, 0, n * sizeof(*step));
+    while (in->n > 0) {
+        uint64_t still, folded;
+
+        if (!varint_cut(in, &still) || still >= n - i || !varint_cut(in, &folded))
+            return -EBADMSG;
+        i += (size_t)still;
+        step[i++] = unzigzag(folded);
+    }
+    return 0;
+}
+
+/* n > 0 values behind the runs. */
+static int cut_values(struct str *in, unsigned head, uint64_t *value, size_t n) {
+    uint64_t unit = unit_of[head >> HEAD_UNIT_SHIFT & 3], base, centre = 0;
+
+    if (unit == 0 && (!varint_cut(in, &unit) || unit == 0))
+        return -EBADMSG;
+    if (!varint_cut(in, &base))
+        return -EBADMSG;
+    if (head & HEAD_CENTRE) {
+        if (!varint_cut(in, &centre))
+            return -EBADMSG;
+        centre = unzigzag(centre);
+    }
+    value[0] = head & HEAD_BASE ? base * unit : unzigzag(base);
+    if ((head & KIND_MASK) == KIND_SPARSE) {
+        if (cut_sparse(in, value + 1, n - 1) < 0)
+            return -EBADMSG;
+    } else {
+        for (size_t i = 1; i < n; i++)
+            value[i] = centre;
+    }
+    sum_up(value, n, unit);
+    return 0;
+}
+
+/* Moves `have` values to where they are known, and fills the gaps. */
+static void spread(uint64_t *value, const bool *known, size_t n, size_t have) {
+    for (size_t i = n; i-- > 0;)
+        if (known[i])
+            value[i] = value[--have];
+    for (size_t i = 0; i < n; i++)
+        if (!known[i])
+            value[i] = i > 0 ? value[i - 1] : 0;
+}
+
+int codec_decode(struct str text, size_t n, uint64_t *value_out, bool *known_out) {
+    size_t have = n;
+    unsigned head;
+
+    if (n == 0 || n > CODEC_MAX)
+        return -EBADMSG;
+    if (text.n == 0) {
+        memset(value_out, 0, n * sizeof(*value_out));
+        if (known_out)
+            memset(known_out, 1, n * sizeof(*known_out));
+        return 0;
+    }
+    head = (uint8_t)text.p[0];
+    text = str_from(text, 1);
+    if (head & HEAD_GAPS) {
+        if (!known_out || cut_gaps(&text, n, known_out, &have) < 0)
+            return -EBADMSG;
+    } else if (known_out) {
+        memset(known_out, 1, n * sizeof(*known_out));
+    }
+    if (have > 0 && cut_values(&text, head, value_out, have) < 0)
+        return -EBADMSG;
+    if (text.n > 0)
+        return -EBADMSG;
+    if (have < n)
+        spread(value_out, known_out, n, have);
+    return 0;
+}
+
+/* --- times ------------------------------------------------------------------------------------ */
+
+int codec_encode_times(struct buf *out, const int64_t *at_ms, size_t n) {
+    for (size_t i = 1; i < n && n <= CODEC_MAX; i++)
+        if (at_ms[i] < at_ms[i - 1])
+            return -EINVAL;
+    return codec_encode(out, (const uint64_t *)at_ms, NULL, n);
+}
+
+int codec_decode_times(struct str text, size_t n, int64_t *at_ms_out) {
+    int r = codec_decode(text, n, (uint64_t *)at_ms_out, NULL);
+
+    for (size_t i = 1; r == 0 && i < n; i++)
+        if (at_ms_out[i] < at_ms_out[i - 1])
+            r = -EBADMSG;
+    return r;
+}
