@@ -36,7 +36,7 @@ int session_open(struct session *s, const struct cmd_context *context,
         .renamed = on_renamed,
         .ctx = s,
     };
-    struct tick_options tick = {options->want, options->scope == TARGETS_ALL};
+    struct tick_options tick = {.want = options->want, .all_groups = options->scope == TARGETS_ALL};
     int r;
 
     *s = (struct session){.host = {.root = -1, .proc = -1}};

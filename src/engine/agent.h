@@ -5,12 +5,14 @@
  * nothing is allocated but when targets come. Blocks in agent_run until it is told to end.
  */
 #pragma once
+#include <stdbool.h>
+
 #include "base/err.h"
 
 struct agent_options {
-    const char *config, *state, *listen; /* passed on to the front; NULL: not given */
-    const char *front, *remote;          /* executables; NULL: found beside our own */
-    bool foreground;                     /* logs for people, not for a journal */
+    const char *config, *state, *listen, *socket; /* passed on to the front; NULL: not given */
+    const char *front, *remote;                   /* executables; NULL: found beside our own */
+    bool foreground;                              /* logs for people, not for a journal */
     const char *version;
 };
 

@@ -16,6 +16,20 @@ static const char *const spelling[MEMINFO_N] = {
     [MEMINFO_SWAP_FREE] = "SwapFree",
     [MEMINFO_SWAP_CACHED] = "SwapCached",
     [MEMINFO_COMMITTED] = "Committed_AS",
+    [MEMINFO_ANON] = "AnonPages",
+    [MEMINFO_MAPPED] = "Mapped",
+    [MEMINFO_DIRTY] = "Dirty",
+    [MEMINFO_WRITEBACK] = "Writeback",
+    [MEMINFO_ACTIVE_ANON] = "Active(anon)",
+    [MEMINFO_INACTIVE_ANON] = "Inactive(anon)",
+    [MEMINFO_ACTIVE_FILE] = "Active(file)",
+    [MEMINFO_INACTIVE_FILE] = "Inactive(file)",
+    [MEMINFO_UNEVICTABLE] = "Unevictable",
+    [MEMINFO_SLAB_UNRECLAIMABLE] = "SUnreclaim",
+    [MEMINFO_KERNEL_STACK] = "KernelStack",
+    [MEMINFO_PAGETABLES] = "PageTables",
+    [MEMINFO_PERCPU] = "Percpu",
+    [MEMINFO_ANON_HUGE] = "AnonHugePages",
 };
 
 /* " 24684084 kB" or " 0" (huge pages are counts). */

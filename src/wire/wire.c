@@ -103,8 +103,13 @@ bool wire_add_tick(struct wire_out *w, const struct wire_tick *t) {
     size_t from = w->n;
 
     put_signed(w, t->at_ms);
+    w->flags_at = w->n;
     put(w, t->flags);
     return settle(w, from);
+}
+
+void wire_set_more(struct wire_out *w) {
+    w->p[w->flags_at] |= WIRE_TICK_MORE; /* flags are one byte */
 }
 
 /* Sets of metrics that are told: those of `now`, but what `before` had already. */
@@ -193,7 +198,7 @@ bool wire_add_start(struct wire_out *w, const struct wire_start *s) {
     size_t from = w->n;
 
     put(w, s->boot);
-    put(w, s->resumed);
+    put(w, (unsigned)s->ask | (unsigned)s->resumed << 1);
     put_signed(w, s->start_ms);
     return settle(w, from);
 }
@@ -209,7 +214,6 @@ bool wire_add_hello(struct wire_out *w, const struct wire_hello *h) {
     put(w, h->adaptive);
     put(w, h->targets);
     put(w, h->processes);
-    put(w, h->remotes);
     return settle(w, from);
 }
 
@@ -454,9 +458,12 @@ int wire_read_self(struct wire_in *in, uint64_t value_out[WIRE_SELF_N]) {
 int wire_read_start(struct wire_in *in, struct wire_start *out) {
     struct reader r = {.in = *in};
     struct wire_start s = {.boot = get(&r)};
+    uint64_t flags;
     int result;
 
-    s.resumed = get_at_most(&r, 1);
+    flags = get_at_most(&r, 3);
+    s.ask = flags & 1;
+    s.resumed = flags >> 1 & 1;
     s.start_ms = get_signed(&r);
     result = finish_whole(&r, in);
     if (result == 0)
@@ -476,7 +483,6 @@ int wire_read_hello(struct wire_in *in, struct wire_hello *out) {
     h.adaptive = get_at_most(&r, 1);
     h.targets = (enum wire_targets)get_at_most(&r, WIRE_TARGETS_ALL);
     h.processes = (uint32_t)get_at_most(&r, UINT32_MAX);
-    h.remotes = (uint32_t)get_at_most(&r, UINT32_MAX);
     result = version != WIRE_VERSION ? -EBADMSG : finish_whole(&r, in);
     if (result == 0)
         *out = h;

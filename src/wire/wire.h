@@ -41,7 +41,7 @@ struct wire_head {
  * is as it was before that write. */
 struct wire_out {
     uint8_t *p;
-    size_t n, size;
+    size_t n, size, flags_at;
     bool full;
 };
 
@@ -105,6 +105,7 @@ struct wire_change {
 };
 
 bool wire_add_tick(struct wire_out *w, const struct wire_tick *t);
+void wire_set_more(struct wire_out *w); /* of the tick that was begun: it does go on */
 
 /* Appends what differs between two samples of a target; nothing when nothing does and `touch` is
  * not set. `before` NULL: all that is known. False: no room, begin another message. */
@@ -171,6 +172,7 @@ int wire_read_self(struct wire_in *in, uint64_t value_out[WIRE_SELF_N]);
 
 struct wire_start {
     uint64_t boot; /* of this collector: a random number */
+    bool ask;      /* a collector that is new, and wants a HELLO; nothing follows yet */
     bool resumed;  /* what follows goes on after the last_seq of HELLO; else a KEY tick follows */
     int64_t start_ms; /* wall clock */
 };

@@ -1,0 +1,397 @@
+/* The agent's first process: a small parent that does nothing but keep the others running.
+ *
+ * It holds both ends of the socket between them, so either can be started again while the other
+ * goes on; and the writing end of a pipe that tells them when it is gone itself.
+ */
+#include "engine/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/child.h"
+#include "engine/collector.h"
+#include "engine/notify.h"
+#include "net/loop.h"
+
+enum {
+    CODE_CONFIG = 2,       /* of the front: the configuration is wrong */
+    CODE_START = 3,        /* of the front: what it needs cannot be had */
+    PATIENCE_US = 5000000, /* from TERM to KILL */
+    SOCKET_BYTES = 1 << 20,
+    PATH = 4096,
+};
+
+enum which { COLLECTOR, FRONT, REMOTE, CHECK, CHILDREN };
+
+struct agent {
+    const struct agent_options *options;
+    struct loop *loop;
+    struct child child[CHILDREN];
+    struct collector_options collector;
+    char front[PATH], remote[PATH];
+    int pair[2], life[2];
+    uint32_t again_id;
+    bool has_again, ending, answered;
+    struct err *err;
+    int result;
+};
+
+/* --- executables ------------------------------------------------------------------------------ */
+
+/* Beside our own executable as in the build, or in libexec as installed. */
+static int find_executable(const char *name, char *out, size_t size, struct err *err) {
+    static const char *const places[] = {"%.*s/%s", "%.*s/../libexec/plimsoll/%s"};
+    char own[PATH];
+    struct str path;
+    int r = file_link_at(AT_FDCWD, "/proc/self/exe", own, sizeof(own), &path);
+
+    if (r < 0)
+        return err_set(err, r, "cannot tell where plimsoll itself is:");
+    path.n = (size_t)(str_rfind(path, '/') > 0 ? str_rfind(path, '/') : 0);
+    for (size_t i = 0; i < ARRAY_N(places); i++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        int n = snprintf(out, size, places[i], STR_ARG(path), name);
+#pragma GCC diagnostic pop
+
+        if (n > 0 && (size_t)n < size && access(out, X_OK) == 0)
+            return 0;
+    }
+    return err_set(err, -ENOENT,
+                   "cannot find '%s' beside plimsoll or in ../libexec/plimsoll; "
+                   "the static build has no agent",
+                   name);
+}
+
+static void add_arg(struct child *c, const char *option, const char *value) {
+    unsigned n = 0;
+
+    while (c->argv[n])
+        n++;
+    if (!option || n + 2 >= CHILD_ARGS)
+        return;
+    c->argv[n] = option;
+    c->argv[n + 1] = value;
+}
+
+static void set_args(const struct agent *a, struct child *c, const char *path) {
+    const struct agent_options *o = a->options;
+
+    c->path = path;
+    c->argv[0] = path;
+    if (o->config)
+        add_arg(c, "--config", o->config);
+    if (o->state)
+        add_arg(c, "--state", o->state);
+    if (o->listen)
+        add_arg(c, "--listen", o->listen);
+    if (o->socket)
+        add_arg(c, "--socket", o->socket);
+    add_arg(c, o->foreground ? "--foreground" : NULL, NULL);
+}
+
+static int find_executables(struct agent *a) {
+    int r = 0;
+
+    if (a->options->front)
+        r = str_copy(str_of(a->options->front), a->front, sizeof(a->front));
+    else
+        r = find_executable("plimsoll-front", a->front, sizeof(a->front), a->err);
+    if (r < 0)
+        return r;
+    if (a->options->remote)
+        return str_copy(str_of(a->options->remote), a->remote, sizeof(a->remote));
+    return find_executable("plimsoll-remote", a->remote, sizeof(a->remote), a->err);
+}
+
+static int run_collector(void *ctx) {
+    struct agent *a = ctx;
+    struct err err = {0};
+    int r;
+
+    log_open("collector", !a->options->foreground);
+    r = collector_run(&(struct collector_options){.front = 3, .life = 4}, &err);
+    if (r < 0)
+        log_line(LOG_BAD, "%s", err.text);
+    return r < 0 ? CODE_START : 0;
+}
+
+static void describe(struct agent *a) {
+    struct child *c = a->child;
+
+    for (unsigned i = 0; i < CHILDREN; i++)
+        c[i] = (struct child){.fd = {-1, -1}};
+    c[COLLECTOR].name = "collector";
+    c[COLLECTOR].run = run_collector;
+    c[COLLECTOR].ctx = a;
+    c[COLLECTOR].fd[0] = a->pair[0];
+    c[COLLECTOR].fd[1] = a->life[0];
+    c[FRONT].name = "front";
+    set_args(a, &c[FRONT], a->front);
+    c[FRONT].fd[0] = a->pair[1];
+    c[FRONT].fd[1] = a->life[0];
+    c[REMOTE].name = "remote writer";
+    set_args(a, &c[REMOTE], a->remote);
+    c[REMOTE].fd[0] = a->life[0];
+    c[CHECK].name = "check of the configuration";
+    set_args(a, &c[CHECK], a->front);
+    add_arg(&c[CHECK], "--check", NULL);
+}
+
+/* --- their lives ------------------------------------------------------------------------------ */
+
+static int on_again(struct loop *loop, uint32_t what, void *ctx);
+
+static void stop_all(struct agent *a, int signal) {
+    for (unsigned i = 0; i < CHILDREN; i++)
+        child_signal(&a->child[i], signal);
+}
+
+static void begin_end(struct agent *a);
+
+static int on_patience(struct loop *loop, uint32_t what, void *ctx) {
+    (void)loop, (void)what;
+    stop_all(ctx, SIGKILL);
+    return 0;
+}
+
+/* The collector first: what it has told last is then still written. */
+static void begin_end(struct agent *a) {
+    if (a->ending)
+        return;
+    a->ending = true;
+    notify_say("STOPPING=1");
+    if (a->child[COLLECTOR].pid > 0)
+        child_signal(&a->child[COLLECTOR], SIGTERM);
+    else
+        stop_all(a, SIGTERM);
+    (void)loop_add_timer(a->loop, PATIENCE_US, 0, on_patience, a, NULL);
+}
+
+static bool all_ended(const struct agent *a) {
+    for (unsigned i = 0; i < CHILDREN; i++)
+        if (a->child[i].pid > 0)
+            return false;
+    return true;
+}
+
+/* Starts what is due, and sets the timer for what will be. */
+static void start_due(struct agent *a, int64_t now_us) {
+    int64_t next = 0;
+
+    for (unsigned i = 0; i < CHILDREN && !a->ending; i++) {
+        struct child *c = &a->child[i];
+
+        if (c->pid > 0 || c->done || c->again_us == 0)
+            continue;
+        if (c->again_us <= now_us) {
+            int r = child_start(c, now_us);
+
+            if (r < 0) {
+                log_line(LOG_BAD, "cannot start the %s: %s", c->name, strerror(-r));
+                c->again_us = now_us + 1000000;
+            }
+        }
+        if (c->pid == 0 && (next == 0 || c->again_us < next))
+            next = c->again_us;
+    }
+    if (a->has_again)
+        loop_remove(a->loop, a->again_id);
+    a->has_again = next > 0 && !a->ending &&
+                   loop_add_timer(a->loop, next - now_us, 0, on_again, a, &a->again_id) == 0;
+}
+
+static int on_again(struct loop *loop, uint32_t what, void *ctx) {
+    struct agent *a = ctx;
+
+    (void)what;
+    a->has_again = false;
+    start_due(a, loop_now_us(loop));
+    return 0;
+}
+
+static void fail(struct agent *a, int code, const char *text) {
+    a->result = err_set(a->err, code, "%s", text);
+    begin_end(a);
+}
+
+static void say_ended(const struct child *c, int status) {
+    if (WIFSIGNALED(status))
+        log_line(LOG_WARN, "the %s was ended by signal %d; starting it again", c->name,
+                 WTERMSIG(status));
+    else
+        log_line(LOG_WARN, "the %s ended with code %d; starting it again", c->name,
+                 WEXITSTATUS(status));
+}
+
+static void check_ended(struct agent *a, bool good) {
+    if (!good) {
+        log_line(LOG_BAD, "the configuration is not taken over: it goes on as before");
+        return;
+    }
+    log_line(LOG_NOTE, "the configuration is read again");
+    a->child[REMOTE].done = false;
+    for (unsigned i = FRONT; i <= REMOTE; i++) {
+        a->child[i].failures = 0;
+        child_signal(&a->child[i], SIGTERM);
+        if (a->child[i].pid == 0)
+            a->child[i].again_us = 1;
+    }
+}
+
+static void ended(struct agent *a, enum which which, int status, int64_t now_us) {
+    struct child *c = &a->child[which];
+    bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+
+    child_ended(c, now_us);
+    if (which == CHECK) {
+        c->again_us = 0;
+        check_ended(a, good);
+        return;
+    }
+    if (a->ending) {
+        c->again_us = 0;
+        if (which == COLLECTOR)
+            stop_all(a, SIGTERM);
+        return;
+    }
+    if (which == REMOTE && good && c->began_us + 2000000 > now_us)
+        c->done = true; /* nothing to write to */
+    else if (which == FRONT && code == CODE_CONFIG && c->starts == 1)
+        fail(a, -EINVAL, "the configuration is wrong");
+    else if (which == FRONT && code == CODE_START && c->starts == 1)
+        fail(a, -EIO, "the front cannot start");
+    else if (which == COLLECTOR && code == CODE_START && c->starts == 1)
+        fail(a, -EIO, "the collector cannot start");
+    else if (!good)
+        say_ended(c, status);
+}
+
+static int on_child(struct loop *loop, uint32_t what, void *ctx) {
+    struct agent *a = ctx;
+    int status;
+    pid_t pid;
+
+    (void)what;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (unsigned i = 0; i < CHILDREN; i++)
+            if (a->child[i].pid == pid)
+                ended(a, i, status, loop_now_us(loop));
+    if (a->ending && all_ended(a))
+        loop_stop(loop);
+    start_due(a, loop_now_us(loop));
+    return 0;
+}
+
+static int on_end(struct loop *loop, uint32_t what, void *ctx) {
+    struct agent *a = ctx;
+
+    (void)what;
+    begin_end(a);
+    if (all_ended(a))
+        loop_stop(loop);
+    return 0;
+}
+
+static int on_reload(struct loop *loop, uint32_t what, void *ctx) {
+    struct agent *a = ctx;
+
+    (void)what;
+    if (a->child[CHECK].pid == 0 && child_start(&a->child[CHECK], loop_now_us(loop)) < 0)
+        log_line(LOG_BAD, "the configuration cannot be checked");
+    return 0;
+}
+
+static int open_channels(struct agent *a) {
+    int bytes = SOCKET_BYTES;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, a->pair) < 0 ||
+        pipe2(a->life, O_CLOEXEC) < 0)
+        return -errno;
+    for (unsigned i = 0; i < 2; i++) {
+        if (setsockopt(a->pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
+            (void)setsockopt(a->pair[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    }
+    return 0;
+}
+
+static int join(struct agent *a) {
+    int r = loop_add_signal(a->loop, SIGCHLD, on_child, a, NULL);
+
+    if (r == 0)
+        r = loop_add_signal(a->loop, SIGTERM, on_end, a, NULL);
+    if (r == 0)
+        r = loop_add_signal(a->loop, SIGINT, on_end, a, NULL);
+    if (r == 0)
+        r = loop_add_signal(a->loop, SIGHUP, on_reload, a, NULL);
+    return r;
+}
+
+static void close_channels(struct agent *a) {
+    for (unsigned i = 0; i < 2; i++) {
+        if (a->pair[i] >= 0)
+            close(a->pair[i]);
+        if (a->life[i] >= 0)
+            close(a->life[i]);
+    }
+}
+
+/* The collector's loop has signals, timers and descriptors of its own: it must not share ours. */
+static int run_all(struct agent *a) {
+    int r = open_channels(a);
+
+    if (r < 0)
+        return err_set(a->err, r, "cannot make the agent's channels:");
+    r = loop_new(&a->loop);
+    if (r == 0)
+        r = join(a);
+    if (r < 0)
+        return err_set(a->err, r, "cannot start the agent:");
+    describe(a);
+    for (unsigned i = COLLECTOR; i <= REMOTE; i++)
+        a->child[i].again_us = 1;
+    start_due(a, loop_now_us(a->loop));
+    r = loop_run(a->loop);
+    return r < 0 ? err_set(a->err, r, "the agent failed:") : a->result;
+}
+
+int agent_run(const struct agent_options *options, struct err *err) {
+    struct agent a = {.options = options, .err = err, .pair = {-1, -1}, .life = {-1, -1}};
+    int r;
+
+    log_open("agent", !options->foreground);
+    notify_open();
+    r = find_executables(&a);
+    if (r == 0)
+        r = run_all(&a);
+    loop_free(a.loop);
+    close_channels(&a);
+    return r;
+}
+
+int agent_check(const struct agent_options *options, struct err *err) {
+    struct agent a = {.options = options, .err = err, .pair = {-1, -1}, .life = {-1, -1}};
+    int status, r = find_executables(&a);
+
+    if (r < 0)
+        return r;
+    describe(&a);
+    r = child_start(&a.child[CHECK], 0);
+    if (r < 0)
+        return err_set(err, r, "cannot start the check:");
+    while (waitpid(a.child[CHECK].pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return err_set(err, -errno, "cannot wait for the check:");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}

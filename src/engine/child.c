@@ -1,0 +1,79 @@
+#include "engine/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+enum {
+    FIRST_FD = 3,
+    SOON_US = 10 * 1000000,    /* an end so soon after the start is a failure; */
+    LONGEST_WAIT_US = 5000000, /* after many of them it is started again so late */
+    FIRST_WAIT_US = 50 * 1000,
+};
+
+/* fd[] to 3, 4, ... by way of numbers above them, so that none is overwritten before it was moved.
+ */
+static int arrange(const struct child *c) {
+    int high[CHILD_FDS], n = 0;
+
+    for (; n < CHILD_FDS && c->fd[n] >= 0; n++) {
+        high[n] = fcntl(c->fd[n], F_DUPFD, FIRST_FD + CHILD_FDS);
+        if (high[n] < 0)
+            return -errno;
+    }
+    for (int i = 0; i < n; i++)
+        if (dup2(high[i], FIRST_FD + i) < 0)
+            return -errno;
+    return syscall(SYS_close_range, FIRST_FD + n, ~0U, 0) < 0 ? -errno : 0;
+}
+
+static void in_child(struct child *c) {
+    sigset_t none;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (arrange(c) < 0)
+        _exit(125);
+    if (!c->path)
+        _exit(c->run(c->ctx));
+    execv(c->path, (char *const *)(uintptr_t)c->argv);
+    log_line(LOG_BAD, "cannot execute '%s'", c->path);
+    _exit(126);
+}
+
+int child_start(struct child *c, int64_t now_us) {
+    pid_t pid = fork();
+
+    if (pid < 0)
+        return -errno;
+    if (pid == 0)
+        in_child(c);
+    c->pid = pid;
+    c->began_us = now_us;
+    c->again_us = 0;
+    c->starts++;
+    return 0;
+}
+
+void child_ended(struct child *c, int64_t now_us) {
+    int64_t wait = FIRST_WAIT_US;
+
+    c->pid = 0;
+    c->failures = now_us - c->began_us < SOON_US ? c->failures + 1 : 0;
+    for (unsigned i = 3; i < c->failures && wait < LONGEST_WAIT_US; i++)
+        wait *= 2;
+    c->again_us =
+        c->failures == 0 ? now_us : now_us + (wait < LONGEST_WAIT_US ? wait : LONGEST_WAIT_US);
+    if (c->failures <= 3)
+        c->again_us = now_us;
+}
+
+void child_signal(const struct child *c, int signal) {
+    if (c->pid > 0)
+        kill(c->pid, signal);
+}

@@ -1,0 +1,573 @@
+#include "engine/watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "discover/targets.h"
+#include "engine/hostsample.h"
+#include "engine/oomtally.h"
+#include "engine/procwatch.h"
+#include "sampler/pace.h"
+#include "sampler/tick.h"
+
+enum {
+    LOOKS_PER_ROUND = 32,        /* at processes, at most; */
+    LOOKS_US = 3000,             /* and so long */
+    SOON_US = 2000,              /* a name that is due sooner is asked for then */
+    PROCS_STEP = 4 << 20,        /* memory that moved by so much: processes are looked at soon */
+    PROCS_SOON_US = 1 * 1000000, /* but not sooner than that after the last look */
+    YOUNG_MS = 3000,
+    RING_LEAST = 4 << 20,
+    RING_PER_TARGET = 2048, /* a KEY and what it is called, with room to spare */
+};
+
+/* What is kept of a slot of the table of targets. */
+struct watched {
+    const struct target *target; /* NULL: nobody has the slot */
+    uint32_t uid;
+    bool told;  /* the front knows what it is called now */
+    bool fresh; /* has come since the last update */
+    int64_t born_ms, due_us, looked_us, look_due_us;
+    uint64_t looked_used;
+    struct tick_limit limit;
+    struct pace pace;
+    struct sample sent;
+};
+
+struct watch {
+    struct watch_options o;
+    struct targets *targets;
+    struct ticker *ticker;
+    struct oomtally *oom;
+    struct procwatch procs;
+    struct hostsample host;
+    struct sample host_now, host_sent;
+    bool host_told;
+    struct watched *at;    /* by slot */
+    uint32_t *some, slots; /* room for the slots of a look in between */
+    uint32_t fast, look_from;
+    bool failed;
+    uint32_t round_id, fast_id, soon_id, watch_id;
+    bool has_fast, has_soon;
+    int64_t round_due_us;
+    struct watch_figures figures;
+};
+
+/* --- messages --------------------------------------------------------------------------------- */
+
+static struct str limit_words(const struct tick_limit *limit) {
+    if (limit->from == LIMIT_LEVEL)
+        return limit->path;
+    return limit->from == LIMIT_OUTSIDE ? STR("outside") : STR("host");
+}
+
+static void tell_target(struct watch *w, struct watched *x) {
+    const struct target *t = x->target;
+    enum cg_version version = w->o.fs->ctl[CG_MEMORY].version;
+    const struct wire_target told = {
+        .uid = x->uid,
+        .kind = t->kind,
+        .runtime = t->runtime,
+        .qos = t->qos,
+        .limit_certain = x->limit.certain,
+        .version = version == CG_V1 ? WIRE_CG_V1 : WIRE_CG_V2,
+        .start_ms = t->start_ms,
+        .init_pid = t->init_pid,
+        .born_ms = (uint64_t)x->born_ms,
+        .path = t->path,
+        .name = str_of(t->name),
+        .id = str_of(t->id),
+        .image = str_of(t->image),
+        .pod = str_of(t->pod),
+        .namespace = str_of(t->namespace),
+        .container = str_of(t->container),
+        .unit = str_of(t->unit),
+        .inside = t->inside ? t->inside->path : (struct str){"", 0},
+        .limit_from = limit_words(&x->limit),
+    };
+    struct wire_out out;
+
+    link_begin(w->o.link, &out, WIRE_TARGET);
+    (void)wire_add_target(&out, &told); /* fits: texts are cut */
+    link_put(w->o.link, &out);
+    x->told = true;
+}
+
+static void tell_host(struct watch *w) {
+    const struct wire_target told = {
+        .uid = WIRE_UID_HOST,
+        .kind = TARGET_GROUP,
+        .version = w->o.fs->ctl[CG_MEMORY].version == CG_V1 ? WIRE_CG_V1 : WIRE_CG_V2,
+        .limit_certain = true,
+        .path = STR("/"),
+        .name = STR("host"),
+        .limit_from = STR("host"),
+    };
+    struct wire_out out;
+
+    link_begin(w->o.link, &out, WIRE_TARGET);
+    (void)wire_add_target(&out, &told);
+    link_put(w->o.link, &out);
+    w->host_told = true;
+}
+
+/* A tick being told, in as many messages as it needs. */
+struct telling {
+    struct watch *w;
+    struct wire_out out;
+    struct wire_tick tick;
+    bool any;
+};
+
+static void begin(struct telling *t, struct watch *w, unsigned flags, int64_t at_ms) {
+    *t = (struct telling){.w = w, .tick = {at_ms, flags}};
+    link_begin(w->o.link, &t->out, WIRE_TICK);
+    (void)wire_add_tick(&t->out, &t->tick);
+}
+
+static void tell_change(struct telling *t, uint32_t uid, struct sample *sent,
+                        const struct sample *now, bool touch) {
+    bool key = t->tick.flags & WIRE_TICK_KEY;
+    size_t before = t->out.n;
+
+    if (!wire_add_change(&t->out, uid, key ? NULL : sent, now, touch)) {
+        wire_set_more(&t->out);
+        link_put(t->w->o.link, &t->out);
+        link_begin(t->w->o.link, &t->out, WIRE_TICK);
+        (void)wire_add_tick(&t->out, &t->tick);
+        (void)wire_add_change(&t->out, uid, key ? NULL : sent, now, touch);
+        before = 0;
+    }
+    if (t->out.n == before)
+        return;
+    *sent = *now;
+    t->any = true;
+}
+
+static void end(struct telling *t) {
+    link_put(t->w->o.link, &t->out);
+}
+
+/* --- rounds ----------------------------------------------------------------------------------- */
+
+static bool same_limit(const struct tick_limit *a, const struct tick_limit *b) {
+    return a->from == b->from && a->certain == b->certain && a->path.n == b->path.n &&
+           (a->path.n == 0 || memcmp(a->path.p, b->path.p, a->path.n) == 0);
+}
+
+/* The sample of a slot, NULL when it has none; tells first what the target is called. */
+static const struct sample *ready(struct watch *w, uint32_t slot) {
+    struct watched *x = &w->at[slot];
+    const struct sample *s = x->target ? ticker_sample(w->ticker, slot) : NULL;
+    struct tick_limit limit;
+
+    if (!s)
+        return NULL;
+    ticker_limit(w->ticker, slot, &limit);
+    if (!same_limit(&limit, &x->limit)) {
+        x->limit = limit;
+        x->told = false;
+    }
+    if (!x->told)
+        tell_target(w, x);
+    /* The path belongs to the ticker, and may be gone at the next tick: the target's own stays. */
+    return s;
+}
+
+static void note(struct watch *w, struct watched *x, const struct sample *s, int64_t now_us) {
+    int64_t period = pace_next(&x->pace, s, now_us, w->o.interval_us, w->o.fastest_us);
+
+    if (period < w->o.interval_us)
+        w->fast++;
+    x->due_us = period < w->o.interval_us ? now_us + period : INT64_MAX;
+    if (sample_has(s, METRIC_OOM_KILLS) &&
+        (!sample_has(&x->sent, METRIC_OOM_KILLS) ||
+         s->value[METRIC_OOM_KILLS] != x->sent.value[METRIC_OOM_KILLS]))
+        oomtally_seen(w->oom, x->uid, s->value[METRIC_OOM_KILLS]);
+    w->figures.samples++;
+}
+
+static int on_fast(struct loop *loop, uint32_t what, void *ctx);
+
+/* The timer of the looks in between runs only while somebody needs it. */
+static void want_fast(struct watch *w) {
+    if (w->fast > 0 && !w->has_fast && w->o.fastest_us < w->o.interval_us)
+        w->has_fast = loop_add_timer(w->o.loop, w->o.fastest_us, w->o.fastest_us, on_fast, w,
+                                     &w->fast_id) == 0;
+    if (w->fast == 0 && w->has_fast) {
+        loop_remove(w->o.loop, w->fast_id);
+        w->has_fast = false;
+    }
+}
+
+static void tell_round(struct watch *w, unsigned flags, int64_t now_us) {
+    uint32_t slots = targets_slots(w->targets);
+    int64_t at_ms = clock_wall_ms();
+    struct telling t;
+
+    if (!w->host_told)
+        tell_host(w);
+    for (uint32_t slot = 0; slot < slots; slot++)
+        (void)ready(w, slot);
+    w->fast = 0;
+    hostsample_read(&w->host, at_ms, &w->host_now);
+    begin(&t, w, flags, at_ms);
+    tell_change(&t, WIRE_UID_HOST, &w->host_sent, &w->host_now, false);
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        struct watched *x = &w->at[slot];
+        const struct sample *s = x->target && x->told ? ticker_sample(w->ticker, slot) : NULL;
+
+        if (!s)
+            continue;
+        note(w, x, s, now_us);
+        tell_change(&t, x->uid, &x->sent, s, false);
+    }
+    end(&t);
+    want_fast(w);
+}
+
+/* Reads these slots now and tells them. */
+static void tell_some(struct watch *w, uint32_t n, int64_t now_us) {
+    struct telling t;
+
+    if (n == 0 || ticker_run_some(w->ticker, w->some, n) < 0)
+        return;
+    for (uint32_t i = 0; i < n; i++)
+        (void)ready(w, w->some[i]);
+    begin(&t, w, 0, clock_wall_ms());
+    for (uint32_t i = 0; i < n; i++) {
+        struct watched *x = &w->at[w->some[i]];
+        const struct sample *s = x->told ? ticker_sample(w->ticker, w->some[i]) : NULL;
+
+        if (!s)
+            continue;
+        note(w, x, s, now_us);
+        tell_change(&t, x->uid, &x->sent, s, true);
+    }
+    if (t.any)
+        end(&t);
+    want_fast(w);
+}
+
+/* --- what comes and goes ---------------------------------------------------------------------- */
+
+static int reserve(struct watch *w, uint32_t slot) {
+    uint32_t slots = w->slots ? w->slots : 64;
+    struct watched *at;
+    uint32_t *some;
+
+    if (slot < w->slots)
+        return 0;
+    while (slots <= slot)
+        slots *= 2;
+    at = reallocarray(w->at, slots, sizeof(*at));
+    if (!at)
+        return -ENOMEM;
+    memset(at + w->slots, 0, (slots - w->slots) * sizeof(*at));
+    w->at = at;
+    some = reallocarray(w->some, slots, sizeof(*some));
+    if (!some)
+        return -ENOMEM;
+    w->some = some;
+    w->slots = slots;
+    return 0;
+}
+
+static void on_added(void *ctx, const struct target *t) {
+    struct watch *w = ctx;
+    struct watched *x;
+    int64_t now_ms = clock_wall_ms(), now_us = clock_mono_us();
+
+    if (reserve(w, t->slot) < 0 || ticker_add(w->ticker, t) < 0) {
+        w->failed = true;
+        return;
+    }
+    x = &w->at[t->slot];
+    *x = (struct watched){.target = t,
+                          .uid = ++*w->o.next_uid,
+                          .fresh = true,
+                          .born_ms = now_ms,
+                          .due_us = INT64_MAX,
+                          .look_due_us = now_us + PROCS_SOON_US};
+    w->figures.targets++;
+    (void)oomtally_add(w->oom, x->uid, t->path,
+                       w->round_due_us > 0 &&
+                           (t->start_ms == 0 || now_ms - t->start_ms < YOUNG_MS));
+}
+
+static void on_removed(void *ctx, const struct target *t) {
+    struct watch *w = ctx;
+    struct watched *x = t->slot < w->slots ? &w->at[t->slot] : NULL;
+    struct wire_out out;
+
+    if (!x || x->target != t)
+        return;
+    if (!x->told && x->fresh)
+        tell_target(w, x); /* it came and went within one update: told all the same */
+    oomtally_remove(w->oom, x->uid);
+    link_begin(w->o.link, &out, WIRE_GONE);
+    (void)wire_add_gone(&out, &(struct wire_gone){x->uid, clock_wall_ms()});
+    link_put(w->o.link, &out);
+    ticker_remove(w->ticker, t);
+    w->figures.targets--;
+    x->target = NULL;
+}
+
+static void on_renamed(void *ctx, const struct target *t) {
+    struct watch *w = ctx;
+
+    if (t->slot < w->slots && w->at[t->slot].target == t)
+        w->at[t->slot].told = false;
+}
+
+static void on_kill(void *ctx, const struct oomtally_kill *k) {
+    struct watch *w = ctx;
+    const struct wire_oom told = {
+        .uid = k->uid,
+        .at_ms = k->at_ms,
+        .kills = k->kills,
+        .sure = k->sure,
+        .outside = k->outside,
+        .victim_pid = k->victim_pid,
+        .anon = k->anon,
+        .file = k->file,
+        .shmem = k->shmem,
+        .comm = k->comm,
+        .limit_path = k->limit_path,
+    };
+    struct wire_out out;
+
+    link_begin(w->o.link, &out, WIRE_OOM);
+    (void)wire_add_oom(&out, &told);
+    link_put(w->o.link, &out);
+    (void)link_send(w->o.link);
+}
+
+static int on_soon(struct loop *loop, uint32_t what, void *ctx);
+
+/* Takes in what came and went, and samples at once what is new. */
+static void update(struct watch *w, int64_t now_us) {
+    uint32_t n = 0;
+    int64_t due;
+
+    if (targets_update(w->targets, now_us) < 0)
+        w->failed = true;
+    for (uint32_t slot = 0; slot < targets_slots(w->targets) && slot < w->slots; slot++)
+        if (w->at[slot].target && w->at[slot].fresh) {
+            w->at[slot].fresh = false;
+            w->some[n++] = slot;
+        }
+    tell_some(w, n, now_us);
+    due = targets_due_us(w->targets);
+    if (!w->has_soon && due < w->round_due_us)
+        w->has_soon = loop_add_timer(w->o.loop, due - now_us > SOON_US ? due - now_us : SOON_US, 0,
+                                     on_soon, w, &w->soon_id) == 0;
+}
+
+/* --- processes -------------------------------------------------------------------------------- */
+
+/* A pod's and a slice's processes are those of the groups below them, which are targets too. */
+static bool has_own_processes(const struct target *t) {
+    return t->kind != TARGET_POD && t->kind != TARGET_SLICE;
+}
+
+static bool wants_look(const struct watch *w, const struct watched *x, int64_t now_us) {
+    uint64_t used = x->sent.value[METRIC_USED], then = x->looked_used;
+
+    if (!x->target || !x->told || !has_own_processes(x->target))
+        return false;
+    if (now_us >= x->look_due_us)
+        return true;
+    return now_us - x->looked_us >= PROCS_SOON_US && sample_has(&x->sent, METRIC_USED) &&
+           (used > then ? used - then : then - used) >= PROCS_STEP + w->figures.targets * 4096;
+}
+
+static void look(struct watch *w, struct watched *x, int64_t now_us) {
+    struct wire_out out;
+
+    x->looked_us = now_us;
+    x->look_due_us = now_us + procwatch_rest_us((uint32_t)w->figures.targets);
+    x->looked_used = x->sent.value[METRIC_USED];
+    link_begin(w->o.link, &out, WIRE_PROCS);
+    if (procwatch_look(&w->procs, x->uid, x->target->path, clock_wall_ms(), &out) == 0)
+        link_put(w->o.link, &out);
+}
+
+/* Targets take turns, so that none is forgotten when there are more than the budget allows. */
+static void look_around(struct watch *w, int64_t now_us) {
+    uint32_t slots = targets_slots(w->targets), looks = 0;
+    int64_t until_us = clock_mono_us() + LOOKS_US;
+
+    if (slots > w->slots)
+        slots = w->slots;
+    for (uint32_t i = 0; i < slots && looks < LOOKS_PER_ROUND && w->o.processes > 0; i++) {
+        struct watched *x = &w->at[w->look_from++ % slots];
+
+        if (!wants_look(w, x, now_us))
+            continue;
+        look(w, x, now_us);
+        looks++;
+        if (clock_mono_us() > until_us)
+            break;
+    }
+}
+
+/* --- the loop --------------------------------------------------------------------------------- */
+
+static int on_round(struct loop *loop, uint32_t what, void *ctx) {
+    struct watch *w = ctx;
+    int64_t now_us = loop_now_us(loop), began_us = clock_mono_us();
+
+    w->figures.late += now_us - w->round_due_us > w->o.interval_us / 2 || what > 1;
+    w->round_due_us = now_us + w->o.interval_us;
+    update(w, now_us);
+    if (ticker_run(w->ticker) < 0)
+        w->failed = true;
+    tell_round(w, WIRE_TICK_ROUND, now_us);
+    w->figures.rounds++;
+    w->figures.round_us = (uint64_t)(clock_mono_us() - began_us);
+    w->figures.fast = w->fast;
+    look_around(w, now_us);
+    (void)link_send(w->o.link); /* a broken socket is seen by whoever reads it */
+    return w->failed ? -ENOMEM : 0;
+}
+
+static int on_fast(struct loop *loop, uint32_t what, void *ctx) {
+    struct watch *w = ctx;
+    int64_t now_us = loop_now_us(loop);
+    uint32_t n = 0, fast = w->fast;
+
+    (void)what;
+    for (uint32_t slot = 0; slot < targets_slots(w->targets) && slot < w->slots; slot++)
+        if (w->at[slot].target && w->at[slot].due_us <= now_us + w->o.fastest_us / 4)
+            w->some[n++] = slot;
+    tell_some(w, n, now_us);
+    w->fast = fast; /* counted anew by rounds only */
+    (void)link_send(w->o.link);
+    return 0;
+}
+
+static int on_soon(struct loop *loop, uint32_t what, void *ctx) {
+    struct watch *w = ctx;
+
+    (void)what;
+    w->has_soon = false;
+    update(w, loop_now_us(loop));
+    (void)link_send(w->o.link);
+    return 0;
+}
+
+static int on_groups(struct loop *loop, uint32_t what, void *ctx) {
+    (void)what;
+    update(ctx, loop_now_us(loop));
+    (void)link_send(((struct watch *)ctx)->o.link);
+    return 0;
+}
+
+static int open_parts(struct watch *w, struct err *err) {
+    static const enum targets_scope scope[] = {
+        [WIRE_TARGETS_CONTAINERS] = TARGETS_CONTAINERS,
+        [WIRE_TARGETS_SERVICES] = TARGETS_SERVICES,
+        [WIRE_TARGETS_ALL] = TARGETS_ALL,
+    };
+    const struct tick_options tick = {
+        .want = TICK_ALL,
+        .all_groups = w->o.targets == WIRE_TARGETS_ALL,
+        .spread = true,
+        .adaptive = w->o.adaptive,
+    };
+    const struct targets_options table = {
+        .scope = scope[w->o.targets],
+        .watch = w->o.host->live,
+        .ask = w->o.host->live,
+        .added = on_added,
+        .removed = on_removed,
+        .renamed = on_renamed,
+        .ctx = w,
+    };
+    int r = ticker_new(w->o.host, w->o.fs, &tick, &w->ticker, err);
+
+    if (r == 0)
+        r = oomtally_new(w->o.loop, w->o.host, w->o.fs, on_kill, w, &w->oom, err);
+    if (r == 0 && procwatch_init(&w->procs, w->o.host, w->o.fs, w->o.processes) < 0)
+        r = err_set(err, -ENOMEM, "cannot read processes:");
+    if (r == 0)
+        r = targets_new(w->o.host, w->o.fs, &table, &w->targets, err);
+    return r;
+}
+
+static int join_loop(struct watch *w) {
+    int r = loop_add_timer(w->o.loop, 0, w->o.interval_us, on_round, w, &w->round_id);
+
+    if (r == 0 && targets_fd(w->targets) >= 0)
+        r = loop_add_fd(w->o.loop, targets_fd(w->targets), EPOLLIN, on_groups, w, &w->watch_id);
+    w->round_due_us = clock_mono_us();
+    return r;
+}
+
+int watch_new(const struct watch_options *options, struct watch **out, struct err *err) {
+    struct watch *w = calloc(1, sizeof(*w));
+    int r;
+
+    if (!w)
+        return err_set(err, -ENOMEM, "cannot begin to watch:");
+    w->o = *options;
+    w->round_id = w->watch_id = UINT32_MAX;
+    hostsample_init(&w->host, options->host);
+    r = reserve(w, 0) < 0 ? err_set(err, -ENOMEM, "cannot begin to watch:") : open_parts(w, err);
+    if (r == 0 && join_loop(w) < 0)
+        r = err_set(err, -ENOMEM, "cannot begin to watch:");
+    if (r < 0) {
+        watch_free(w);
+        return r;
+    }
+    *out = w;
+    return 0;
+}
+
+void watch_free(struct watch *w) {
+    if (!w)
+        return;
+    if (w->round_id != UINT32_MAX)
+        loop_remove(w->o.loop, w->round_id);
+    if (w->watch_id != UINT32_MAX)
+        loop_remove(w->o.loop, w->watch_id);
+    if (w->has_fast)
+        loop_remove(w->o.loop, w->fast_id);
+    if (w->has_soon)
+        loop_remove(w->o.loop, w->soon_id);
+    targets_free(w->targets);
+    oomtally_free(w->oom);
+    ticker_free(w->ticker);
+    procwatch_done(&w->procs);
+    hostsample_done(&w->host);
+    free(w->at);
+    free(w->some);
+    free(w);
+}
+
+void watch_tell_all(struct watch *w) {
+    size_t room = RING_LEAST + w->figures.targets * RING_PER_TARGET;
+
+    if (w->o.link->limit < room)
+        w->o.link->limit = room < LINK_RING ? room : LINK_RING;
+    w->host_told = false;
+    for (uint32_t slot = 0; slot < w->slots; slot++) {
+        w->at[slot].told = false;
+        w->at[slot].look_due_us = 0;
+    }
+    tell_round(w, WIRE_TICK_KEY | WIRE_TICK_ROUND, loop_now_us(w->o.loop));
+}
+
+void watch_figures(const struct watch *w, struct watch_figures *out) {
+    struct targets_health health = targets_health(w->targets);
+
+    *out = w->figures;
+    out->no_watches = health.no_watches;
+    out->denied = ticker_denied(w->ticker);
+    out->short_of_fds = ticker_short_of_fds(w->ticker);
+}
