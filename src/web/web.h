@@ -3,7 +3,8 @@
  * libmicrohttpd turned by our own loop, on at most two sockets: TCP and a unix socket, which are
  * bound before privileges are dropped. Everything is read-only. What protects it: the Host header
  * must be one of ours (421), no CORS header is ever sent, a token where one is set, limits on
- * header, body, connections and time. Never blocks but for the store's disk.
+ * header, body, connections and time. Never blocks but for the store's disk. Counts requests,
+ * refusals and streams in live->self.
  */
 #pragma once
 #include "base/err.h"
@@ -24,6 +25,7 @@ struct web_options {
     const char *tls_cert, *tls_key; /* PEM texts; NULL: no TLS */
     bool cadvisor_names;            /* /metrics has them too */
     bool show_commands;             /* command lines also over TCP without a token */
+    int64_t interval_ms;            /* of the collector's rounds: later than that it is away */
     const char *version;
 };
 
@@ -38,8 +40,19 @@ int web_new(struct loop *loop, const struct web_options *options, struct web **o
             struct err *err);
 void web_free(struct web *w);
 
-/* After each tick, and when something happened that streams are told: wakes them. */
+/* After the last message of each tick: tells the streams. */
 void web_tick(struct web *w);
 
-/* An OOM kill: for the streams. JSON as /api/v1/incidents gives it. */
+/* After live_clear: uids mean something else now, and streams begin with a snapshot again. */
+void web_reset(struct web *w);
+
+/* An OOM kill: for the streams. The JSON of web_add_oom. */
 void web_oom(struct web *w, struct str json);
+
+/* --- JSON that the store keeps and the API gives back ------------------------------------------ */
+
+/* What a target is called, for store_series: all texts of it, as one object. */
+void web_add_identity(struct buf *out, const struct wire_target *t);
+
+/* An OOM kill, for store_oom and web_oom: one object. t NULL: the target is not known. */
+void web_add_oom(struct buf *out, const struct wire_oom *o, const struct wire_target *t);
