@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "series/symbols.h"
 #include "series/varint.h"
 
 /* A column is empty when all its values are known and 0. Else: a head byte, the runs of known and
@@ -11,16 +12,20 @@
 enum {
     KIND_LINE = 0,   /* each value is `centre` units more than the one before */
     KIND_SPARSE = 1, /* pairs: how many values stay as they are, by how much the next differs */
+    KIND_STEPS = 2,  /* symbols: each step from value to value, less the centre */
+    KIND_BENDS = 3,  /* symbols: each step less the one before, the first of all less the centre */
     KIND_MASK = 3,
     HEAD_GAPS = 1 << 2,   /* runs: known, unknown, known ... until all values are told */
     HEAD_BASE = 1 << 3,   /* the first value is told in units too */
     HEAD_UNIT_SHIFT = 4,  /* two bits: UNIT_ONE ... */
     HEAD_CENTRE = 1 << 7, /* else it is 0 */
+    PAGE = 4096,
+    SOME = 255, /* steps that are looked at for the centre */
 };
 
 enum unit_code { UNIT_ONE, UNIT_PAGE, UNIT_SECOND, UNIT_OTHER };
 
-static const uint64_t unit_of[] = {1, 4096, 1000, 0};
+static const uint64_t unit_of[] = {1, PAGE, 1000, 0};
 
 /* --- encoding --------------------------------------------------------------------------------- */
 
@@ -90,49 +95,135 @@ static bool all_same(const uint64_t *value, size_t n) {
     return true;
 }
 
-/* The known values, n > 0 of them; `step` is scratch for as many. */
-static void add_values(struct buf *out, const uint64_t *value, size_t n, uint64_t *step,
-                       const bool *known, size_t all) {
-    uint64_t unit = common_unit(value, n), centre = 0;
-    unsigned head = 0, code = UNIT_OTHER;
+/* Bytes that add_sparse would write. */
+static uint64_t sparse_bytes(const uint64_t *step, size_t n) {
+    uint64_t bytes = 0;
+    size_t still = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (step[i] == 0) {
+            still++;
+            continue;
+        }
+        bytes += varint_bytes(still) + varint_bytes(zigzag(step[i]));
+        still = 0;
+    }
+    return bytes;
+}
+
+static int ascending(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Near the median: that of some of them. */
+static uint64_t typical(const uint64_t *step, size_t n) {
+    uint64_t some[SOME];
+    size_t stride = (n + SOME - 1) / SOME, have = 0;
+
+    for (size_t i = 0; i < n; i += stride)
+        some[have++] = step[i];
+    qsort(some, have, sizeof(*some), ascending);
+    return some[have / 2];
+}
+
+static void fold(const uint64_t *step, size_t n, unsigned kind, uint64_t centre,
+                 uint64_t *number_out) {
+    for (size_t i = 0; i < n; i++) {
+        number_out[i] = zigzag(step[i] - centre);
+        if (kind == KIND_BENDS)
+            centre = step[i];
+    }
+}
+
+struct way {
+    unsigned kind;
+    uint64_t centre, bits;
+};
+
+/* Which kind serves these steps best; `number` is scratch. */
+static struct way choose(const uint64_t *step, size_t n, uint64_t *number) {
+    struct way best = {.kind = KIND_SPARSE, .bits = 8 * sparse_bytes(step, n)};
+    uint64_t middle = typical(step, n);
+    const struct way ways[] = {
+        {.kind = KIND_STEPS},
+        {.kind = KIND_STEPS, .centre = middle},
+        {.kind = KIND_BENDS, .centre = step[0]},
+    };
+
+    if (all_same(step, n))
+        return (struct way){.kind = KIND_LINE, .centre = step[0]};
+    for (size_t i = 0; i < ARRAY_N(ways); i++) {
+        struct symbols plan;
+
+        if (i > 0 && middle == 0)
+            break;
+        fold(step, n, ways[i].kind, ways[i].centre, number);
+        symbols_plan(&plan, number, n);
+        if (plan.bits < best.bits) {
+            best = ways[i];
+            best.bits = plan.bits;
+        }
+    }
+    return best;
+}
+
+static unsigned code_of_unit(uint64_t unit) {
+    unsigned code = UNIT_ONE;
+
+    while (code < UNIT_OTHER && unit_of[code] != unit)
+        code++;
+    return code;
+}
+
+/* The known values, n > 0 of them, of `all`; `scratch` has room for 2 * n. */
+static int add_values(struct buf *out, const uint64_t *value, size_t n, uint64_t *scratch,
+                      const bool *known, size_t all) {
+    uint64_t unit = common_unit(value, n), *step = scratch, *number = scratch + n;
+    struct way way = {.kind = KIND_LINE};
+    unsigned head;
+    struct symbols plan;
 
     if (unit == 0)
-        unit = value[0] % 4096 == 0 ? 4096 : 1;
-    for (unsigned c = 0; c < UNIT_OTHER; c++)
-        if (unit_of[c] == unit)
-            code = c;
+        unit = value[0] % PAGE == 0 ? PAGE : 1;
     for (size_t i = 1; i < n; i++)
         step[i - 1] = in_units(value[i] - value[i - 1], unit);
-    if (n > 1 && all_same(step, n - 1)) {
-        head = KIND_LINE;
-        centre = step[0];
-    } else if (n > 1) {
-        head = KIND_SPARSE;
-    }
-    head |= code << HEAD_UNIT_SHIFT | (n < all ? HEAD_GAPS : 0) | (centre ? HEAD_CENTRE : 0);
+    if (n > 1)
+        way = choose(step, n - 1, number);
+    head = way.kind | code_of_unit(unit) << HEAD_UNIT_SHIFT | (n < all ? HEAD_GAPS : 0) |
+           (way.centre ? HEAD_CENTRE : 0);
     if (value[0] % unit == 0 && value[0] >> 63 == 0)
         head |= HEAD_BASE;
     if (head == (KIND_LINE | UNIT_PAGE << HEAD_UNIT_SHIFT | HEAD_BASE) && value[0] == 0)
-        return;
+        return 0;
     buf_add_char(out, (char)head);
     if (n < all)
         add_gaps(out, known, all);
-    if (code == UNIT_OTHER)
+    if (code_of_unit(unit) == UNIT_OTHER)
         varint_add(out, unit);
     varint_add(out, head & HEAD_BASE ? value[0] / unit : zigzag(value[0]));
-    if (centre)
-        varint_add(out, zigzag(centre));
-    if ((head & KIND_MASK) == KIND_SPARSE)
+    if (way.centre)
+        varint_add(out, zigzag(way.centre));
+    if (way.kind == KIND_LINE)
+        return 0;
+    if (way.kind == KIND_SPARSE) {
         add_sparse(out, step, n - 1);
+        return 0;
+    }
+    fold(step, n - 1, way.kind, way.centre, number);
+    symbols_plan(&plan, number, n - 1);
+    return symbols_encode(out, &plan, number, n - 1);
 }
 
 int codec_encode(struct buf *out, const uint64_t *value, const bool *known, size_t n) {
     auto_free uint64_t *scratch = NULL;
     size_t have = 0;
+    int r;
 
     if (n == 0 || n > CODEC_MAX)
         return -EINVAL;
-    scratch = malloc(2 * n * sizeof(*scratch));
+    scratch = malloc(3 * n * sizeof(*scratch));
     if (!scratch)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++)
@@ -144,8 +235,8 @@ int codec_encode(struct buf *out, const uint64_t *value, const bool *known, size
         varint_add(out, n);
         return buf_error(out);
     }
-    add_values(out, scratch, have, scratch + n, known, n);
-    return buf_error(out);
+    r = add_values(out, scratch, have, scratch + n, known, n);
+    return r < 0 ? r : buf_error(out);
 }
 
 /* --- decoding --------------------------------------------------------------------------------- */
@@ -168,16 +259,7 @@ static int cut_gaps(struct str *in, size_t n, bool *known, size_t *have_out) {
     return 0;
 }
 
-/* The sums of what is in value[1 ...], which are steps, from value[0] on. */
-static void sum_up(uint64_t *value, size_t n, uint64_t unit) {
-    uint64_t sum = value[0];
-
-    for (size_t i = 1; i < n; i++) {
-        sum += value[i] * unit;
-        value[i] = sum;
-    }
-}
-
+/* Steps, folded. */
 static int cut_sparse(struct str *in, uint64_t *step, size_t n) {
     size_t i = 0;
 
@@ -188,7 +270,31 @@ static int cut_sparse(struct str *in, uint64_t *step, size_t n) {
         if (!varint_cut(in, &still) || still >= n - i || !varint_cut(in, &folded))
             return -EBADMSG;
         i += (size_t)still;
-        step[i++] = unzigzag(folded);
+        step[i++] = folded;
+    }
+    return 0;
+}
+
+/* All values behind the first, which is there. */
+static int cut_steps(struct str *in, unsigned kind, uint64_t centre, uint64_t unit, uint64_t *value,
+                     size_t n) {
+    if (kind == KIND_LINE) {
+        for (size_t i = 1; i < n; i++)
+            value[i] = value[i - 1] + centre;
+        return 0;
+    }
+    if (n == 1)
+        return 0;
+    if (kind == KIND_SPARSE ? cut_sparse(in, value + 1, n - 1) < 0
+                            : symbols_decode(*in, n - 1, value + 1) < 0)
+        return -EBADMSG;
+    *in = str_from(*in, in->n);
+    for (size_t i = 1; i < n; i++) {
+        uint64_t step = unzigzag(value[i]) * unit + centre;
+
+        value[i] = value[i - 1] + step;
+        if (kind == KIND_BENDS)
+            centre = step;
     }
     return 0;
 }
@@ -207,15 +313,7 @@ static int cut_values(struct str *in, unsigned head, uint64_t *value, size_t n) 
         centre = unzigzag(centre);
     }
     value[0] = head & HEAD_BASE ? base * unit : unzigzag(base);
-    if ((head & KIND_MASK) == KIND_SPARSE) {
-        if (cut_sparse(in, value + 1, n - 1) < 0)
-            return -EBADMSG;
-    } else {
-        for (size_t i = 1; i < n; i++)
-            value[i] = centre;
-    }
-    sum_up(value, n, unit);
-    return 0;
+    return cut_steps(in, head & KIND_MASK, centre * unit, unit, value, n);
 }
 
 /* Moves `have` values to where they are known, and fills the gaps. */

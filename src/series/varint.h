@@ -10,6 +10,10 @@ static inline void varint_add(struct buf *out, uint64_t value) {
     buf_add_char(out, (char)value);
 }
 
+static inline unsigned varint_bytes(uint64_t value) {
+    return (unsigned)(63 - __builtin_clzll(value | 1)) / 7 + 1;
+}
+
 /* Cuts one off the front. False when there is none whole, or it is above 64 bits. */
 static inline bool varint_cut(struct str *in, uint64_t *out) {
     uint64_t value = 0;

@@ -1,0 +1,392 @@
+#include "series/symbols.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "series/varint.h"
+
+/* The code: how many 16-bit words follow, the state that the decoder begins with, the words, and
+ * then bits, the lowest of a byte first: the table of frequencies and the low bits of the numbers.
+ *
+ * The state x of a 32-bit rANS coder stays in [2^16, 2^32); frequencies add up to 2^12, so each
+ * symbol moves at most one word. */
+enum {
+    SCALE_BITS = 12,
+    SCALE = 1 << SCALE_BITS,
+    STATE_BITS = 16,
+    USED_MAX = 256, /* symbols of one code: an index is a byte */
+    LEVEL_MAX = 36, /* twice the binary logarithm of a count */
+    FINE_BITS = 3,
+    LEVEL_BITS = 6,
+};
+
+static_assert((64 << 2) <= USED_MAX + 4 * 4, "fine 2 always fits");
+
+struct frequency {
+    unsigned symbol, level, low_bits;
+    uint32_t share, start; /* of SCALE */
+    uint64_t base;         /* the smallest such number */
+};
+
+struct table {
+    size_t used;
+    struct frequency f[USED_MAX];
+};
+
+/* --- symbols ---------------------------------------------------------------------------------- */
+
+static unsigned log2_floor(uint64_t number) {
+    return 63 - (unsigned)__builtin_clzll(number);
+}
+
+static inline unsigned symbol_of(uint64_t number, unsigned fine) {
+    unsigned shift;
+
+    if (number < 2ull << fine)
+        return (unsigned)number;
+    shift = log2_floor(number) - fine;
+    return (shift << fine) + (unsigned)(number >> shift);
+}
+
+/* False: no number has that symbol. */
+static bool describe(unsigned symbol, unsigned fine, struct frequency *out) {
+    unsigned shift = symbol < 2u << fine ? 0 : (symbol >> fine) - 1;
+
+    if (shift + fine > 63)
+        return false;
+    out->symbol = symbol;
+    out->low_bits = shift;
+    out->base = (uint64_t)(symbol - (shift << fine)) << shift;
+    return true;
+}
+
+static uint64_t weight_of(unsigned level) {
+    return (level & 1 ? 181ull : 128ull) << level / 2;
+}
+
+static unsigned level_of(uint32_t count) {
+    unsigned level = 2 * log2_floor(count);
+
+    /* the limits lie at the quarters: 2^0.25 and 2^0.75, as parts of 256 */
+    uint64_t parts = ((uint64_t)count << 8) >> level / 2;
+
+    return level + (parts >= 304) + (parts >= 431);
+}
+
+/* Shares of SCALE by the levels: each at least one, and the rest to the most frequent. */
+static void share_out(struct table *t) {
+    uint32_t left = SCALE, start = 0;
+    uint64_t whole = 0;
+    size_t most = 0;
+
+    for (size_t i = 0; i < t->used; i++) {
+        whole += weight_of(t->f[i].level);
+        if (t->f[i].level > t->f[most].level)
+            most = i;
+    }
+    for (size_t i = 0; i < t->used; i++) {
+        t->f[i].share = 1 + (uint32_t)(weight_of(t->f[i].level) * (SCALE - t->used) / whole);
+        left -= t->f[i].share;
+    }
+    t->f[most].share += left;
+    for (size_t i = 0; i < t->used; i++) {
+        t->f[i].start = start;
+        start += t->f[i].share;
+    }
+}
+
+/* What the level of the next symbol would be if numbers were as dense there as at this one. */
+static int next_level(const struct frequency *before, const struct frequency *now) {
+    return (int)before->level + 2 * ((int)now->low_bits - (int)before->low_bits);
+}
+
+/* --- bits ------------------------------------------------------------------------------------- */
+
+struct bit_writer {
+    struct buf *out;
+    uint64_t held;
+    unsigned n; /* bits held, below 8 between calls */
+};
+
+static void put_bits(struct bit_writer *w, uint64_t value, unsigned bits) {
+    while (bits > 32) {
+        put_bits(w, value & UINT32_MAX, 32);
+        value >>= 32;
+        bits -= 32;
+    }
+    w->held |= value << w->n;
+    for (w->n += bits; w->n >= 8; w->n -= 8) {
+        buf_add_char(w->out, (char)w->held);
+        w->held >>= 8;
+    }
+}
+
+/* Elias' gamma code of value + 1: short when it is small. */
+static void put_small(struct bit_writer *w, unsigned value) {
+    unsigned bits = log2_floor((uint64_t)value + 1);
+
+    put_bits(w, 1ull << bits, bits + 1);
+    put_bits(w, (value + 1) & ((1u << bits) - 1), bits);
+}
+
+struct bit_reader {
+    const char *p;
+    size_t n, at; /* bytes; bits */
+};
+
+/* At most 56 bits; zeros behind the end, which over() tells. */
+static inline uint64_t cut_bits(struct bit_reader *r, unsigned bits) {
+    size_t byte = r->at / 8;
+    uint64_t word = 0;
+
+    if (byte + 8 <= r->n)
+        memcpy(&word, r->p + byte, sizeof(word));
+    else
+        for (size_t i = byte; i < r->n; i++)
+            word |= (uint64_t)(uint8_t)r->p[i] << 8 * (i - byte);
+    word >>= r->at % 8;
+    r->at += bits;
+    return word & ((1ull << bits) - 1);
+}
+
+static uint64_t cut_low_bits(struct bit_reader *r, unsigned bits) {
+    uint64_t low = cut_bits(r, bits > 32 ? 32 : bits);
+
+    return bits > 32 ? low | cut_bits(r, bits - 32) << 32 : low;
+}
+
+static bool is_over(const struct bit_reader *r) {
+    return r->at > 8 * r->n;
+}
+
+static bool cut_small(struct bit_reader *r, unsigned *out) {
+    unsigned bits = 0;
+
+    while (cut_bits(r, 1) == 0)
+        if (++bits > 16 || is_over(r))
+            return false;
+    *out = (1u << bits) + (unsigned)cut_bits(r, bits) - 1;
+    return !is_over(r);
+}
+
+/* --- planning --------------------------------------------------------------------------------- */
+
+/* Binary logarithm in 1/256, within 2/256. */
+static uint64_t log2_parts(uint64_t number) {
+    unsigned whole = log2_floor(number);
+    uint64_t part = (whole >= 8 ? number >> (whole - 8) : number << (8 - whole)) & 255;
+
+    return (uint64_t)whole * 256 + part + part * (256 - part) * 88 / 65536;
+}
+
+/* Bits of the code with that parting, or 0 when it has too many symbols. */
+static uint64_t cost_of(const struct symbols *plan, const uint32_t *count, unsigned fine) {
+    uint64_t parts = 0, all = log2_parts(plan->n), low = 0;
+    unsigned used = 0;
+
+    for (unsigned s = 0; s < SYMBOLS_ALL; s++) {
+        struct frequency f;
+
+        if (count[s] == 0 || !describe(s, fine, &f))
+            continue;
+        used++;
+        parts += count[s] * (all - log2_parts(count[s]));
+        low += (uint64_t)count[s] * f.low_bits;
+    }
+    return used > USED_MAX ? 0 : parts / 256 + low + 4 * used + 64;
+}
+
+/* The counts of the next coarser parting, in place. */
+static void coarsen(uint32_t *count, unsigned fine) {
+    for (unsigned s = 0; s < SYMBOLS_ALL; s++) {
+        uint32_t times = count[s];
+        struct frequency f;
+
+        if (times == 0 || !describe(s, fine, &f))
+            continue;
+        count[s] = 0;
+        count[symbol_of(f.base, fine - 1)] += times;
+    }
+}
+
+void symbols_plan(struct symbols *plan, const uint64_t *number, size_t n) {
+    uint32_t count[SYMBOLS_ALL];
+
+    *plan = (struct symbols){.n = n};
+    for (size_t i = 0; i < n; i++)
+        plan->count[symbol_of(number[i], SYMBOLS_FINE)]++;
+    memcpy(count, plan->count, sizeof(count));
+    for (unsigned fine = SYMBOLS_FINE;; fine--) {
+        uint64_t bits = cost_of(plan, count, fine);
+
+        if (bits > 0 && (plan->bits == 0 || bits < plan->bits)) {
+            plan->bits = bits;
+            plan->fine = fine;
+        }
+        if (fine == 0)
+            break;
+        coarsen(count, fine);
+    }
+}
+
+/* --- encoding --------------------------------------------------------------------------------- */
+
+static void make_table(const struct symbols *plan, struct table *t, uint8_t *index) {
+    uint32_t count[SYMBOLS_ALL];
+
+    memcpy(count, plan->count, sizeof(count));
+    for (unsigned fine = SYMBOLS_FINE; fine > plan->fine; fine--)
+        coarsen(count, fine);
+    t->used = 0;
+    for (unsigned s = 0; s < SYMBOLS_ALL; s++) {
+        if (count[s] == 0 || !describe(s, plan->fine, &t->f[t->used]))
+            continue;
+        t->f[t->used].level = level_of(count[s]);
+        index[s] = (uint8_t)t->used++;
+    }
+    share_out(t);
+}
+
+static void put_table(struct bit_writer *w, const struct table *t, unsigned fine) {
+    unsigned next = 0;
+
+    put_bits(w, fine, FINE_BITS);
+    put_small(w, (unsigned)t->used - 1);
+    for (size_t i = 0; i < t->used; i++) {
+        const struct frequency *f = &t->f[i];
+
+        put_small(w, f->symbol - next);
+        next = f->symbol + 1;
+        if (i == 0)
+            put_bits(w, f->level, LEVEL_BITS);
+        else
+            put_small(w, (unsigned)zigzag((uint64_t)((int)f->level - next_level(f - 1, f))));
+    }
+}
+
+/* Fills word[] from its end; returns the first that is used, and the state in *state_out. */
+static size_t put_states(const struct table *t, const uint8_t *index, unsigned fine,
+                         const uint64_t *number, size_t n, uint16_t *word, uint32_t *state_out) {
+    uint32_t x = 1u << STATE_BITS;
+    size_t at = n;
+
+    for (size_t i = n; i-- > 0;) {
+        const struct frequency *f = &t->f[index[symbol_of(number[i], fine)]];
+
+        if (x >= (uint64_t)f->share << (32 - SCALE_BITS)) {
+            word[--at] = (uint16_t)x;
+            x >>= STATE_BITS;
+        }
+        x = (x / f->share << SCALE_BITS) + x % f->share + f->start;
+    }
+    *state_out = x;
+    return at;
+}
+
+int symbols_encode(struct buf *out, const struct symbols *plan, const uint64_t *number, size_t n) {
+    auto_free uint16_t *word = malloc(n * sizeof(*word));
+    uint8_t index[SYMBOLS_ALL];
+    struct bit_writer w = {.out = out};
+    struct table t;
+    uint32_t state;
+    size_t at;
+
+    if (!word)
+        return -ENOMEM;
+    make_table(plan, &t, index);
+    at = put_states(&t, index, plan->fine, number, n, word, &state);
+    varint_add(out, n - at);
+    for (unsigned i = 0; i < 4; i++)
+        buf_add_char(out, (char)(state >> 8 * i));
+    for (; at < n; at++) {
+        buf_add_char(out, (char)word[at]);
+        buf_add_char(out, (char)(word[at] >> 8));
+    }
+    put_table(&w, &t, plan->fine);
+    for (size_t i = 0; i < n; i++) {
+        const struct frequency *f = &t.f[index[symbol_of(number[i], plan->fine)]];
+
+        put_bits(&w, number[i] - f->base, f->low_bits);
+    }
+    put_bits(&w, 0, (8 - w.n) % 8);
+    return buf_error(out);
+}
+
+/* --- decoding --------------------------------------------------------------------------------- */
+
+static bool cut_table(struct bit_reader *r, struct table *t) {
+    unsigned fine = (unsigned)cut_bits(r, FINE_BITS), next = 0, less, gap, folded;
+
+    if (fine > SYMBOLS_FINE || !cut_small(r, &less) || less >= USED_MAX)
+        return false;
+    t->used = less + 1;
+    for (size_t i = 0; i < t->used; i++) {
+        struct frequency *f = &t->f[i];
+        int64_t level;
+
+        if (!cut_small(r, &gap) || !describe(next + gap, fine, f))
+            return false;
+        next = f->symbol + 1;
+        if (i == 0) {
+            level = (int64_t)cut_bits(r, LEVEL_BITS);
+        } else {
+            if (!cut_small(r, &folded))
+                return false;
+            level = next_level(f - 1, f) + (int64_t)unzigzag(folded);
+        }
+        if (level < 0 || level > LEVEL_MAX)
+            return false;
+        f->level = (unsigned)level;
+    }
+    share_out(t);
+    return !is_over(r);
+}
+
+/* For each of SCALE places: index, share less one, and the distance from the symbol's start. */
+enum { PLACE_SHARE = 8, PLACE_DISTANCE = 20, PLACE_MASK = SCALE - 1 };
+
+static void fill_places(const struct table *t, uint32_t *place) {
+    for (size_t i = 0; i < t->used; i++) {
+        uint32_t code = (uint32_t)i | (t->f[i].share - 1) << PLACE_SHARE;
+
+        for (uint32_t d = 0; d < t->f[i].share; d++)
+            place[t->f[i].start + d] = code | d << PLACE_DISTANCE;
+    }
+}
+
+int symbols_decode(struct str text, size_t n, uint64_t *number_out) {
+    uint32_t place[SCALE], x = 0;
+    struct bit_reader bits;
+    struct table t;
+    const char *word, *end;
+    uint64_t words;
+
+    if (!varint_cut(&text, &words) || text.n < 4 || words > (text.n - 4) / 2)
+        return -EBADMSG;
+    for (unsigned i = 0; i < 4; i++)
+        x |= (uint32_t)(uint8_t)text.p[i] << 8 * i;
+    word = text.p + 4;
+    end = word + 2 * words;
+    bits = (struct bit_reader){.p = end, .n = text.n - 4 - 2 * (size_t)words};
+    if (!cut_table(&bits, &t))
+        return -EBADMSG;
+    fill_places(&t, place);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t code = place[x & PLACE_MASK];
+        const struct frequency *f = &t.f[code & (USED_MAX - 1)];
+
+        x = ((code >> PLACE_SHARE & PLACE_MASK) + 1) * (x >> SCALE_BITS) + (code >> PLACE_DISTANCE);
+        if (x < 1u << STATE_BITS) {
+            if (word == end)
+                return -EBADMSG;
+            x = x << STATE_BITS | (uint8_t)word[0] | (uint32_t)(uint8_t)word[1] << 8;
+            word += 2;
+        }
+        number_out[i] = f->base + (f->low_bits ? cut_low_bits(&bits, f->low_bits) : 0);
+    }
+    if (x != 1u << STATE_BITS || word != end || is_over(&bits) || bits.n - (bits.at + 7) / 8 > 0)
+        return -EBADMSG;
+    return 0;
+}
