@@ -5,6 +5,7 @@
  * pieces: live_after(last uid). Strings are the row's own, raw bytes. One thread.
  */
 #pragma once
+#include "base/buf.h"
 #include "base/err.h"
 #include "wire/wire.h"
 
@@ -29,7 +30,7 @@ struct live_row {
     int64_t series;               /* of the logical target: the same for all that bore this key */
     struct sample sample;         /* at_ms 0 until the first tick */
     int64_t changed_ms[METRIC_N]; /* the tick in which each metric last changed, came or went */
-    int64_t told_ms;              /* when its identity last changed */
+    int64_t told_ms;              /* when its identity last changed, after the tick before it */
     /* Kept over restarts, by the logical target: */
     uint64_t oom_kills; /* all that were ever seen */
     uint64_t restarts;  /* instances before this one since it is known */
@@ -42,6 +43,7 @@ struct live_row {
     /* the processes last told, as the body of the message */
     uint8_t *procs;
     size_t procs_n;
+    char *texts; /* those of t */
 };
 
 struct live_gone {
@@ -49,7 +51,26 @@ struct live_gone {
     int64_t at_ms;
 };
 
-enum { LIVE_GONE = 256 }; /* so many removals are remembered, for streams that resume */
+/* Who a target was that is gone, for OOM kills that are told after its end, and for the counters of
+ * those that had any. */
+struct live_lost {
+    uint32_t uid; /* LIVE_NO_UID: the numbers mean others by now */
+    int64_t at_ms;
+    int64_t series;
+    uint64_t oom_kills;
+    struct wire_target t;
+    char *texts;
+    void *labels;
+};
+
+#define LIVE_NO_UID UINT32_MAX
+
+enum {
+    LIVE_GONE = 256,          /* so many removals are remembered, for streams that resume */
+    LIVE_LOST = 256,          /* and so many of who they were, first of all those with OOM kills */
+    LIVE_LOST_MS = 3600000,   /* for so long */
+    LIVE_CPU_STILL_MS = 10000 /* CPU time that has not moved for so long: 0 % */
+};
 
 struct live {
     struct live_row **row; /* ascending by uid */
@@ -60,6 +81,9 @@ struct live {
     bool have_wire_self;
     struct live_gone gone[LIVE_GONE]; /* a ring */
     uint64_t gones;
+    struct live_lost lost[LIVE_LOST]; /* in no order */
+    size_t losts;
+    uint64_t clears;                   /* grows by live_clear: uids mean something else since */
     int64_t started_ms;                /* of the agent */
     void (*labels_free)(void *labels); /* NULL: none */
 };
@@ -70,10 +94,18 @@ void live_done(struct live *l);
 /* A target came or changed; the row is new or the one of that uid. NULL: -ENOMEM. */
 struct live_row *live_put(struct live *l, const struct wire_target *t);
 void live_remove(struct live *l, uint32_t uid, int64_t at_ms);
-void live_clear(struct live *l); /* all of them, before a KEY tick */
+/* All of them, before a KEY tick: what was not told again is gone. The rings are emptied but for
+ * those with OOM kills. */
+void live_clear(struct live *l);
 
-/* Takes the changes of a tick: the message after its head was read. 0; -EBADMSG. Changes of unknown
- * uids are skipped. */
+/* Who had this number until a moment ago; NULL when nobody had, or it is there still. */
+struct live_lost *live_lost(struct live *l, uint32_t uid);
+
+/* Whether a row of that logical target is there again. */
+bool live_has_series(const struct live *l, int64_t series);
+
+/* Takes the changes of a tick: the message after its head was read. 0; -EBADMSG, with the changes
+ * before the bad one taken. Changes of unknown uids are skipped. */
 int live_tick(struct live *l, struct wire_in body);
 
 /* Keeps the processes of a target. 0; -ENOMEM; -EBADMSG. */
@@ -83,8 +115,9 @@ struct live_row *live_find(const struct live *l, uint32_t uid); /* NULL */
 struct live_row *live_after(const struct live *l,
                             int64_t uid); /* the next larger; -1 starts; NULL */
 
-/* The key of the logical target: what stays when it is made again. Appended to out: runtime, then
- * namespace/pod/container, or unit, or name, or path. */
+/* The key of the logical target: what stays when it is made again. Appended to out: "host", or the
+ * runtime, a colon (with the path of the container around it before another colon), and
+ * namespace/pod/container, or the system's unit, or the name, or the path. Raw bytes. */
 void live_add_key(struct buf *out, const struct wire_target *t);
 
 /* The targets that a TARGET word means (name, prefix of an id of 4 or more, pod/container,
