@@ -254,7 +254,11 @@ static void say_hello(struct front *f) {
 
 static void take(struct front *f, struct str message) {
     bool was = f->join.started;
+    uint64_t clears = f->live.clears;
     int r = join_take(&f->join, message);
+
+    if (f->live.clears != clears)
+        web_reset(f->web);
 
     if (f->join.started && !was)
         f->hello_out = false;

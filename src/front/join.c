@@ -1,7 +1,6 @@
 #include "front/join.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -125,7 +124,6 @@ static int take_target(struct join *j, struct wire_in in) {
 }
 
 static int take_gone(struct join *j, struct wire_in in) {
-    struct join_gone *gone;
     struct wire_gone g;
     struct live_row *row;
 
@@ -136,10 +134,6 @@ static int take_gone(struct join *j, struct wire_in in) {
         return 0;
     if (row->series > 0 && j->store)
         (void)store_gone(j->store, row->series, g.at_ms);
-    gone = &j->gone[j->gones++ % JOIN_GONE];
-    gone->uid = g.uid;
-    gone->series = row->series;
-    snprintf(gone->name, sizeof(gone->name), "%.*s", STR_ARG(row->t.name));
     live_remove(j->live, g.uid, g.at_ms);
     return 0;
 }
@@ -202,34 +196,30 @@ static int take_procs(struct join *j, struct wire_in in) {
 /* --- OOM kills -------------------------------------------------------------------------------- */
 
 static int take_oom(struct join *j, struct wire_in in) {
-    const struct join_gone *gone = NULL;
-    struct wire_target past = {0};
-    struct wire_oom o;
+    struct live_lost *lost;
     struct live_row *row;
+    struct wire_oom o;
     int64_t series;
-    uint64_t total = 0;
-    struct buf json;
+    uint64_t *total, now;
 
     if (wire_read_oom(&in, &o) < 0)
         return -EBADMSG;
     row = live_find(j->live, o.uid);
-    for (unsigned i = 0; i < JOIN_GONE && !row && !gone; i++)
-        if (j->gone[i].uid == o.uid && o.uid != WIRE_UID_HOST)
-            gone = &j->gone[i];
-    series = row ? row->series : gone ? gone->series : 0;
-    if (gone)
-        past.name = str_of(gone->name);
-    buf_init(&json, TEXT_MAX);
-    web_add_oom(&json, &o, row ? &row->t : gone ? &past : NULL);
+    lost = live_lost(j->live, o.uid); /* a kill is told late when its group went at once */
+    if (!row && !lost) {
+        log_line(LOG_WARN, "an OOM kill in a target that nobody knows any more");
+        return 0;
+    }
+    series = row ? row->series : lost->series;
+    total = row ? &row->oom_kills : &lost->oom_kills;
+    now = *total + o.kills;
+    buf_clear(&j->text);
+    web_add_oom(&j->text, &o, row ? &row->t : &lost->t);
     if (j->store && series > 0)
-        (void)store_oom(j->store, series, o.at_ms, o.kills, buf_str(&json), !j->replaying, &total);
-    if (row)
-        row->oom_kills = total ? total : row->oom_kills + o.kills;
-    else
-        live_oom_gone(j->live, o.uid, o.kills);
+        (void)store_oom(j->store, series, o.at_ms, o.kills, buf_str(&j->text), !j->replaying, &now);
+    *total = now;
     if (!j->replaying && j->oom)
-        j->oom(j->ctx, buf_str(&json));
-    buf_done(&json);
+        j->oom(j->ctx, buf_str(&j->text));
     return 0;
 }
 

@@ -7,25 +7,14 @@
 #include "series/live.h"
 #include "series/store.h"
 
-enum { JOIN_GONE = 1024 };
-
-/* A target that is gone: its kills may be told late. */
-struct join_gone {
-    uint32_t uid;
-    int64_t series;
-    char name[80]; /* cut */
-};
-
 struct join {
     struct live *live;
-    struct store *store;     /* NULL: no history; series are then made up */
-    uint64_t boot, seq;      /* the collector's, and its last message that was taken */
-    int64_t at_ms;           /* of the last tick */
-    bool replaying, started; /* started: a START has been taken since join_init */
-    bool end_of_tick;        /* the last message ended a tick */
-    struct join_gone gone[JOIN_GONE]; /* a ring */
-    unsigned gones;
-    struct buf text;                         /* scratch */
+    struct store *store;       /* NULL: no history; series are then made up */
+    uint64_t boot, seq;        /* the collector's, and its last message that was taken */
+    int64_t at_ms;             /* of the last tick */
+    bool replaying, started;   /* started: a START has been taken since join_init */
+    bool end_of_tick;          /* the last message ended a tick */
+    struct buf text, identity; /* scratch */
     void (*oom)(void *ctx, struct str json); /* a kill was told; NULL while replaying */
     void *ctx;
 };

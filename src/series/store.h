@@ -71,7 +71,7 @@ int store_log_message(struct str *messages, struct str *out); /* 1, 0, -EBADMSG 
 /* --- writing ---------------------------------------------------------------------------------- */
 
 /* The logical target of that key, made when it is new; identity is JSON of what it is called now
- * (the last one is kept). -errno; the id is > 0. Works without a disk. */
+ * (web_add_identity; the last one is kept). -errno; the id is > 0. Works without a disk. */
 int store_series(struct store *s, struct str key, struct str identity, int64_t now_ms,
                  int64_t *out);
 
