@@ -14,10 +14,8 @@ struct words {
     const char *config, *state, *listen, *socket;
 };
 
-static int bad(const char *format, const char *word) {
-    fprintf(stderr, "plimsoll: ");
-    fprintf(stderr, format, word);
-    fprintf(stderr, "\n");
+static int bad(const char *what, const char *word) {
+    fprintf(stderr, "plimsoll: %s: '%s'\n", what, word);
     return -EINVAL;
 }
 
@@ -44,9 +42,9 @@ static int parse(struct settings *s, struct words *w, int argc, char **argv) {
         while (k < ARRAY_N(known) && strcmp(argv[i], known[k].name) != 0)
             k++;
         if (k == ARRAY_N(known))
-            return bad("unknown option '%s'", argv[i]);
+            return bad("unknown option", argv[i]);
         if (i + 1 == argc)
-            return bad("'%s' needs an argument", argv[i]);
+            return bad("this option needs an argument", argv[i]);
         *known[k].into = argv[++i];
     }
     return 0;
