@@ -190,7 +190,6 @@ struct wire_hello {
     bool adaptive; /* memory.stat is read when usage has moved, and every few seconds */
     enum wire_targets targets;
     uint32_t processes; /* so many of each target; 0: none */
-    uint32_t remotes;   /* remote writers to be started */
 };
 
 bool wire_add_hello(struct wire_out *w, const struct wire_hello *h);
