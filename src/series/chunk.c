@@ -10,27 +10,84 @@
 #include "series/varint.h"
 
 /* FORMAT, number of times, first time, last less first, length and code of the times (as distance
- * from the first); of each column its kind and metric in a byte, length and code; the checksum of
- * all that, little endian. */
-enum { FORMAT = 1, CHECKSUM = 4, KIND_SHIFT = 6, METRIC_MASK = (1 << KIND_SHIFT) - 1 };
+ * from the first); of each column its kind and metric in a byte, twice the length, and the code;
+ * the checksum of all that, little endian. Of a column that moves as one before it did, one is
+ * added to twice the length, and the code is its front and the ordinal of the other. */
+enum {
+    FORMAT = 1,
+    CHECKSUM = 4,
+    KIND_SHIFT = 6,
+    METRIC_MASK = (1 << KIND_SHIFT) - 1,
+    ALIKE_PAYS = 2
+};
 
 static_assert(METRIC_N <= METRIC_MASK + 1 && CHUNK_COLUMNS <= 4, "a column's name is a byte");
 
+struct column {
+    unsigned name;
+    bool alike;
+    struct str code;
+};
+
+static bool cut_part(struct str *rest, struct str *out) {
+    uint64_t length;
+
+    if (!varint_cut(rest, &length) || length > rest->n)
+        return false;
+    *out = str_head(*rest, (size_t)length);
+    *rest = str_from(*rest, (size_t)length);
+    return true;
+}
+
+static bool cut_column(struct str *rest, struct column *out) {
+    uint64_t length;
+
+    if (rest->n == 0)
+        return false;
+    out->name = (uint8_t)rest->p[0];
+    *rest = str_from(*rest, 1);
+    if (!varint_cut(rest, &length) || length / 2 > rest->n)
+        return false;
+    out->alike = length & 1;
+    out->code = str_head(*rest, (size_t)(length / 2));
+    *rest = str_from(*rest, (size_t)(length / 2));
+    return true;
+}
+
+static int read_head(struct str text, struct chunk *out) {
+    struct chunk c = {.text = text};
+    struct str rest = str_from(text, 1), times;
+    uint64_t n, from, span;
+
+    if (text.n == 0 || text.p[0] != FORMAT)
+        return -EBADMSG;
+    if (!varint_cut(&rest, &n) || n == 0 || n > CODEC_MAX || !varint_cut(&rest, &from) ||
+        !varint_cut(&rest, &span))
+        return -EBADMSG;
+    c.n = (size_t)n;
+    c.times_at = c.text.n - rest.n;
+    c.from_ms = (int64_t)unzigzag(from);
+    c.to_ms = (int64_t)(unzigzag(from) + span);
+    if (span > INT64_MAX || c.to_ms < c.from_ms || !cut_part(&rest, &times))
+        return -EBADMSG;
+    c.columns_at = c.text.n - rest.n;
+    *out = c;
+    return 0;
+}
+
 /* --- writing ---------------------------------------------------------------------------------- */
 
-/* Puts the length of what was added since `from` before it. */
-static int prepend_length(struct buf *out, size_t from) {
-    size_t length = out->n - from, bytes = 1;
+/* Puts a number before what was added since `from`. */
+static int prepend(struct buf *out, size_t from, uint64_t number) {
+    size_t length = out->n - from, bytes = varint_bytes(number);
     char *p;
 
-    for (size_t rest = length; rest >= 0x80; rest >>= 7)
-        bytes++;
     if (!buf_room(out, bytes))
         return buf_error(out);
     p = out->p + from;
     memmove(p + bytes, p, length);
-    for (size_t rest = length, i = 0; i < bytes; i++, rest >>= 7)
-        p[i] = (char)((rest & 0x7f) | (i + 1 < bytes ? 0x80 : 0));
+    for (size_t i = 0; i < bytes; i++, number >>= 7)
+        p[i] = (char)((number & 0x7f) | (i + 1 < bytes ? 0x80 : 0));
     buf_grow(out, bytes);
     return 0;
 }
@@ -56,24 +113,43 @@ int chunk_begin(struct buf *out, const int64_t *at_ms, size_t n) {
         return buf_error(out);
     from = out->n;
     r = codec_encode_times(out, distance, n);
-    return r < 0 ? r : prepend_length(out, from);
+    return r < 0 ? r : prepend(out, from, out->n - from);
+}
+
+/* The ordinal of a column that moves as this code does, or -1. */
+static int find_alike(const struct chunk *c, struct str code) {
+    struct str rest = str_from(c->text, c->columns_at);
+    struct column column;
+
+    for (int i = 0; cut_column(&rest, &column); i++)
+        if (!column.alike && codec_alike(column.code, code))
+            return i;
+    return -1;
 }
 
 int chunk_add(struct buf *out, enum metric metric, enum chunk_column kind, const uint64_t *value,
               const bool *known) {
-    struct str head = str_from(buf_str(out), 1);
-    uint64_t n;
-    size_t from;
-    int r;
+    struct str code;
+    struct chunk c;
+    size_t from, front;
+    int r, alike;
 
-    if (!varint_cut(&head, &n))
+    if (read_head(buf_str(out), &c) < 0)
         return buf_error(out) < 0 ? buf_error(out) : -EINVAL;
     buf_add_char(out, (char)(kind << KIND_SHIFT | metric));
-    if (buf_error(out) < 0)
-        return buf_error(out);
     from = out->n;
-    r = codec_encode(out, value, known, (size_t)n);
-    return r < 0 ? r : prepend_length(out, from);
+    r = codec_encode(out, value, known, c.n);
+    if (r < 0)
+        return r;
+    code = str_from(buf_str(out), from);
+    front = codec_front(code);
+    c.text = str_head(buf_str(out), from - 1); /* the buffer may have moved */
+    alike = code.n > front + ALIKE_PAYS ? find_alike(&c, code) : -1;
+    if (alike >= 0) {
+        out->n = from + front;
+        varint_add(out, (uint64_t)alike);
+    }
+    return prepend(out, from, (out->n - from) * 2 + (alike >= 0));
 }
 
 int chunk_end(struct buf *out) {
@@ -86,24 +162,6 @@ int chunk_end(struct buf *out) {
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static bool cut_part(struct str *rest, struct str *out) {
-    uint64_t length;
-
-    if (!varint_cut(rest, &length) || length > rest->n)
-        return false;
-    *out = str_head(*rest, (size_t)length);
-    *rest = str_from(*rest, (size_t)length);
-    return true;
-}
-
-static bool cut_column(struct str *rest, unsigned *name_out, struct str *code_out) {
-    if (rest->n == 0)
-        return false;
-    *name_out = (uint8_t)rest->p[0];
-    *rest = str_from(*rest, 1);
-    return cut_part(rest, code_out);
-}
-
 static bool checksum_fits(struct str text) {
     uint32_t sum = 0;
 
@@ -113,27 +171,16 @@ static bool checksum_fits(struct str text) {
 }
 
 int chunk_open(struct str text, struct chunk *out) {
-    struct chunk c = {.text = text};
-    struct str rest, code;
-    uint64_t n, from, span;
-    unsigned name;
+    struct column column;
+    struct str rest;
+    struct chunk c;
 
-    if (text.n < 1 + CHECKSUM || text.p[0] != FORMAT || !checksum_fits(text))
+    if (text.n < CHECKSUM || !checksum_fits(text) ||
+        read_head(str_head(text, text.n - CHECKSUM), &c) < 0)
         return -EBADMSG;
-    c.text = str_head(text, text.n - CHECKSUM);
-    rest = str_from(c.text, 1);
-    if (!varint_cut(&rest, &n) || n == 0 || n > CODEC_MAX || !varint_cut(&rest, &from) ||
-        !varint_cut(&rest, &span))
-        return -EBADMSG;
-    c.n = (size_t)n;
-    c.times_at = c.text.n - rest.n;
-    c.from_ms = (int64_t)unzigzag(from);
-    c.to_ms = (int64_t)(unzigzag(from) + span);
-    if (span > INT64_MAX || c.to_ms < c.from_ms || !cut_part(&rest, &code))
-        return -EBADMSG;
-    c.columns_at = c.text.n - rest.n;
+    rest = str_from(c.text, c.columns_at);
     while (rest.n > 0)
-        if (!cut_column(&rest, &name, &code))
+        if (!cut_column(&rest, &column))
             return -EBADMSG;
     *out = c;
     return 0;
@@ -152,24 +199,45 @@ int chunk_times(const struct chunk *c, int64_t *at_ms_out) {
     return 0;
 }
 
+static int decode(const struct chunk *c, const struct column *column, uint64_t *value_out,
+                  bool *known_out) {
+    struct str front = str_head(column->code, codec_front(column->code)), rest;
+    struct column other = {.alike = true};
+    uint64_t ordinal;
+
+    if (!column->alike)
+        return codec_decode(column->code, c->n, value_out, known_out);
+    rest = str_from(column->code, front.n);
+    if (!varint_cut(&rest, &ordinal) || rest.n > 0 || ordinal > CHUNK_COLUMNS << KIND_SHIFT)
+        return -EBADMSG;
+    rest = str_from(c->text, c->columns_at);
+    for (uint64_t i = 0; i <= ordinal; i++)
+        if (!cut_column(&rest, &other))
+            return -EBADMSG;
+    if (other.alike)
+        return -EBADMSG;
+    return codec_decode_parts(front, str_from(other.code, codec_front(other.code)), c->n, value_out,
+                              known_out);
+}
+
 int chunk_column(const struct chunk *c, enum metric metric, enum chunk_column kind,
                  uint64_t *value_out, bool *known_out) {
-    struct str rest = str_from(c->text, c->columns_at), code;
-    unsigned name;
+    struct str rest = str_from(c->text, c->columns_at);
+    struct column column;
 
-    while (cut_column(&rest, &name, &code))
-        if (name == ((unsigned)kind << KIND_SHIFT | (unsigned)metric))
-            return codec_decode(code, c->n, value_out, known_out);
+    while (cut_column(&rest, &column))
+        if (column.name == ((unsigned)kind << KIND_SHIFT | (unsigned)metric))
+            return decode(c, &column, value_out, known_out);
     return -ENODATA;
 }
 
 uint64_t chunk_metrics(const struct chunk *c, enum chunk_column kind) {
-    struct str rest = str_from(c->text, c->columns_at), code;
+    struct str rest = str_from(c->text, c->columns_at);
+    struct column column;
     uint64_t set = 0;
-    unsigned name;
 
-    while (cut_column(&rest, &name, &code))
-        if (name >> KIND_SHIFT == (unsigned)kind)
-            set |= 1ull << (name & METRIC_MASK);
+    while (cut_column(&rest, &column))
+        if (column.name >> KIND_SHIFT == (unsigned)kind)
+            set |= 1ull << (column.name & METRIC_MASK);
     return set;
 }

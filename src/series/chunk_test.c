@@ -92,6 +92,37 @@ static void kinds_are_told_apart(void **state) {
     buf_done(&bytes);
 }
 
+static void what_moves_alike_is_kept_once(void **state) {
+    static uint64_t back[TICKS];
+    static bool is_known[TICKS];
+    struct buf bytes;
+    struct chunk c;
+    size_t first;
+
+    (void)state;
+    fill();
+    buf_init(&bytes, 1 << 20);
+    assert_int_equal(chunk_begin(&bytes, at_ms, TICKS), 0);
+    assert_int_equal(chunk_add(&bytes, METRIC_LIMIT, CHUNK_LAST, value[9], NULL), 0);
+    assert_int_equal(chunk_add(&bytes, METRIC_USAGE, CHUNK_LAST, value[0], NULL), 0);
+    first = bytes.n;
+    assert_int_equal(chunk_add(&bytes, METRIC_USED, CHUNK_LAST, value[1], NULL), 0);
+    for (size_t i = 0; i < TICKS; i++)
+        value[3][i] = (1ull << 33) - value[1][i];
+    assert_int_equal(chunk_add(&bytes, METRIC_HEADROOM, CHUNK_LAST, value[3], NULL), 0);
+    assert_in_range(bytes.n - first, 1, 20);
+    assert_in_range(first, 200, 2000);
+    assert_int_equal(chunk_end(&bytes), 0);
+    assert_int_equal(chunk_open(buf_str(&bytes), &c), 0);
+    assert_int_equal(chunk_column(&c, METRIC_HEADROOM, CHUNK_LAST, back, is_known), 0);
+    assert_memory_equal(back, value[3], sizeof(back));
+    assert_int_equal(chunk_column(&c, METRIC_USED, CHUNK_LAST, back, NULL), 0);
+    assert_memory_equal(back, value[1], sizeof(back));
+    assert_int_equal(chunk_column(&c, METRIC_USAGE, CHUNK_LAST, back, is_known), 0);
+    assert_memory_equal(back, value[0], sizeof(back));
+    buf_done(&bytes);
+}
+
 static void one_time_is_a_chunk(void **state) {
     struct buf bytes;
     uint64_t back;
@@ -168,6 +199,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(columns_come_back),
         cmocka_unit_test(kinds_are_told_apart),
+        cmocka_unit_test(what_moves_alike_is_kept_once),
         cmocka_unit_test(one_time_is_a_chunk),
         cmocka_unit_test(every_damaged_bit_is_noticed),
         cmocka_unit_test(what_stands_still_is_small),

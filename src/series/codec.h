@@ -21,6 +21,15 @@ int codec_encode(struct buf *out, const uint64_t *value, const bool *known, size
  * Never reads or writes outside; time is linear in n. */
 int codec_decode(struct str text, size_t n, uint64_t *value_out, bool *known_out);
 
+/* A code begins with a front, which has the first value; the rest is how the column goes on.
+ * Columns that move alike or opposite to each other, whatever their first values, have the same
+ * rest, and codec_alike tells: then the front of one decodes with the rest of the other. The
+ * front's length is 0 for an empty or damaged code, which is like no other. */
+size_t codec_front(struct str text);
+bool codec_alike(struct str a, struct str b);
+int codec_decode_parts(struct str front, struct str rest, size_t n, uint64_t *value_out,
+                       bool *known_out);
+
 /* The same for times in ms: ascending, mostly one step apart. */
 int codec_encode_times(struct buf *out, const int64_t *at_ms, size_t n);
 int codec_decode_times(struct str text, size_t n, int64_t *at_ms_out);

@@ -344,24 +344,36 @@ static bool cut_table(struct bit_reader *r, struct table *t) {
     return !is_over(r);
 }
 
-/* For each of SCALE places: index, share less one, and the distance from the symbol's start. */
+/* What the loop of the decoder needs, packed. Of each place of SCALE: index, share less one, and
+ * the distance from the symbol's start. */
+struct decoder {
+    uint32_t place[SCALE];
+    uint64_t base[USED_MAX];
+    uint8_t low_bits[USED_MAX];
+};
+
 enum { PLACE_SHARE = 8, PLACE_DISTANCE = 20, PLACE_MASK = SCALE - 1 };
 
-static void fill_places(const struct table *t, uint32_t *place) {
+static void fill_decoder(const struct table *t, struct decoder *d) {
+    uint32_t *place = d->place;
+
     for (size_t i = 0; i < t->used; i++) {
         uint32_t code = (uint32_t)i | (t->f[i].share - 1) << PLACE_SHARE;
 
-        for (uint32_t d = 0; d < t->f[i].share; d++)
-            place[t->f[i].start + d] = code | d << PLACE_DISTANCE;
+        for (uint32_t left = t->f[i].share; left > 0; left--, code += 1u << PLACE_DISTANCE)
+            *place++ = code;
+        d->base[i] = t->f[i].base;
+        d->low_bits[i] = (uint8_t)t->f[i].low_bits;
     }
 }
 
 int symbols_decode(struct str text, size_t n, uint64_t *number_out) {
-    uint32_t place[SCALE], x = 0;
+    struct decoder d;
     struct bit_reader bits;
     struct table t;
     const char *word, *end;
     uint64_t words;
+    uint32_t x = 0;
 
     if (!varint_cut(&text, &words) || text.n < 4 || words > (text.n - 4) / 2)
         return -EBADMSG;
@@ -372,21 +384,23 @@ int symbols_decode(struct str text, size_t n, uint64_t *number_out) {
     bits = (struct bit_reader){.p = end, .n = text.n - 4 - 2 * (size_t)words};
     if (!cut_table(&bits, &t))
         return -EBADMSG;
-    fill_places(&t, place);
+    fill_decoder(&t, &d);
     for (size_t i = 0; i < n; i++) {
-        uint32_t code = place[x & PLACE_MASK];
-        const struct frequency *f = &t.f[code & (USED_MAX - 1)];
+        uint32_t code = d.place[x & PLACE_MASK];
+        unsigned index = code & (USED_MAX - 1), low_bits = d.low_bits[index];
+        /* the table of frequencies, two bytes at least, stands behind the last word */
+        uint32_t next = (uint8_t)word[0] | (uint32_t)(uint8_t)word[1] << 8;
+        bool moves;
 
         x = ((code >> PLACE_SHARE & PLACE_MASK) + 1) * (x >> SCALE_BITS) + (code >> PLACE_DISTANCE);
-        if (x < 1u << STATE_BITS) {
-            if (word == end)
-                return -EBADMSG;
-            x = x << STATE_BITS | (uint8_t)word[0] | (uint32_t)(uint8_t)word[1] << 8;
-            word += 2;
-        }
-        number_out[i] = f->base + (f->low_bits ? cut_low_bits(&bits, f->low_bits) : 0);
+        moves = x < 1u << STATE_BITS; /* no branch: nobody can foretell it */
+        x = moves ? x << STATE_BITS | next : x;
+        word += moves ? 2 : 0;
+        if (word > end)
+            return -EBADMSG;
+        number_out[i] = d.base[index] + (low_bits ? cut_low_bits(&bits, low_bits) : 0);
     }
-    if (x != 1u << STATE_BITS || word != end || is_over(&bits) || bits.n - (bits.at + 7) / 8 > 0)
+    if (x != 1u << STATE_BITS || word != end || is_over(&bits) || bits.n > (bits.at + 7) / 8)
         return -EBADMSG;
     return 0;
 }
