@@ -80,7 +80,7 @@ void cgroup_fds_init(struct cgroup_fds *fds, int reserve) {
 
 void cgroup_init(struct cgroup *cg, const struct cgfs *fs, struct cgroup_fds *fds,
                  struct str path) {
-    *cg = (struct cgroup){fs, fds, path, {0}};
+    *cg = (struct cgroup){.fs = fs, .fds = fds, .path = path};
     for (unsigned i = 0; i < CGROUP_KEPT; i++)
         cg->kept[i] = NOT_OPENED;
 }
@@ -108,12 +108,16 @@ void cgroup_done(struct cgroup *cg) {
         }
         cg->kept[i] = NOT_OPENED;
     }
+    cg->stat_sum = 0;
+    cg->unified_cpu = false;
 }
 
 void cgroup_retry(struct cgroup *cg) {
     for (unsigned i = 0; i < CGROUP_KEPT; i++)
-        if (cg->kept[i] == MISSING)
+        if (cg->kept[i] == MISSING) {
             cg->kept[i] = NOT_OPENED;
+            cg->unified_cpu = cg->unified_cpu && !(1u << i & CGROUP_READ_CPU);
+        }
 }
 
 /* Opens a file to keep it, or says in *place why not. */
@@ -164,29 +168,74 @@ static int *place_of(struct cgroup *cg, unsigned what) {
     return bit < CGROUP_KEPT ? &cg->kept[bit] : NULL;
 }
 
-static int read_stat(struct cgroup *cg, struct memstat_order *order, struct memstat *stat) {
+static uint64_t fold(uint64_t a, uint64_t b) {
+    unsigned __int128 product = (unsigned __int128)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static uint64_t word_at(const char *p) {
+    uint64_t word;
+
+    memcpy(&word, p, sizeof(word));
+    return word;
+}
+
+/* Tells one text from another, never 0. An eighth of what a parse costs: that is its point, so it
+ * is not the hash of base/hash.h. Two texts of the same sum would only leave a sample as it is
+ * until the text changes again. */
+static uint64_t sum_of(struct str text) {
+    const uint64_t k0 = 0x9e3779b97f4a7c15u, k1 = 0xd1b54a32d192ed03u;
+    uint64_t a = k0 ^ text.n, b = k1;
+    const char *p = text.p;
+    size_t left = text.n;
+    char tail[32] = {0};
+
+    for (; left >= 32; left -= 32, p += 32) {
+        a = fold(word_at(p) ^ k0, word_at(p + 8) ^ a);
+        b = fold(word_at(p + 16) ^ k1, word_at(p + 24) ^ b);
+    }
+    memcpy(tail, p, left);
+    a = fold(word_at(tail) ^ k0, word_at(tail + 8) ^ a);
+    b = fold(word_at(tail + 16) ^ k1, word_at(tail + 24) ^ b);
+    a = fold(a ^ k0, b ^ k1);
+    return a ? a : 1;
+}
+
+static int read_stat(struct cgroup *cg, bool if_new, struct memstat_order *order,
+                     struct memstat *stat) {
     enum cg_version version = cg->fs->ctl[CG_MEMORY].version;
     char buf[16384]; /* 1.5 kB on Linux 6.18 */
     struct str text;
+    uint64_t sum = 0;
+    bool same;
     int r = read_file(cg, place_of(cg, CGROUP_READ_STAT), CG_MEMORY, "memory.stat", buf,
                       sizeof(buf), &text);
 
     if (r == 0)
+        sum = sum_of(text);
+    same = sum != 0 && sum == cg->stat_sum;
+    if (r == 0 && !(if_new && same))
         r = memstat_parse(text, version, order, stat);
     if (r < 0)
         stat->have = 0;
-    return r;
+    cg->stat_sum = r < 0 ? 0 : sum;
+    return r == 0 && same && if_new ? CGROUP_SAME : r;
 }
 
 /* On a hybrid machine a group may be in the unified tree and not in cpuacct's, as the runs of
  * `plimsoll run` are. There cpu.stat counts time without any controller. */
-static int read_unified_cpu(struct cgroup *cg, struct cgroup_numbers *out) {
+static int read_unified_cpu(struct cgroup *cg, int *place, struct cgroup_numbers *out) {
     char buf[4096];
     struct str text;
     int r = -ENOENT;
 
-    if (cg->fs->ctl[CG_UNIFIED].dir >= 0)
-        r = read_once(cg, CG_UNIFIED, "cpu.stat", buf, sizeof(buf), &text);
+    if (!cg->unified_cpu && cg->fs->ctl[CG_UNIFIED].dir >= 0) {
+        *place = NOT_OPENED;
+        cg->unified_cpu = true;
+    }
+    if (*place != MISSING)
+        r = read_file(cg, place, CG_UNIFIED, "cpu.stat", buf, sizeof(buf), &text);
     return r < 0 ? r : cgroup_parse_cpu(text, CG_V2, out);
 }
 
@@ -199,9 +248,11 @@ static int read_number_file(struct cgroup *cg, const struct file *f, struct cgro
 
     if (cg->fs->ctl[f->ctl].dir < 0 || !f->name[version])
         return 0;
+    if (f->ctl == CG_CPU && cg->unified_cpu)
+        return read_unified_cpu(cg, place_of(cg, f->what), out);
     r = read_file(cg, place_of(cg, f->what), f->ctl, f->name[version], buf, sizeof(buf), &text);
     if (r == -ENOENT && f->ctl == CG_CPU && version == CG_V1)
-        return read_unified_cpu(cg, out);
+        return read_unified_cpu(cg, place_of(cg, f->what), out);
     if (r < 0)
         return r;
     if (f->parse)
@@ -233,11 +284,14 @@ static bool is_gone(const struct cgroup *cg, int r) {
 
 int cgroup_read(struct cgroup *cg, unsigned what, struct memstat_order *order, struct memstat *stat,
                 struct cgroup_numbers *out) {
+    bool same = false;
     int worst = 0;
 
     out->have = 0;
     if (what & CGROUP_READ_STAT) {
-        int r = read_stat(cg, order, stat);
+        int r = read_stat(cg, what & CGROUP_STAT_IF_NEW, order, stat);
+
+        same = r == CGROUP_SAME;
 
         if (is_gone(cg, r))
             return -ENODEV;
@@ -254,9 +308,9 @@ int cgroup_read(struct cgroup *cg, unsigned what, struct memstat_order *order, s
     }
     if (what & CGROUP_READ_SWAP_LIMIT)
         settle_swap_limit(cg, out);
-    if (stat && what & CGROUP_READ_STAT && memstat_has(stat, MEMSTAT_SWAP))
+    if (what & CGROUP_READ_STAT && !same && memstat_has(stat, MEMSTAT_SWAP))
         set(out, CGROUP_SWAP, stat->value[MEMSTAT_SWAP]);
-    return worst;
+    return worst == 0 && same ? CGROUP_SAME : worst;
 }
 
 int cgroup_parse_number(struct str text, uint64_t *out) {

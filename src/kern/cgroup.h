@@ -69,7 +69,10 @@ enum {
     CGROUP_READ_LIMIT = 1 << 11,      /* the hard limit */
     CGROUP_READ_SWAP_LIMIT = 1 << 12, /* with LIMIT, from which v1 derives it */
     CGROUP_READ_BOUNDS = 1 << 13,     /* high, low, min, soft limit, pids limit */
+    CGROUP_STAT_IF_NEW = 1 << 14,     /* memory.stat need not be parsed if it reads as it did */
 };
+
+enum { CGROUP_SAME = 1 }; /* CGROUP_STAT_IF_NEW: it reads as it did, *stat is left as it was */
 
 enum { CGROUP_KEPT = 9 }; /* files that stay open: the first nine bits */
 
@@ -89,7 +92,9 @@ struct cgroup {
     const struct cgfs *fs;  /* borrowed */
     struct cgroup_fds *fds; /* borrowed */
     struct str path;        /* borrowed: below the mount */
+    uint64_t stat_sum;      /* of the text of memory.stat when it was read last; 0: not yet */
     int kept[CGROUP_KEPT];  /* descriptor, or why there is none */
+    bool unified_cpu; /* v1: cpuacct has no such group, cpu.stat of the unified tree is kept */
 };
 
 /* Only remembers; files are opened when they are first read. fs, fds and path must outlive it. */
@@ -102,7 +107,7 @@ void cgroup_retry(struct cgroup *cg);
 
 /* Reads what is asked for. Fields of files that are missing, unreadable or malformed stay out of
  * `have`; the rest is kept (on v2 a group may have no memory controller: then nothing of memory is
- * known). 0; -ENODEV when the group has been removed; -EACCES when usage or stat
+ * known). 0; CGROUP_SAME; -ENODEV when the group has been removed; -EACCES when usage or stat
  * may not be read. `stat` may be NULL unless CGROUP_READ_STAT is asked for. Never allocates. */
 int cgroup_read(struct cgroup *cg, unsigned what, struct memstat_order *order, struct memstat *stat,
                 struct cgroup_numbers *out);

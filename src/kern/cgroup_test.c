@@ -302,6 +302,7 @@ static void a_group_that_is_in_no_cpu_hierarchy_has_the_unified_trees_time(void 
         holds(&g.n, CGROUP_CPU_US, 123);
     }
     cgtest_delete(&g.t, "/sys/fs/cgroup/unified/app/cpu.stat");
+    cgroup_done(&g.cg);
     assert_int_equal(read_all(&g), 0);
     lacks(&g.n, CGROUP_CPU_US);
     group_done(&g);

@@ -1,8 +1,8 @@
 /* pace.h - how soon a target has to be looked at again: the less room it has, and the faster it
  * loses it, the sooner.
  *
- * Pure. The aim is to have looked at least ten times between now and the limit, if growth goes on as
- * it did, within [fastest, slowest]; periods are slowest / 1, 2, 5 and 10, and one that was made
+ * Pure. The aim is to have looked at least ten times between now and the limit, if growth goes on
+ * as it did, within [fastest, slowest]; periods are slowest / 1, 2, 5 and 10, and one that was made
  * shorter holds for a few seconds, so that a saw does not make it flicker.
  */
 #pragma once

@@ -6,64 +6,96 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "kern/meminfo.h"
 #include "kern/netdev.h"
 #include "kern/procns.h"
+#include "sampler/ticknode.h"
+#include "sampler/ticksample.h"
 
 enum {
     FEW_TARGETS = 64,            /* up to so many, everything is read at every tick; with more: */
     SLOW_US = 5 * 1000000,       /* what changes rarely, this often; */
     LIMITS_V1_US = 30 * 1000000, /* limits on v1 so seldom: memory.stat tells when they move */
     YOUNG_US = 6 * 1000000,      /* for so long, files that were not there are tried again */
+    YOUNG_STEP_US = 2 * 1000000,
+    SPREAD_US = 9 * 1000000,  /* a target's slow turn; with the tick it falls into, 10 s */
+    ADAPTIVE_US = 9 * 500000, /* the same of memory.stat, 5 s */
+    MOVED_AT_ONCE = 64,       /* of targets that have moved, so many a tick are read whole */
+    HOST_STEPS = 64,          /* the machine's room counts anew when it has moved by 1/64 */
     FDS_RESERVED = 128,
 };
 
-/* What is due in a tick beyond what always is. */
-struct pace {
-    int64_t now_us;
-    bool slow, limits;
+/* What moves only together with usage or memory.stat, and the rest that is not read each tick. */
+enum {
+    MEMORY_FILES = CGROUP_READ_KERNEL | CGROUP_READ_PEAK | CGROUP_READ_FAILCNT,
+    OTHER_FILES =
+        CGROUP_READ_CPU | CGROUP_READ_PIDS | CGROUP_READ_IO | CGROUP_READ_PSI | CGROUP_READ_SWAP,
 };
 
-#define NO_NODE UINT32_MAX
+/* One pass over all groups, or over some. */
+struct pass {
+    int64_t now_us, wall_ms;
+    uint32_t number;
+    unsigned left;     /* of MOVED_AT_ONCE */
+    bool spread;       /* each group has its turns; else they are everybody's: */
+    bool slow, limits; /* (limits: with spread, too) */
+    bool some;         /* only the quick files */
+};
 
-/* A group: a target, or an ancestor of one, whose limit may be the one that counts. */
-struct node {
-    struct cgroup cg;
-    char *path;
-    uint32_t parent, next; /* next in the same hash bucket, or in the list of free nodes */
-    uint32_t refs;         /* children, and one for being a target */
-    const struct target *target;
-    struct sample *sample; /* of targets only */
-    uint64_t own_limit, own_swap_limit, hier_limit, used;
-    uint64_t kills_below;
-    uint64_t cpu_before_us, cpu_now_us;
-    int64_t born_us, cpu_before_at_us, cpu_now_at_us;
-    struct tick_limit limit;
-    int32_t net_pid; /* the process whose network was checked to be the target's own; 0: none yet */
-    bool net_own, net_shared, have_own_limit, have_swap_limit, have_used, is_alive;
+/* What is read of one group in a pass, and what came of it. */
+struct reading {
+    unsigned what;     /* files that were read; memory.stat only if it was parsed */
+    bool slow, limits; /* it is its turn */
+    bool moved;        /* usage is not what it was */
+    bool looked;       /* memory.stat was read, if only to see that it reads as it did */
+    bool whole;        /* all files were read that there are for it */
+    struct memstat stat;
+    struct cgroup_numbers numbers;
 };
 
 struct ticker {
     const struct host *host;
     const struct cgfs *fs;
     struct tick_options options;
-    struct cgroup_fds fds;
+    struct ticknodes all;
     struct memstat_order order;
-    struct node *node; /* moves when it grows: keep indices, not pointers, across ticker_add */
-    uint32_t nodes, room, free, targets;
-    uint32_t *bucket, buckets; /* a power of two */
-    struct hash_key key;       /* of the buckets */
+    enum cg_version version; /* of the memory controller */
+    unsigned extra_files;    /* of options.want */
+    uint32_t targets, passes, start;
+    uint32_t version_last;
     uint32_t *slot, slots;     /* slot -> node */
     struct limit_level *chain; /* room for the longest chain */
     unsigned chain_room;
     struct tick_host machine;
+    uint64_t host_room; /* MemAvailable that the room of all targets was found with */
     uint64_t own_netns;
     int64_t slow_at_us, limits_at_us;
     unsigned denied, uncounted;
     bool limits_moved; /* v1: some hierarchical limit changed since it was read */
+    bool chain_moved;  /* a group with a limit and groups below it: these have another room */
+    bool kills_moved;  /* all_groups: the sums along the tree are not right any more */
 };
+
+static unsigned files_of(unsigned want) {
+    static const struct {
+        unsigned tick, read;
+    } map[] = {
+        {TICK_CPU, CGROUP_READ_CPU},
+        {TICK_PIDS, CGROUP_READ_PIDS},
+        {TICK_IO, CGROUP_READ_IO},
+        {TICK_PSI, CGROUP_READ_PSI},
+        {TICK_SWAP, CGROUP_READ_SWAP},
+        {TICK_KERNEL, CGROUP_READ_KERNEL},
+        {TICK_PEAK, CGROUP_READ_PEAK | CGROUP_READ_FAILCNT},
+    };
+    unsigned files = 0;
+
+    for (size_t i = 0; i < ARRAY_N(map); i++)
+        if (want & map[i].tick)
+            files |= map[i].read;
+    return files;
+}
 
 int ticker_new(const struct host *h, const struct cgfs *fs, const struct tick_options *options,
                struct ticker **out, struct err *err) {
@@ -74,139 +106,26 @@ int ticker_new(const struct host *h, const struct cgfs *fs, const struct tick_op
     t->host = h;
     t->fs = fs;
     t->options = *options;
-    t->free = NO_NODE;
-    hash_key_init(&t->key);
-    cgroup_fds_init(&t->fds, FDS_RESERVED);
+    t->version = fs->ctl[CG_MEMORY].version;
+    t->extra_files = files_of(options->want);
+    ticknodes_init(&t->all, fs, FDS_RESERVED);
     if (procns_read(h->proc, (int32_t)getpid(), PROCNS_NET, &t->own_netns) < 0)
         t->own_netns = 0;
     *out = t;
     return 0;
 }
 
-static void node_done(struct node *n) {
-    cgroup_done(&n->cg);
-    free(n->path);
-    free(n->sample);
-}
-
 void ticker_free(struct ticker *t) {
     if (!t)
         return;
-    for (uint32_t i = 0; i < t->nodes; i++)
-        if (t->node[i].path)
-            node_done(&t->node[i]);
-    free(t->node);
-    free(t->bucket);
+    ticknodes_done(&t->all);
     free(t->slot);
     free(t->chain);
     free(t);
 }
 
-static uint32_t *bucket_of(struct ticker *t, struct str path) {
-    return &t->bucket[hash_str(&t->key, path) & (t->buckets - 1)];
-}
-
-static uint32_t find(struct ticker *t, struct str path) {
-    uint32_t i = t->buckets ? *bucket_of(t, path) : NO_NODE;
-
-    while (i != NO_NODE && !str_eq(t->node[i].cg.path, path))
-        i = t->node[i].next;
-    return i;
-}
-
-static int grow(struct ticker *t) {
-    uint32_t room = t->room ? 2 * t->room : 64;
-    struct node *node = realloc(t->node, room * sizeof(*node));
-    uint32_t *bucket;
-
-    if (!node)
-        return -ENOMEM;
-    t->node = node;
-    bucket = realloc(t->bucket, room * sizeof(*bucket));
-    if (!bucket)
-        return -ENOMEM;
-    t->bucket = bucket;
-    t->buckets = t->room = room;
-    for (uint32_t b = 0; b < room; b++)
-        bucket[b] = NO_NODE;
-    for (uint32_t i = 0; i < t->nodes; i++) {
-        if (!node[i].path)
-            continue;
-        node[i].next = *bucket_of(t, node[i].cg.path);
-        *bucket_of(t, node[i].cg.path) = i;
-    }
-    /* the free list ran through the same field: it is empty, or we would not grow */
-    return 0;
-}
-
-static int take_node(struct ticker *t, uint32_t *out) {
-    if (t->free != NO_NODE) {
-        *out = t->free;
-        t->free = t->node[*out].next;
-        return 0;
-    }
-    if (t->nodes == t->room) {
-        int r = grow(t);
-
-        if (r < 0)
-            return r;
-    }
-    *out = t->nodes++;
-    t->node[*out].path = NULL;
-    return 0;
-}
-
-static void free_node(struct ticker *t, uint32_t i) {
-    uint32_t *link = bucket_of(t, t->node[i].cg.path);
-
-    while (*link != i)
-        link = &t->node[*link].next;
-    *link = t->node[i].next;
-    node_done(&t->node[i]);
-    t->node[i] = (struct node){.next = t->free};
-    t->free = i;
-}
-
-static int make_node(struct ticker *t, struct str path, uint32_t *out) {
-    auto_free char *copy = malloc(path.n + 1);
-    struct node *n;
-    uint32_t *bucket;
-    int r = copy ? take_node(t, out) : -ENOMEM;
-
-    if (r < 0)
-        return r;
-    memcpy(copy, path.p, path.n);
-    copy[path.n] = '\0';
-    n = &t->node[*out];
-    *n = (struct node){.path = copy, .parent = NO_NODE, .is_alive = true};
-    cgroup_init(&n->cg, t->fs, &t->fds, (struct str){take_ptr(&copy), path.n});
-    n->born_us = clock_mono_us();
-    bucket = bucket_of(t, n->cg.path);
-    n->next = *bucket;
-    *bucket = *out;
-    return 0;
-}
-
-/* "/a/b" to "/a" to "/"; false at the top. */
-static bool parent_of(struct str *path) {
-    ptrdiff_t slash = str_rfind(*path, '/');
-
-    if (path->n <= 1 || slash < 0)
-        return false;
-    path->n = slash == 0 ? 1 : (size_t)slash;
-    return true;
-}
-
-static void drop(struct ticker *t, uint32_t i) {
-    while (i != NO_NODE && --t->node[i].refs == 0) {
-        uint32_t parent = t->node[i].parent;
-
-        free_node(t, i);
-        i = parent;
-    }
-}
-
-static int reserve_chain(struct ticker *t, unsigned levels) {
+static int reserve_chain(struct ticker *t) {
+    unsigned levels = t->all.deepest;
     struct limit_level *chain;
 
     if (levels <= t->chain_room)
@@ -217,37 +136,6 @@ static int reserve_chain(struct ticker *t, unsigned levels) {
     t->chain = chain;
     t->chain_room = 2 * levels;
     return 0;
-}
-
-/* The node of a path with all its ancestors, one reference taken for the caller. */
-static int hold(struct ticker *t, struct str path, uint32_t *out) {
-    uint32_t child = NO_NODE, first = NO_NODE;
-    unsigned levels = 1;
-
-    do {
-        uint32_t i = find(t, path);
-        bool known = i != NO_NODE;
-        int r = known ? 0 : make_node(t, path, &i);
-
-        if (r < 0) {
-            if (first != NO_NODE)
-                drop(t, first);
-            return r;
-        }
-        t->node[i].refs++;
-        if (child == NO_NODE)
-            first = i;
-        else
-            t->node[child].parent = i;
-        child = i;
-        levels++;
-        if (known)
-            break;
-    } while (parent_of(&path));
-    for (uint32_t i = t->node[child].parent; i != NO_NODE; i = t->node[i].parent)
-        levels++;
-    *out = first;
-    return reserve_chain(t, levels);
 }
 
 static int reserve_slot(struct ticker *t, uint32_t slot) {
@@ -270,28 +158,37 @@ static int reserve_slot(struct ticker *t, uint32_t slot) {
 
 int ticker_add(struct ticker *t, const struct target *target) {
     auto_free struct sample *sample = calloc(1, sizeof(*sample));
+    struct ticknode *n;
     uint32_t i;
     int r = sample ? reserve_slot(t, target->slot) : -ENOMEM;
 
     if (r < 0)
         return r;
-    r = hold(t, target->path, &i);
+    r = ticknodes_hold(&t->all, target->path, &i);
     if (r < 0)
         return r;
+    r = reserve_chain(t);
+    if (r < 0) {
+        ticknodes_drop(&t->all, i);
+        return r;
+    }
     t->slot[target->slot] = i;
-    t->node[i].target = target;
-    t->node[i].sample = take_ptr(&sample);
-    t->node[i].is_alive = true;
+    n = &t->all.node[i];
+    n->target = target;
+    n->sample = take_ptr(&sample);
+    n->is_alive = true;
+    ticknode_forget(n); /* an ancestor so far: what it has is not in the sample */
     t->targets++;
+    t->kills_moved = true;
     return 0;
 }
 
-static struct node *node_at(const struct ticker *t, uint32_t slot) {
-    return slot < t->slots && t->slot[slot] != NO_NODE ? &t->node[t->slot[slot]] : NULL;
+static struct ticknode *node_at(const struct ticker *t, uint32_t slot) {
+    return slot < t->slots && t->slot[slot] != NO_NODE ? &t->all.node[t->slot[slot]] : NULL;
 }
 
 void ticker_remove(struct ticker *t, const struct target *target) {
-    struct node *n = node_at(t, target->slot);
+    struct ticknode *n = node_at(t, target->slot);
     uint32_t i;
 
     if (!n)
@@ -302,7 +199,8 @@ void ticker_remove(struct ticker *t, const struct target *target) {
     n->sample = NULL;
     n->target = NULL;
     t->targets--;
-    drop(t, i);
+    t->kills_moved = true;
+    ticknodes_drop(&t->all, i);
 }
 
 static void read_machine(struct ticker *t) {
@@ -319,106 +217,8 @@ static void read_machine(struct ticker *t) {
     t->machine.have_swap = meminfo_has(&m, MEMINFO_SWAP_TOTAL);
 }
 
-/* Kernel memory on v2 before "kernel" was written (Linux 5.18): the sum of its parts. */
-static bool kernel_of(const struct cgroup_numbers *n, const struct memstat *stat, uint64_t *out) {
-    static const enum memstat_field parts[] = {MEMSTAT_SLAB_RECLAIMABLE, MEMSTAT_SLAB_UNRECLAIMABLE,
-                                               MEMSTAT_KERNEL_STACK,     MEMSTAT_PAGETABLES,
-                                               MEMSTAT_PERCPU,           MEMSTAT_VMALLOC};
-
-    if (cgroup_has(n, CGROUP_KERNEL)) {
-        *out = n->value[CGROUP_KERNEL];
-        return true;
-    }
-    if (memstat_has(stat, MEMSTAT_KERNEL)) {
-        *out = stat->value[MEMSTAT_KERNEL];
-        return true;
-    }
-    if (!memstat_has(stat, MEMSTAT_SLAB_UNRECLAIMABLE))
-        return false;
-    *out = 0;
-    for (size_t i = 0; i < ARRAY_N(parts); i++)
-        *out += stat->value[parts[i]];
-    return true;
-}
-
-static void take_stat(struct sample *s, const struct memstat *stat) {
-    static const struct {
-        enum metric metric;
-        enum memstat_field field;
-    } map[] = {
-        {METRIC_ANON, MEMSTAT_ANON},
-        {METRIC_FILE, MEMSTAT_FILE},
-        {METRIC_ACTIVE_FILE, MEMSTAT_ACTIVE_FILE},
-        {METRIC_INACTIVE_FILE, MEMSTAT_INACTIVE_FILE},
-        {METRIC_SHMEM, MEMSTAT_SHMEM},
-        {METRIC_MAPPED, MEMSTAT_MAPPED},
-        {METRIC_DIRTY, MEMSTAT_DIRTY},
-        {METRIC_WRITEBACK, MEMSTAT_WRITEBACK},
-        {METRIC_INACTIVE_ANON, MEMSTAT_INACTIVE_ANON},
-        {METRIC_ACTIVE_ANON, MEMSTAT_ACTIVE_ANON},
-        {METRIC_UNEVICTABLE, MEMSTAT_UNEVICTABLE},
-        {METRIC_ANON_THP, MEMSTAT_ANON_THP},
-        {METRIC_SLAB_RECLAIMABLE, MEMSTAT_SLAB_RECLAIMABLE},
-        {METRIC_SLAB_UNRECLAIMABLE, MEMSTAT_SLAB_UNRECLAIMABLE},
-        {METRIC_KERNEL_STACK, MEMSTAT_KERNEL_STACK},
-        {METRIC_PAGETABLES, MEMSTAT_PAGETABLES},
-        {METRIC_PERCPU, MEMSTAT_PERCPU},
-        {METRIC_VMALLOC, MEMSTAT_VMALLOC},
-        {METRIC_SOCK, MEMSTAT_SOCK},
-        {METRIC_ZSWAP, MEMSTAT_ZSWAP},
-        {METRIC_SWAPCACHED, MEMSTAT_SWAPCACHED},
-        {METRIC_FAULTS, MEMSTAT_FAULTS},
-        {METRIC_MAJOR_FAULTS, MEMSTAT_MAJOR_FAULTS},
-        {METRIC_REFAULT_FILE, MEMSTAT_REFAULT_FILE},
-        {METRIC_REFAULT_ANON, MEMSTAT_REFAULT_ANON},
-    };
-
-    for (size_t i = 0; i < ARRAY_N(map); i++)
-        sample_take(s, map[i].metric, memstat_has(stat, map[i].field), stat->value[map[i].field]);
-}
-
-/* Fields that were not asked for in this tick keep what they had. */
-static void take_numbers(struct sample *s, const struct cgroup_numbers *n) {
-    static const struct {
-        enum metric metric;
-        enum cgroup_field field;
-    } map[] = {
-        {METRIC_USAGE, CGROUP_USAGE},
-        {METRIC_SWAP, CGROUP_SWAP},
-        {METRIC_OWN_LIMIT, CGROUP_LIMIT},
-        {METRIC_HIGH, CGROUP_HIGH},
-        {METRIC_LOW, CGROUP_LOW},
-        {METRIC_MIN, CGROUP_MIN},
-        {METRIC_SOFT_LIMIT, CGROUP_SOFT_LIMIT},
-        {METRIC_PEAK, CGROUP_PEAK},
-        {METRIC_FAILCNT, CGROUP_FAILCNT},
-        {METRIC_HIGH_EVENTS, CGROUP_HIGH_EVENTS},
-        {METRIC_OOM_KILLS, CGROUP_OOM_KILLS},
-        {METRIC_UNDER_OOM, CGROUP_UNDER_OOM},
-        {METRIC_OOM_KILL_DISABLED, CGROUP_KILL_DISABLED},
-        {METRIC_PSI_SOME, CGROUP_SOME_AVG10},
-        {METRIC_PSI_FULL, CGROUP_FULL_AVG10},
-        {METRIC_PSI_SOME_US, CGROUP_SOME_US},
-        {METRIC_PSI_FULL_US, CGROUP_FULL_US},
-        {METRIC_PIDS, CGROUP_PIDS},
-        {METRIC_PIDS_LIMIT, CGROUP_PIDS_LIMIT},
-        {METRIC_CPU_US, CGROUP_CPU_US},
-        {METRIC_BLK_READ, CGROUP_READ},
-        {METRIC_BLK_WRITE, CGROUP_WRITTEN},
-    };
-    static const uint64_t slow =
-        1ull << METRIC_OWN_LIMIT | 1ull << METRIC_HIGH | 1ull << METRIC_LOW | 1ull << METRIC_MIN |
-        1ull << METRIC_SOFT_LIMIT | 1ull << METRIC_SWAP_LIMIT | 1ull << METRIC_PIDS_LIMIT;
-
-    for (size_t i = 0; i < ARRAY_N(map); i++)
-        if (cgroup_has(n, map[i].field))
-            sample_set(s, map[i].metric, n->value[map[i].field]);
-        else if (!(slow >> map[i].metric & 1))
-            s->have &= ~(1ull << map[i].metric);
-}
-
 /* A container that shares the network of the machine has no traffic of its own to show. */
-static bool has_own_network(struct ticker *t, struct node *n, bool slow) {
+static bool has_own_network(struct ticker *t, struct ticknode *n, bool slow) {
     int32_t pid = n->target->init_pid;
     uint64_t inode;
     int r;
@@ -434,140 +234,317 @@ static bool has_own_network(struct ticker *t, struct node *n, bool slow) {
     return n->net_own;
 }
 
-static void take_net(struct ticker *t, struct node *n, bool slow) {
+static bool take_net(struct ticker *t, struct ticknode *n, bool slow) {
     struct netdev net;
     bool have = t->options.want & TICK_NET && has_own_network(t, n, slow) &&
                 netdev_read(t->host->proc, n->target->init_pid, &net) == 0;
+    bool changed = ticksample_put(n->sample, METRIC_NET_RX, have, have ? net.rx : 0);
 
-    sample_take(n->sample, METRIC_NET_RX, have, have ? net.rx : 0);
-    sample_take(n->sample, METRIC_NET_TX, have, have ? net.tx : 0);
+    return ticksample_put(n->sample, METRIC_NET_TX, have, have ? net.tx : 0) || changed;
 }
 
-static void note_cpu(struct node *n, int64_t now_us) {
+static void note_cpu(struct ticknode *n, int64_t now_us) {
     n->cpu_before_us = n->cpu_now_us;
     n->cpu_before_at_us = n->cpu_now_at_us;
     n->cpu_now_at_us = sample_has(n->sample, METRIC_CPU_US) ? now_us : 0;
     n->cpu_now_us = n->sample->value[METRIC_CPU_US];
 }
 
+/* ---- what is read ---- */
+
 static unsigned limit_files(const struct ticker *t) {
-    return CGROUP_READ_LIMIT | (t->options.want & TICK_BOUNDS ? CGROUP_READ_SWAP_LIMIT : 0);
+    return CGROUP_READ_LIMIT |
+           (t->options.want & TICK_BOUNDS ? CGROUP_READ_SWAP_LIMIT | CGROUP_READ_BOUNDS : 0);
 }
 
-static unsigned files_wanted(const struct ticker *t, const struct node *n,
-                             const struct pace *pace) {
-    static const struct {
-        unsigned tick, read;
-    } map[] = {
-        {TICK_CPU, CGROUP_READ_CPU},
-        {TICK_PIDS, CGROUP_READ_PIDS},
-        {TICK_IO, CGROUP_READ_IO},
-        {TICK_PSI, CGROUP_READ_PSI},
-        {TICK_SWAP, CGROUP_READ_SWAP},
-        {TICK_KERNEL, CGROUP_READ_KERNEL},
-        {TICK_PEAK, CGROUP_READ_PEAK | CGROUP_READ_FAILCNT},
-    };
-    unsigned what = CGROUP_READ_USAGE | CGROUP_READ_STAT;
-    bool limits = pace->limits || !n->have_own_limit; /* a group that is new, or cannot be read */
-
-    if (!n->target) /* an ancestor: read only for the room under its limit */
-        return (limits ? limit_files(t) : 0) |
-               (n->have_own_limit && n->own_limit != CGROUP_NO_LIMIT ? what : 0);
-    what |= CGROUP_READ_EVENTS | (limits ? limit_files(t) : 0);
-    for (size_t i = 0; i < ARRAY_N(map); i++)
-        if (t->options.want & map[i].tick)
-            what |= map[i].read;
-    if (limits && t->options.want & TICK_BOUNDS)
-        what |= CGROUP_READ_BOUNDS;
-    return what;
+/* On v1 the kernel tells of a kill by an eventfd. That tasks do not hang any more it does not. */
+static bool reads_events(const struct ticker *t, const struct ticknode *n, const struct pass *pass,
+                         const struct reading *in) {
+    if (t->version == CG_V2 || !pass->spread || !t->options.events_told || in->slow)
+        return true;
+    return pass->some ||
+           (sample_has(n->sample, METRIC_UNDER_OOM) && n->sample->value[METRIC_UNDER_OOM] != 0);
 }
 
-static void take_target(struct ticker *t, struct node *n, const struct cgroup_numbers *numbers,
-                        const struct memstat *stat, const struct pace *pace) {
-    struct sample *s = n->sample;
-    uint64_t value = 0;
-    bool have;
+/* Of what is not read each time. */
+static unsigned extra_files(const struct ticker *t, const struct ticknode *n,
+                            const struct pass *pass, const struct reading *in) {
+    if (pass->some)
+        return 0;
+    if (!pass->spread)
+        return t->extra_files;
+    return (in->slow ? t->extra_files & OTHER_FILES : 0) |
+           (in->limits || (in->slow && n->stirred) ? t->extra_files & MEMORY_FILES : 0);
+}
 
-    take_stat(s, stat);
-    take_numbers(s, numbers);
-    sample_take(s, METRIC_USED, n->have_used, n->used);
-    have = limit_working_set(numbers, stat, &value);
-    sample_take(s, METRIC_WORKING_SET, have, value);
-    have = kernel_of(numbers, stat, &value);
-    sample_take(s, METRIC_KERNEL, have, value);
-    take_net(t, n, pace->slow);
-    note_cpu(n, pace->now_us);
-    if (pace->slow && !t->options.all_groups)
-        n->kills_below = cgroup_oom_kills_below(t->fs, n->cg.path);
-    if (sample_has(s, METRIC_OOM_KILLS))
-        s->value[METRIC_OOM_KILLS] += t->options.all_groups ? 0 : n->kills_below;
+static void begin_reading(const struct ticker *t, const struct ticknode *n, const struct pass *pass,
+                          struct reading *in) {
+    bool known = n->have_own_limit && !pass->limits; /* else it is new, or cannot be read */
+
+    in->slow = pass->spread ? !pass->some && pass->now_us >= n->slow_us : pass->slow;
+    in->limits = !known || (pass->spread && !pass->some && pass->now_us >= n->rare_us);
+    in->moved = in->looked = false;
+    in->whole = !pass->some && (!pass->spread || in->slow);
+    in->stat.have = in->numbers.have = 0;
+    in->what = in->limits ? limit_files(t) : 0;
+    if (!n->target) {
+        in->what &= CGROUP_READ_LIMIT | CGROUP_READ_SWAP_LIMIT;
+        in->what |= ticknode_is_limited(n) ? CGROUP_READ_USAGE : 0;
+        return;
+    }
+    in->what |= CGROUP_READ_USAGE | extra_files(t, n, pass, in) |
+                (reads_events(t, n, pass, in) ? CGROUP_READ_EVENTS : 0);
+}
+
+/* A group's turns lie at a time of their own within each period, so that all are spread evenly. */
+static int64_t turn_after(int64_t now_us, uint32_t i, int64_t period_us) {
+    int64_t own = (int64_t)((uint64_t)(i * 0x9e3779b1u) * (uint64_t)period_us >> 32);
+
+    return now_us + period_us - (now_us + own) % period_us;
+}
+
+static void next_turns(const struct ticker *t, struct ticknode *n, uint32_t i,
+                       const struct pass *pass, const struct reading *in) {
+    int64_t now = pass->now_us;
+
+    if (in->slow) {
+        n->slow_us = turn_after(now, i, SPREAD_US);
+        if (now - n->born_us < YOUNG_US && n->slow_us > now + YOUNG_STEP_US)
+            n->slow_us = now + YOUNG_STEP_US;
+    }
+    if (in->limits)
+        n->rare_us = turn_after(now, i, t->version == CG_V1 ? LIMITS_V1_US : SPREAD_US);
+    if (in->looked)
+        n->stat_us = turn_after(now, i, ADAPTIVE_US);
+    if (in->what & MEMORY_FILES)
+        n->stirred = false;
+}
+
+static bool wants_stat(const struct ticker *t, const struct ticknode *n, const struct pass *pass,
+                       const struct reading *in) {
+    if (!n->target && !ticknode_is_limited(n))
+        return false; /* an ancestor is read for the room under its limit alone */
+    return !t->options.adaptive || !pass->spread || in->moved || !n->have_usage || pass->some ||
+           pass->now_us >= n->stat_us;
+}
+
+/* 0, or CGROUP_SAME when it need not be looked at, or -errno. */
+static int read_stat(struct ticker *t, struct ticknode *n, struct reading *in) {
+    unsigned what = CGROUP_READ_STAT | (in->moved || in->slow ? 0 : CGROUP_STAT_IF_NEW);
+    uint64_t before = n->cg.stat_sum;
+    struct cgroup_numbers more;
+    int r = cgroup_read(&n->cg, what, &t->order, &in->stat, &more);
+
+    if (r == CGROUP_SAME || r == -ENODEV)
+        return r;
+    in->what |= CGROUP_READ_STAT;
+    n->stirred |= n->cg.stat_sum != before;
+    if (cgroup_has(&more, CGROUP_SWAP)) {
+        in->numbers.value[CGROUP_SWAP] = more.value[CGROUP_SWAP];
+        in->numbers.have |= 1ull << CGROUP_SWAP;
+    }
+    return r;
+}
+
+/* All files of it. 0 or -errno. */
+static int read_files(struct ticker *t, struct ticknode *n, struct pass *pass, struct reading *in) {
+    int r = cgroup_read(&n->cg, in->what, NULL, NULL, &in->numbers), stat_r = 0;
+    bool have = cgroup_has(&in->numbers, CGROUP_USAGE);
+    unsigned rest;
+
+    if (r == -ENODEV)
+        return r;
+    in->moved = in->what & CGROUP_READ_USAGE &&
+                (have != n->have_usage || (have && in->numbers.value[CGROUP_USAGE] != n->usage));
+    n->stirred |= in->moved;
+    in->looked = wants_stat(t, n, pass, in);
+    if (in->looked)
+        stat_r = read_stat(t, n, in);
+    if (stat_r == -ENODEV)
+        return stat_r;
+    rest = t->extra_files & ~in->what;
+    if (pass->spread && n->target && n->stirred && pass->left > 0 && rest) {
+        struct cgroup_numbers more;
+
+        pass->left--;
+        if (cgroup_read(&n->cg, rest, NULL, NULL, &more) == -ENODEV)
+            return -ENODEV;
+        in->what |= rest;
+        in->whole = true;
+        in->numbers.have |= more.have;
+        for (unsigned field = 0; field < CGROUP_N; field++)
+            if (cgroup_has(&more, field))
+                in->numbers.value[field] = more.value[field];
+    }
+    return r < 0 ? r : stat_r < 0 ? stat_r : 0;
+}
+
+/* ---- what is made of it ---- */
+
+static bool has_below(const struct ticknode *n) {
+    return n->refs > (n->target ? 1 : 0);
 }
 
 /* What limits the group itself, kept until it is read again. */
-static void take_limits(struct ticker *t, struct node *n, const struct cgroup_numbers *numbers,
-                        const struct memstat *stat) {
+static void take_limits(struct ticker *t, struct ticknode *n, const struct reading *in) {
+    const struct cgroup_numbers *numbers = &in->numbers;
+    uint64_t before = n->own_limit, swap_before = n->own_swap_limit;
+
+    n->uncounted = false;
     if (cgroup_has(numbers, CGROUP_LIMIT)) {
         n->have_own_limit = true;
         n->own_limit = numbers->value[CGROUP_LIMIT];
-    } else if (stat->have == 0 && t->fs->ctl[CG_MEMORY].version == CG_V2 &&
-               !cgroup_has(numbers, CGROUP_USAGE) && n->parent != NO_NODE) {
+    } else if (in->stat.have == 0 && t->version == CG_V2 && !cgroup_has(numbers, CGROUP_USAGE) &&
+               n->parent != NO_NODE && (in->what & CGROUP_READ_USAGE || !n->target)) {
         n->have_own_limit = true; /* no memory controller: nothing can be limited here */
         n->own_limit = CGROUP_NO_LIMIT;
-        t->uncounted += n->target != NULL;
+        n->uncounted = n->target != NULL;
     }
     if (cgroup_has(numbers, CGROUP_SWAP_LIMIT)) {
         n->have_swap_limit = true;
         n->own_swap_limit = numbers->value[CGROUP_SWAP_LIMIT];
     }
+    n->limit_due |= in->limits;
+    t->chain_moved |= has_below(n) && (before != n->own_limit || swap_before != n->own_swap_limit);
 }
 
-static void read_node(struct ticker *t, struct node *n, const struct pace *pace) {
-    unsigned what = files_wanted(t, n, pace);
-    struct cgroup_numbers numbers;
-    struct memstat stat;
+/* The use of the group, whenever usage has moved or memory.stat reads differently. */
+static void take_use(struct ticker *t, struct ticknode *n, const struct reading *in) {
+    const struct memstat *stat = &in->stat;
+    uint64_t before = n->have_used ? n->used : UINT64_MAX;
+
+    n->have_usage = cgroup_has(&in->numbers, CGROUP_USAGE);
+    n->usage = in->numbers.value[CGROUP_USAGE];
+    n->have_used = limit_used(&in->numbers, stat, &n->used);
+    n->limit_due |= before != (n->have_used ? n->used : UINT64_MAX);
+    t->chain_moved |= n->limit_due && ticknode_is_limited(n) && has_below(n);
+    if (!memstat_has(stat, MEMSTAT_HIER_LIMIT))
+        return;
+    if (n->hier_limit != stat->value[MEMSTAT_HIER_LIMIT]) {
+        t->limits_moved |= !in->limits;
+        n->hier_limit = stat->value[MEMSTAT_HIER_LIMIT];
+        n->limit_due = true;
+    }
+}
+
+static bool take_kills(struct ticker *t, struct ticknode *n, const struct reading *in) {
+    bool have = cgroup_has(&in->numbers, CGROUP_OOM_KILLS);
+    uint64_t kills = have ? in->numbers.value[CGROUP_OOM_KILLS] : 0;
+
+    if (in->what & CGROUP_READ_EVENTS) {
+        t->kills_moved |= have != n->have_kills || kills != n->own_kills;
+        n->have_kills = have;
+        n->own_kills = kills;
+    }
+    if (in->slow && !t->options.all_groups)
+        n->kills_below = cgroup_oom_kills_below(t->fs, n->cg.path);
+    return ticksample_put(n->sample, METRIC_OOM_KILLS, n->have_kills,
+                          n->own_kills + n->kills_below);
+}
+
+/* What memory.stat and usage tell together. */
+static bool take_memory(struct ticknode *n, const struct reading *in) {
+    struct sample *s = n->sample;
+    uint64_t value = 0;
+    bool changed = ticksample_stat(s, &in->stat), have;
+
+    changed |= ticksample_put(s, METRIC_USED, n->have_used, n->used);
+    have = limit_working_set(&in->numbers, &in->stat, &value);
+    return ticksample_put(s, METRIC_WORKING_SET, have, value) || changed;
+}
+
+static void take_target(struct ticker *t, struct ticknode *n, const struct pass *pass,
+                        const struct reading *in) {
+    struct sample *s = n->sample;
+    unsigned kernel = t->version == CG_V1 ? CGROUP_READ_KERNEL : CGROUP_READ_STAT;
+    bool changed = ticksample_numbers(s, in->what, t->version, &in->numbers);
+
+    if (in->what & CGROUP_READ_STAT)
+        changed |= take_memory(n, in);
+    if (in->what & kernel)
+        changed |= ticksample_kernel(s, &in->numbers, &in->stat);
+    if (in->moved && !(in->what & CGROUP_READ_PEAK) && sample_has(s, METRIC_PEAK) &&
+        s->value[METRIC_PEAK] < n->usage) /* it cannot be less */
+        changed |= ticksample_put(s, METRIC_PEAK, true, n->usage);
+    if (in->whole)
+        changed |= take_net(t, n, in->slow);
+    if (in->what & CGROUP_READ_CPU)
+        note_cpu(n, pass->now_us);
+    if (in->slow || in->what & CGROUP_READ_EVENTS)
+        changed |= take_kills(t, n, in);
+    if (changed)
+        n->version = ++t->version_last;
+}
+
+/* It is gone, or not made yet. */
+static void lose(struct ticker *t, struct ticknode *n) {
+    t->kills_moved |= n->is_alive;
+    n->is_alive = false;
+    ticknode_forget(n);
+}
+
+/* 0 or -errno: -ENODEV, -EACCES. */
+static int read_node(struct ticker *t, uint32_t i, struct pass *pass) {
+    struct ticknode *n = &t->all.node[i];
+    struct reading in;
     int r;
 
-    if (what == 0)
-        return;
-    if (pace->slow && pace->now_us - n->born_us < YOUNG_US)
+    n->pass = pass->number;
+    begin_reading(t, n, pass, &in);
+    if (in.what == 0)
+        return 0;
+    if (in.slow && pass->now_us - n->born_us < YOUNG_US)
         cgroup_retry(&n->cg);
-    stat.have = 0;
-    r = cgroup_read(&n->cg, what, &t->order, &stat, &numbers);
-    n->is_alive = r != -ENODEV;
-    if (!n->is_alive) {
-        cgroup_done(&n->cg); /* perhaps it is made again: then the descriptors would be stale */
-        return;
+    r = read_files(t, n, pass, &in);
+    if (r == -ENODEV) {
+        lose(t, n);
+        return r;
     }
-    if (r == -EACCES && n->target)
-        t->denied++;
+    t->kills_moved |= !n->is_alive;
+    n->is_alive = true;
+    next_turns(t, n, i, pass, &in);
+    if (in.what & CGROUP_READ_STAT)
+        take_use(t, n, &in);
     if (r == 0)
-        take_limits(t, n, &numbers, &stat);
-    n->have_used = limit_used(&numbers, &stat, &n->used);
-    if (memstat_has(&stat, MEMSTAT_HIER_LIMIT)) {
-        t->limits_moved |=
-            !(what & CGROUP_READ_LIMIT) && n->hier_limit != stat.value[MEMSTAT_HIER_LIMIT];
-        n->hier_limit = stat.value[MEMSTAT_HIER_LIMIT];
-    }
-    if (n->target)
-        take_target(t, n, &numbers, &stat, pace);
+        take_limits(t, n, &in);
+    if (!n->sample)
+        return r;
+    n->sample->at_ms = pass->wall_ms;
+    if (in.what != CGROUP_READ_USAGE || in.moved || in.slow)
+        take_target(t, n, pass, &in);
+    return r;
 }
+
+/* An ancestor whose limit has just been seen: its use is needed in this pass already. */
+static int read_group(struct ticker *t, uint32_t i, struct pass *pass) {
+    struct ticknode *n = &t->all.node[i];
+    int r = read_node(t, i, pass);
+
+    if (!n->target && ticknode_is_limited(n) && !n->have_used)
+        r = read_node(t, i, pass);
+    return r;
+}
+
+/* ---- what the chain allows ---- */
 
 /* The tightest swap limit of the chain. */
-static void find_swap_limit(struct ticker *t, struct node *n) {
+static bool find_swap_limit(struct ticker *t, struct ticknode *n) {
     uint64_t least = n->have_swap_limit ? n->own_swap_limit : SAMPLE_NONE;
 
-    for (uint32_t i = n->parent; i != NO_NODE; i = t->node[i].parent)
-        if (t->node[i].have_swap_limit && t->node[i].own_swap_limit < least)
-            least = t->node[i].own_swap_limit;
-    sample_take(n->sample, METRIC_SWAP_LIMIT, n->have_swap_limit || least != SAMPLE_NONE, least);
+    for (uint32_t i = n->parent; i != NO_NODE; i = t->all.node[i].parent)
+        if (t->all.node[i].have_swap_limit && t->all.node[i].own_swap_limit < least)
+            least = t->all.node[i].own_swap_limit;
+    return ticksample_put(n->sample, METRIC_SWAP_LIMIT, n->have_swap_limit || least != SAMPLE_NONE,
+                          least);
 }
 
-static void find_limit(struct ticker *t, struct node *n) {
+static bool find_limit(struct ticker *t, struct ticknode *n) {
     struct limit_input in = {.level = t->chain, .at_top = t->fs->at_top};
     struct limit limit;
-    const struct node *from = n;
+    const struct ticknode *from = n;
+    bool changed;
 
-    for (const struct node *a = n; a; a = a->parent == NO_NODE ? NULL : &t->node[a->parent])
+    for (const struct ticknode *a = n; a; a = a->parent == NO_NODE ? NULL : &t->all.node[a->parent])
         t->chain[in.levels++] = (struct limit_level){.limit = a->own_limit,
                                                      .used = a->used,
                                                      .have_limit = a->have_own_limit,
@@ -576,96 +553,170 @@ static void find_limit(struct ticker *t, struct node *n) {
     in.host_total = t->machine.mem_total;
     in.host_available = t->host->live ? t->machine.mem_available : 0;
     if (!limit_find(&in, &limit)) {
-        n->sample->have &= ~(1ull << METRIC_LIMIT | 1ull << METRIC_HEADROOM);
         n->limit = (struct tick_limit){.from = LIMIT_HOST};
-        return;
+        changed = ticksample_put(n->sample, METRIC_LIMIT, false, 0);
+        return ticksample_put(n->sample, METRIC_HEADROOM, false, 0) || changed;
     }
-    sample_set(n->sample, METRIC_LIMIT, limit.bytes);
-    sample_take(n->sample, METRIC_HEADROOM, limit.have_headroom, limit.headroom);
+    changed = ticksample_put(n->sample, METRIC_LIMIT, true, limit.bytes);
+    changed |= ticksample_put(n->sample, METRIC_HEADROOM, limit.have_headroom, limit.headroom);
     for (unsigned level = 0; limit.from == LIMIT_LEVEL && level < limit.level; level++)
-        from = &t->node[from->parent];
+        from = &t->all.node[from->parent];
+    changed |= n->limit.from != limit.from || n->limit.path.p != from->cg.path.p ||
+               n->limit.certain != limit.certain;
     n->limit = (struct tick_limit){limit.from, from->cg.path, limit.certain};
+    return changed;
 }
 
-/* What a group that is gone has in its sample is from before, sums included. */
-static bool counts_kills(const struct node *n) {
-    return n->is_alive && n->sample && sample_has(n->sample, METRIC_OOM_KILLS);
+static void find_room(struct ticker *t, struct ticknode *n) {
+    bool changed = find_limit(t, n);
+
+    if (find_swap_limit(t, n) || changed)
+        n->version = ++t->version_last;
+    n->limit_due = false;
+}
+
+/* The room of many targets is that of the machine, which moves all the time: with spread it is
+ * taken over at a target's own turns, and by all when it has moved a good deal. */
+static bool host_moved(struct ticker *t) {
+    uint64_t now = t->machine.mem_available, before = t->host_room;
+    uint64_t moved = now > before ? now - before : before - now;
+
+    if (moved <= before / HOST_STEPS)
+        return false;
+    t->host_room = now;
+    return true;
+}
+
+static void find_rooms(struct ticker *t, const struct pass *pass) {
+    bool everybody = host_moved(t) || t->chain_moved || !pass->spread;
+
+    t->chain_moved = false;
+    for (uint32_t i = 0; i < t->all.n; i++) {
+        struct ticknode *n = &t->all.node[i];
+
+        if (n->sample && n->is_alive && (everybody || n->limit_due))
+            find_room(t, n);
+    }
 }
 
 /* With every group a target, v1's local counts add up along the tree: each group's own count is
- * added to all above it, in whatever order the nodes stand, before any sum is written over one. */
+ * added to all above it. What a group that is gone had is not counted. */
 static void add_kills(struct ticker *t) {
-    for (uint32_t i = 0; i < t->nodes; i++)
-        t->node[i].kills_below = 0;
-    for (uint32_t i = 0; i < t->nodes; i++) {
-        const struct node *n = &t->node[i];
+    struct ticknode *node = t->all.node;
 
-        if (!counts_kills(n) || n->sample->value[METRIC_OOM_KILLS] == 0)
+    t->kills_moved = false;
+    for (uint32_t i = 0; i < t->all.n; i++)
+        node[i].kills_below = 0;
+    for (uint32_t i = 0; i < t->all.n; i++) {
+        if (!node[i].is_alive || !node[i].sample || node[i].own_kills == 0)
             continue;
-        for (uint32_t a = n->parent; a != NO_NODE; a = t->node[a].parent)
-            t->node[a].kills_below += n->sample->value[METRIC_OOM_KILLS];
+        for (uint32_t a = node[i].parent; a != NO_NODE; a = node[a].parent)
+            node[a].kills_below += node[i].own_kills;
     }
-    for (uint32_t i = 0; i < t->nodes; i++)
-        if (counts_kills(&t->node[i]))
-            t->node[i].sample->value[METRIC_OOM_KILLS] += t->node[i].kills_below;
+    for (uint32_t i = 0; i < t->all.n; i++)
+        if (node[i].is_alive && node[i].sample &&
+            ticksample_put(node[i].sample, METRIC_OOM_KILLS, node[i].have_kills,
+                           node[i].own_kills + node[i].kills_below))
+            node[i].version = ++t->version_last;
 }
 
-static void read_all(struct ticker *t, const struct pace *pace) {
-    int64_t wall_ms = clock_wall_ms();
+/* ---- passes ---- */
+
+static void count(struct ticker *t, const struct ticknode *n, int r) {
+    t->denied += r == -EACCES && n->target;
+    t->uncounted += n->uncounted && n->is_alive;
+}
+
+/* Begins where the last pass had to leave some that had moved. */
+static void read_all(struct ticker *t, struct pass *pass) {
+    uint32_t start = t->start < t->all.n ? t->start : 0;
 
     t->denied = t->uncounted = 0;
-    for (uint32_t i = 0; i < t->nodes; i++) {
-        struct node *n = &t->node[i];
+    for (uint32_t k = 0; k < t->all.n; k++) {
+        uint32_t i = start + k < t->all.n ? start + k : start + k - t->all.n;
+        unsigned left = pass->left;
 
-        if (!n->path)
+        if (!t->all.node[i].path)
             continue;
-        read_node(t, n, pace);
-        /* an ancestor whose limit has just been seen: its use is needed in this tick already */
-        if (!n->target && n->have_own_limit && n->own_limit != CGROUP_NO_LIMIT && !n->have_used)
-            read_node(t, n, pace);
-        if (n->sample)
-            n->sample->at_ms = wall_ms;
+        count(t, &t->all.node[i], read_group(t, i, pass));
+        if (left > 0 && pass->left == 0)
+            t->start = i + 1;
     }
 }
 
-static struct pace pace_now(struct ticker *t) {
-    bool v1 = t->fs->ctl[CG_MEMORY].version == CG_V1, few = t->targets <= FEW_TARGETS;
-    struct pace pace = {.now_us = clock_mono_us()};
+static struct pass pass_now(struct ticker *t) {
+    bool many = t->targets > FEW_TARGETS, v1 = t->version == CG_V1;
+    struct pass pass = {
+        .now_us = clock_mono_us(),
+        .wall_ms = clock_wall_ms(),
+        .number = ++t->passes,
+        .left = MOVED_AT_ONCE,
+        .spread = many && (t->options.spread || t->options.adaptive),
+        .limits = t->limits_moved,
+    };
 
-    pace.slow = few || pace.now_us - t->slow_at_us >= SLOW_US;
-    pace.limits =
-        few || t->limits_moved || (v1 ? pace.now_us - t->limits_at_us >= LIMITS_V1_US : pace.slow);
-    if (pace.slow)
-        t->slow_at_us = pace.now_us;
-    if (pace.limits)
-        t->limits_at_us = pace.now_us;
     t->limits_moved = false;
-    return pace;
+    if (pass.spread)
+        return pass;
+    pass.slow = !many || pass.now_us - t->slow_at_us >= SLOW_US;
+    pass.limits |= !many || (v1 ? pass.now_us - t->limits_at_us >= LIMITS_V1_US : pass.slow);
+    if (pass.slow)
+        t->slow_at_us = pass.now_us;
+    if (pass.limits)
+        t->limits_at_us = pass.now_us;
+    return pass;
 }
 
 int ticker_run(struct ticker *t) {
-    struct pace pace = pace_now(t);
+    struct pass pass = pass_now(t);
 
     read_machine(t);
-    read_all(t, &pace);
-    if (t->options.all_groups && t->fs->ctl[CG_MEMORY].version == CG_V1)
+    read_all(t, &pass);
+    if (t->kills_moved && t->options.all_groups && t->version == CG_V1)
         add_kills(t);
-    for (uint32_t i = 0; i < t->nodes; i++)
-        if (t->node[i].sample && t->node[i].is_alive) {
-            find_limit(t, &t->node[i]);
-            find_swap_limit(t, &t->node[i]);
-        }
+    find_rooms(t, &pass);
+    return 0;
+}
+
+int ticker_run_some(struct ticker *t, const uint32_t *slot, size_t n) {
+    struct pass pass = {
+        .now_us = clock_mono_us(),
+        .wall_ms = clock_wall_ms(),
+        .number = ++t->passes,
+        .spread = t->targets > FEW_TARGETS,
+        .some = true,
+    };
+
+    read_machine(t);
+    for (size_t k = 0; k < n; k++) {
+        uint32_t i = slot[k] < t->slots ? t->slot[slot[k]] : NO_NODE;
+
+        for (uint32_t a = i; a != NO_NODE; a = t->all.node[a].parent)
+            if (t->all.node[a].pass != pass.number &&
+                (a == i || ticknode_is_limited(&t->all.node[a])))
+                (void)read_group(t, a, &pass);
+    }
+    for (size_t k = 0; k < n; k++) {
+        struct ticknode *node = node_at(t, slot[k]);
+
+        if (node && node->is_alive)
+            find_room(t, node);
+    }
     return 0;
 }
 
 const struct sample *ticker_sample(const struct ticker *t, uint32_t slot) {
-    const struct node *n = node_at(t, slot);
+    const struct ticknode *n = node_at(t, slot);
 
     return n && n->is_alive && n->sample && n->sample->at_ms > 0 ? n->sample : NULL;
 }
 
+uint32_t ticker_version(const struct ticker *t, uint32_t slot) {
+    return ticker_sample(t, slot) ? node_at(t, slot)->version : 0;
+}
+
 void ticker_limit(const struct ticker *t, uint32_t slot, struct tick_limit *out) {
-    const struct node *n = node_at(t, slot);
+    const struct ticknode *n = node_at(t, slot);
 
     *out = n ? n->limit : (struct tick_limit){.from = LIMIT_HOST};
 }
@@ -675,7 +726,7 @@ const struct tick_host *ticker_host(const struct ticker *t) {
 }
 
 bool ticker_cpu(const struct ticker *t, uint32_t slot, uint64_t *centi_out) {
-    const struct node *n = node_at(t, slot);
+    const struct ticknode *n = node_at(t, slot);
 
     if (!n || n->cpu_before_at_us == 0 || n->cpu_now_at_us <= n->cpu_before_at_us ||
         n->cpu_now_us < n->cpu_before_us)
@@ -686,13 +737,13 @@ bool ticker_cpu(const struct ticker *t, uint32_t slot, uint64_t *centi_out) {
 }
 
 bool ticker_shares_network(const struct ticker *t, uint32_t slot) {
-    const struct node *n = node_at(t, slot);
+    const struct ticknode *n = node_at(t, slot);
 
     return n && n->net_shared;
 }
 
 bool ticker_short_of_fds(const struct ticker *t) {
-    return t->fds.exhausted;
+    return t->all.fds.exhausted;
 }
 
 unsigned ticker_uncounted(const struct ticker *t) {

@@ -26,11 +26,13 @@ enum {
 };
 
 struct tick_options {
-    unsigned want;   /* TICK_ bits */
-    bool spread;     /* with many targets, what is read now and then is read of a part of them at
-                        each tick, instead of all at once */
-    bool adaptive;   /* memory.stat only when usage has moved, and every few seconds */
-    bool all_groups; /* every group is a target: kills of children are summed from their samples */
+    unsigned want;    /* TICK_ bits */
+    bool spread;      /* with many targets, what is read now and then is read of a part of them at
+                         each tick, and at once of those that have moved */
+    bool adaptive;    /* memory.stat only when usage has moved, and every few seconds */
+    bool events_told; /* with spread, on v1: who calls is told of OOM kills by the kernel, and has
+                         the target read then: its events are read only now and then */
+    bool all_groups;  /* every group is a target: kills of children are summed from their samples */
 };
 
 /* What is known of a target's limit beside the sample. */
@@ -62,12 +64,22 @@ void ticker_remove(struct ticker *t, const struct target *target);
 /* Reads everything once. 0 or -ENOMEM. Groups that vanish meanwhile have no sample. */
 int ticker_run(struct ticker *t);
 
-/* The same for these slots only, between two rounds: usage, stat and events of targets near their
- * limit. */
+/* The same for these slots only, between two rounds: usage, stat, events and the room under the
+ * limits of the chain; the rest of their samples, and all others, stay as they are. 0. */
 int ticker_run_some(struct ticker *t, const uint32_t *slot, size_t n);
 
-/* The newest sample of a slot, NULL when there is none (not read yet, gone). */
+/* The newest sample of a slot, NULL when there is none (not read yet, gone).
+ *
+ * How old what is in it may be, when there are more than 64 targets: without `spread` limits 5 s
+ * (v1: 30 s, unless they moved). With it 10 s whatever is not usage and memory.stat (v2: events
+ * too), but limits as above; and peak, limit hits and kernel memory as long as neither usage nor a
+ * letter of memory.stat has moved, at most 30 s. Room below the machine's memory: 10 s, or until
+ * that has moved by a 64th. With `adaptive` memory.stat 5 s, or until usage has moved. */
 const struct sample *ticker_sample(const struct ticker *t, uint32_t slot);
+
+/* Another number whenever the sample of the slot may have changed in more than its time; 0: there
+ * is none. Who remembers it need not compare. */
+uint32_t ticker_version(const struct ticker *t, uint32_t slot);
 void ticker_limit(const struct ticker *t, uint32_t slot, struct tick_limit *out);
 const struct tick_host *ticker_host(const struct ticker *t);
 
