@@ -27,6 +27,9 @@ folder=$(mktemp -d "${TMPDIR:-/tmp}/plimsoll-in-vm.XXXXXX") || exit 125
 trap 'rm -rf "$folder"' EXIT
 cp "$binary" "$folder/plimsoll" && cp "$loads/load" "$loads/demo" "$folder/" || exit 125
 [ ! -e "$loads/godemo" ] || cp "$loads/godemo" "$folder/godemo" || exit 125
+for part in front remote; do
+    [ ! -e "$binary-$part" ] || cp "$binary-$part" "$folder/plimsoll-$part" || exit 125
+done
 [ ! -e "$static" ] || cp "$static" "$folder/plimsoll-static" || exit 125
 cp "$here"/../system/*.py "$folder/"
 files=()
