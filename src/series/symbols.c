@@ -7,11 +7,13 @@
 #include "base/mem.h"
 #include "series/varint.h"
 
-/* The code: how many 16-bit words follow, the state that the decoder begins with, the words, and
- * then bits, the lowest of a byte first: the table of frequencies and the low bits of the numbers.
+/* The code: how many 16-bit words there are, the states that the decoder begins with, the words,
+ * and then bits, the lowest of a byte first: the table of frequencies and the low bits of the
+ * numbers.
  *
  * The state x of a 32-bit rANS coder stays in [2^16, 2^32); frequencies add up to 2^12, so each
- * symbol moves at most one word. */
+ * symbol moves at most one word. A long code has two states that take turns, so that a processor
+ * can work at both at once; they share the words. */
 enum {
     SCALE_BITS = 12,
     SCALE = 1 << SCALE_BITS,
@@ -19,6 +21,8 @@ enum {
     USED_MAX = 256, /* symbols of one code: an index is a byte */
     LEVEL_MAX = 36, /* twice the binary logarithm of a count */
     FINE_BITS = 3,
+    STATES = 2,
+    LONG = 256, /* numbers, from which on both states are used */
     LEVEL_BITS = 6,
 };
 
@@ -34,6 +38,12 @@ struct table {
     size_t used;
     struct frequency f[USED_MAX];
 };
+
+static const uint32_t STATE_LEAST = 1u << STATE_BITS;
+
+static unsigned states_of(size_t n) {
+    return n < LONG ? 1 : STATES;
+}
 
 /* --- symbols ---------------------------------------------------------------------------------- */
 
@@ -151,7 +161,7 @@ static inline uint64_t cut_bits(struct bit_reader *r, unsigned bits) {
     return word & ((1ull << bits) - 1);
 }
 
-static uint64_t cut_low_bits(struct bit_reader *r, unsigned bits) {
+static inline uint64_t cut_low_bits(struct bit_reader *r, unsigned bits) {
     uint64_t low = cut_bits(r, bits > 32 ? 32 : bits);
 
     return bits > 32 ? low | cut_bits(r, bits - 32) << 32 : low;
@@ -266,22 +276,21 @@ static void put_table(struct bit_writer *w, const struct table *t, unsigned fine
     }
 }
 
-/* Fills word[] from its end; returns the first that is used, and the state in *state_out. */
+/* Fills word[] from its end; returns the first that is used. */
 static size_t put_states(const struct table *t, const uint8_t *index, unsigned fine,
-                         const uint64_t *number, size_t n, uint16_t *word, uint32_t *state_out) {
-    uint32_t x = 1u << STATE_BITS;
+                         const uint64_t *number, size_t n, uint16_t *word, uint32_t *state) {
     size_t at = n;
 
     for (size_t i = n; i-- > 0;) {
         const struct frequency *f = &t->f[index[symbol_of(number[i], fine)]];
+        uint32_t *x = &state[n >= LONG ? i % STATES : 0];
 
-        if (x >= (uint64_t)f->share << (32 - SCALE_BITS)) {
-            word[--at] = (uint16_t)x;
-            x >>= STATE_BITS;
+        if (*x >= (uint64_t)f->share << (32 - SCALE_BITS)) {
+            word[--at] = (uint16_t)*x;
+            *x >>= STATE_BITS;
         }
-        x = (x / f->share << SCALE_BITS) + x % f->share + f->start;
+        *x = (*x / f->share << SCALE_BITS) + *x % f->share + f->start;
     }
-    *state_out = x;
     return at;
 }
 
@@ -290,16 +299,16 @@ int symbols_encode(struct buf *out, const struct symbols *plan, const uint64_t *
     uint8_t index[SYMBOLS_ALL];
     struct bit_writer w = {.out = out};
     struct table t;
-    uint32_t state;
+    uint32_t state[STATES] = {STATE_LEAST, STATE_LEAST};
     size_t at;
 
     if (!word)
         return -ENOMEM;
     make_table(plan, &t, index);
-    at = put_states(&t, index, plan->fine, number, n, word, &state);
+    at = put_states(&t, index, plan->fine, number, n, word, state);
     varint_add(out, n - at);
-    for (unsigned i = 0; i < 4; i++)
-        buf_add_char(out, (char)(state >> 8 * i));
+    for (unsigned i = 0; i < 4 * states_of(n); i++)
+        buf_add_char(out, (char)(state[i / 4] >> 8 * (i % 4)));
     for (; at < n; at++) {
         buf_add_char(out, (char)word[at]);
         buf_add_char(out, (char)(word[at] >> 8));
@@ -367,40 +376,64 @@ static void fill_decoder(const struct table *t, struct decoder *d) {
     }
 }
 
-int symbols_decode(struct str text, size_t n, uint64_t *number_out) {
-    struct decoder d;
+/* Where the loop is: a struct of its own, so that it is kept in registers. */
+struct cursor {
+    const char *word; /* the next */
     struct bit_reader bits;
-    struct table t;
-    const char *word, *end;
-    uint64_t words;
-    uint32_t x = 0;
+};
 
-    if (!varint_cut(&text, &words) || text.n < 4 || words > (text.n - 4) / 2)
+static inline uint64_t next_number(const struct decoder *d, struct cursor *c, uint32_t *state) {
+    uint32_t x = *state, code = d->place[x & PLACE_MASK];
+    unsigned index = code & (USED_MAX - 1), low_bits = d->low_bits[index];
+    /* the table of frequencies, two bytes at least, stands behind the last word */
+    uint32_t next = (uint8_t)c->word[0] | (uint32_t)(uint8_t)c->word[1] << 8;
+    bool moves;
+
+    x = ((code >> PLACE_SHARE & PLACE_MASK) + 1) * (x >> SCALE_BITS) + (code >> PLACE_DISTANCE);
+    moves = x < STATE_LEAST; /* no branch: nobody can foretell it */
+    *state = moves ? x << STATE_BITS | next : x;
+    c->word += moves ? 2 : 0;
+    return d->base[index] + (low_bits ? cut_low_bits(&c->bits, low_bits) : 0);
+}
+
+static int decode(const struct decoder *d, struct cursor c, const char *end,
+                  const uint32_t first[STATES], size_t n, uint64_t *number_out) {
+    uint32_t x = first[0], y = first[1];
+    size_t i = 0;
+
+    for (; n >= LONG && i + 1 < n && c.word <= end; i += 2) {
+        number_out[i] = next_number(d, &c, &x);
+        if (c.word > end)
+            return -EBADMSG;
+        number_out[i + 1] = next_number(d, &c, &y);
+    }
+    for (; i < n && c.word <= end; i++)
+        number_out[i] = next_number(d, &c, &x);
+    if (i < n || c.word != end || x != STATE_LEAST || y != STATE_LEAST)
         return -EBADMSG;
-    for (unsigned i = 0; i < 4; i++)
-        x |= (uint32_t)(uint8_t)text.p[i] << 8 * i;
-    word = text.p + 4;
-    end = word + 2 * words;
-    bits = (struct bit_reader){.p = end, .n = text.n - 4 - 2 * (size_t)words};
-    if (!cut_table(&bits, &t))
+    return is_over(&c.bits) || c.bits.n > (c.bits.at + 7) / 8 ? -EBADMSG : 0;
+}
+
+int symbols_decode(struct str text, size_t n, uint64_t *number_out) {
+    uint32_t state[STATES] = {0};
+    size_t heads = 4 * states_of(n);
+    struct decoder d;
+    struct cursor c;
+    struct table t;
+    uint64_t words;
+
+    if (!varint_cut(&text, &words) || text.n < heads || words > (text.n - heads) / 2)
+        return -EBADMSG;
+    for (size_t k = 0; k < heads; k++)
+        state[k / 4] |= (uint32_t)(uint8_t)text.p[k] << 8 * (k % 4);
+    if (n < LONG)
+        state[1] = STATE_LEAST;
+    text = str_from(text, heads);
+    c.word = text.p;
+    text = str_from(text, 2 * (size_t)words);
+    c.bits = (struct bit_reader){.p = text.p, .n = text.n};
+    if (!cut_table(&c.bits, &t))
         return -EBADMSG;
     fill_decoder(&t, &d);
-    for (size_t i = 0; i < n; i++) {
-        uint32_t code = d.place[x & PLACE_MASK];
-        unsigned index = code & (USED_MAX - 1), low_bits = d.low_bits[index];
-        /* the table of frequencies, two bytes at least, stands behind the last word */
-        uint32_t next = (uint8_t)word[0] | (uint32_t)(uint8_t)word[1] << 8;
-        bool moves;
-
-        x = ((code >> PLACE_SHARE & PLACE_MASK) + 1) * (x >> SCALE_BITS) + (code >> PLACE_DISTANCE);
-        moves = x < 1u << STATE_BITS; /* no branch: nobody can foretell it */
-        x = moves ? x << STATE_BITS | next : x;
-        word += moves ? 2 : 0;
-        if (word > end)
-            return -EBADMSG;
-        number_out[i] = d.base[index] + (low_bits ? cut_low_bits(&bits, low_bits) : 0);
-    }
-    if (x != 1u << STATE_BITS || word != end || is_over(&bits) || bits.n > (bits.at + 7) / 8)
-        return -EBADMSG;
-    return 0;
+    return decode(&d, c, text.p, state, n, number_out);
 }
