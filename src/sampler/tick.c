@@ -316,7 +316,7 @@ static void next_turns(const struct ticker *t, struct ticknode *n, uint32_t i,
         n->rare_us = turn_after(now, i, t->version == CG_V1 ? LIMITS_V1_US : SPREAD_US);
     if (in->looked)
         n->stat_us = turn_after(now, i, ADAPTIVE_US);
-    if (in->what & MEMORY_FILES)
+    if (in->whole)
         n->stirred = false;
 }
 
@@ -644,10 +644,10 @@ static void read_all(struct ticker *t, struct pass *pass) {
     }
 }
 
-static struct pass pass_now(struct ticker *t) {
+static struct pass pass_at(struct ticker *t, int64_t now_us) {
     bool many = t->targets > FEW_TARGETS, v1 = t->version == CG_V1;
     struct pass pass = {
-        .now_us = clock_mono_us(),
+        .now_us = now_us,
         .wall_ms = clock_wall_ms(),
         .number = ++t->passes,
         .left = MOVED_AT_ONCE,
@@ -667,8 +667,8 @@ static struct pass pass_now(struct ticker *t) {
     return pass;
 }
 
-int ticker_run(struct ticker *t) {
-    struct pass pass = pass_now(t);
+int ticker_run_at(struct ticker *t, int64_t now_us) {
+    struct pass pass = pass_at(t, now_us);
 
     read_machine(t);
     read_all(t, &pass);
@@ -676,6 +676,10 @@ int ticker_run(struct ticker *t) {
         add_kills(t);
     find_rooms(t, &pass);
     return 0;
+}
+
+int ticker_run(struct ticker *t) {
+    return ticker_run_at(t, clock_mono_us());
 }
 
 int ticker_run_some(struct ticker *t, const uint32_t *slot, size_t n) {

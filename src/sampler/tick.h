@@ -64,6 +64,10 @@ void ticker_remove(struct ticker *t, const struct target *target);
 /* Reads everything once. 0 or -ENOMEM. Groups that vanish meanwhile have no sample. */
 int ticker_run(struct ticker *t);
 
+/* The same at a time of the caller's on the clock of clock_mono_us, which must not go back: for
+ * tests that do not want to wait. */
+int ticker_run_at(struct ticker *t, int64_t now_us);
+
 /* The same for these slots only, between two rounds: usage, stat, events and the room under the
  * limits of the chain; the rest of their samples, and all others, stay as they are. 0. */
 int ticker_run_some(struct ticker *t, const uint32_t *slot, size_t n);

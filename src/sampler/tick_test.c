@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
+#include "base/mem.h"
 #include "kern/cgtest.h"
 
 #define MIB (1ull << 20)
@@ -38,13 +40,16 @@ static void machine_init(struct machine *m, bool v1) {
         cgtest_make_v2(&m->t);
 }
 
-static void machine_start(struct machine *m, unsigned want, bool all_groups) {
-    const struct tick_options options = {.want = want, .all_groups = all_groups};
+static void machine_start_with(struct machine *m, const struct tick_options *options) {
     struct err err = {0};
 
     cgtest_open(&m->t, false);
-    if (ticker_new(&m->t.host, &m->t.fs, &options, &m->ticker, &err) < 0)
+    if (ticker_new(&m->t.host, &m->t.fs, options, &m->ticker, &err) < 0)
         fail_msg("%s", err.text);
+}
+
+static void machine_start(struct machine *m, unsigned want, bool all_groups) {
+    machine_start_with(m, &(struct tick_options){.want = want, .all_groups = all_groups});
 }
 
 static void machine_done(struct machine *m) {
@@ -489,6 +494,339 @@ static void network_is_that_of_the_first_process(void **state) {
     machine_done(&m);
 }
 
+/* --- many targets, in turns --- */
+
+/* 100 groups, and time that passes as we say. */
+struct many {
+    struct machine m;
+    int64_t now_us;
+};
+
+static void many_init(struct many *x, bool v1, const struct tick_options *options) {
+    char path[32];
+
+    machine_init(&x->m, v1);
+    for (uint32_t i = 0; i < TARGETS; i++) {
+        snprintf(path, sizeof(path), "/g%u", i);
+        group(&x->m, path, 10 * MIB, 2 * MIB, 100 * MIB, 100 * MIB);
+    }
+    machine_start_with(&x->m, options);
+    for (uint32_t i = 0; i < TARGETS; i++) {
+        snprintf(path, sizeof(path), "/g%u", i);
+        add(&x->m, i, path);
+    }
+    x->now_us = clock_mono_us();
+}
+
+static void second(struct many *x) {
+    x->now_us += 1000000;
+    assert_int_equal(ticker_run_at(x->m.ticker, x->now_us), 0);
+}
+
+static void seconds(struct many *x, unsigned n) {
+    while (n-- > 0)
+        second(x);
+}
+
+static void put_pids(const struct many *x, uint32_t i, uint64_t n) {
+    char path[96], text[32];
+
+    snprintf(path, sizeof(path), "%s/g%u/pids.current",
+             x->m.v1 ? "/sys/fs/cgroup/pids" : x->m.mount, i);
+    snprintf(text, sizeof(text), "%llu\n", (unsigned long long)n);
+    cgtest_write(&x->m.t, path, text);
+}
+
+static void put_group(const struct many *x, uint32_t i, uint64_t usage, uint64_t cache,
+                      uint64_t limit) {
+    char path[32];
+
+    snprintf(path, sizeof(path), "/g%u", i);
+    group(&x->m, path, usage, cache, limit, limit);
+}
+
+static const struct tick_options spread = {.want = TICK_ALL, .spread = true};
+
+static void in_turns_nothing_is_older_than_ten_seconds(void **state) {
+    (void)state;
+    for (unsigned v1 = 0; v1 <= 1; v1++) {
+        uint64_t last[TARGETS] = {0};
+        struct many x;
+
+        many_init(&x, v1, &spread);
+        for (uint64_t tick = 1; tick <= 60; tick++) {
+            unsigned taken = 0;
+
+            for (uint32_t i = 0; i < TARGETS; i++)
+                put_pids(&x, i, tick);
+            second(&x);
+            for (uint32_t i = 0; i < TARGETS; i++) {
+                const struct sample *s = ticker_sample(x.m.ticker, i);
+
+                assert_true(s && sample_has(s, METRIC_PIDS));
+                assert_true(s->value[METRIC_PIDS] + 10 >= tick);
+                taken += s->value[METRIC_PIDS] != last[i];
+                last[i] = s->value[METRIC_PIDS];
+            }
+            if (tick > 20) /* their first seconds are over */
+                assert_true(taken >= TARGETS / 20 && taken <= TARGETS / 4);
+        }
+        machine_done(&x.m);
+    }
+}
+
+static void what_has_moved_is_read_whole(void **state) {
+    (void)state;
+    for (unsigned v1 = 0; v1 <= 1; v1++) {
+        unsigned fresh = 0;
+        struct many x;
+
+        many_init(&x, v1, &spread);
+        for (uint32_t i = 0; i < TARGETS; i++)
+            put_pids(&x, i, 1);
+        seconds(&x, 20);
+        for (uint32_t i = 0; i < TARGETS; i++)
+            put_pids(&x, i, 2);
+        for (uint32_t i = 10; i < 20; i++) { /* of some usage moves, of others what it is */
+            put_group(&x, i, 20 * MIB, 2 * MIB, 100 * MIB);
+            put_group(&x, i + 50, 10 * MIB, 3 * MIB, 100 * MIB);
+        }
+        second(&x);
+        for (uint32_t i = 10; i < 20; i++) {
+            holds(ticker_sample(x.m.ticker, i), METRIC_PIDS, 2);
+            holds(ticker_sample(x.m.ticker, i + 50), METRIC_PIDS, 2);
+        }
+        for (uint32_t i = 0; i < TARGETS; i++) { /* all at once: they share a budget */
+            put_pids(&x, i, 3);
+            put_group(&x, i, 30 * MIB, 2 * MIB, 100 * MIB);
+        }
+        second(&x);
+        for (uint32_t i = 0; i < TARGETS; i++)
+            fresh += ticker_sample(x.m.ticker, i)->value[METRIC_PIDS] == 3;
+        assert_true(fresh >= 64 && fresh <= 64 + TARGETS / 4);
+        second(&x);
+        for (uint32_t i = 0; i < TARGETS; i++)
+            holds(ticker_sample(x.m.ticker, i), METRIC_PIDS, 3);
+        machine_done(&x.m);
+    }
+}
+
+static void quick_values_agree(const struct ticker *a, const struct ticker *b, uint32_t slot) {
+    static const enum metric quick[] = {
+        METRIC_USAGE, METRIC_USED,     METRIC_WORKING_SET,   METRIC_ANON,
+        METRIC_LIMIT, METRIC_HEADROOM, METRIC_INACTIVE_FILE,
+    };
+    const struct sample *s = ticker_sample(a, slot), *other = ticker_sample(b, slot);
+
+    assert_true(s && other);
+    for (size_t i = 0; i < ARRAY_N(quick); i++) {
+        assert_true(sample_has(s, quick[i]));
+        holds(other, quick[i], s->value[quick[i]]);
+    }
+}
+
+/* Whatever changes: usage, memory.stat and what follows from them are as if all were read. */
+static void in_turns_the_quick_values_are_as_without(void **state) {
+    unsigned dice = 1;
+
+    (void)state;
+    for (unsigned v1 = 0; v1 <= 1; v1++) {
+        struct tick_options plain = {.want = TICK_ALL};
+        struct ticker *other;
+        struct many x;
+        struct err err;
+
+        many_init(&x, v1, &spread);
+        group(&x.m, "/g7/below", 5 * MIB, 0, CGROUP_NO_LIMIT, 100 * MIB);
+        add(&x.m, 7, "/g7/below"); /* its room is that of /g7, which is not a target then */
+        assert_int_equal(ticker_new(&x.m.t.host, &x.m.t.fs, &plain, &other, &err), 0);
+        for (uint32_t i = 0; i < TARGETS; i++)
+            assert_int_equal(ticker_add(other, &x.m.target[i]), 0);
+        for (unsigned tick = 0; tick < 100; tick++) {
+            for (unsigned n = dice % 5; n > 0; n--) {
+                uint64_t usage, cache;
+
+                dice = dice * 1103515245 + 12345;
+                usage = (dice >> 8) % 16 * MIB + 4 * MIB;
+                cache = (dice >> 16) % 4 * MIB;
+                put_group(&x, (dice >> 12) % TARGETS, usage, cache, 100 * MIB);
+            }
+            second(&x);
+            assert_int_equal(ticker_run_at(other, x.now_us), 0);
+            for (uint32_t i = 0; i < TARGETS; i++)
+                quick_values_agree(x.m.ticker, other, i);
+        }
+        ticker_free(other);
+        machine_done(&x.m);
+    }
+}
+
+static void in_turns_a_new_limit_is_seen(void **state) {
+    (void)state;
+    for (unsigned v1 = 0; v1 <= 1; v1++) {
+        unsigned waited = 0;
+        struct many x;
+
+        many_init(&x, v1, &spread);
+        seconds(&x, 20);
+        put_group(&x, 42, 10 * MIB, 2 * MIB, 50 * MIB);
+        do {
+            second(&x);
+            waited++;
+        } while (ticker_sample(x.m.ticker, 42)->value[METRIC_OWN_LIMIT] != 50 * MIB && waited < 99);
+        assert_true(waited <= (v1 ? 2 : 10)); /* v1's memory.stat tells */
+        limit_is(&x.m, 42, 50 * MIB, LIMIT_LEVEL, "/g42", 42 * MIB);
+        machine_done(&x.m);
+    }
+}
+
+static void what_is_made_again_is_read_from_the_beginning(void **state) {
+    struct many x;
+
+    (void)state;
+    many_init(&x, true, &spread);
+    put_pids(&x, 5, 1);
+    seconds(&x, 20);
+    holds(ticker_sample(x.m.ticker, 5), METRIC_PIDS, 1);
+    cgtest_delete(&x.m.t, "/sys/fs/cgroup/memory/g5");
+    cgtest_delete(&x.m.t, "/sys/fs/cgroup/pids/g5");
+    ticker_remove(x.m.ticker, &x.m.target[5]);
+    add(&x.m, 5, "/g5");
+    second(&x);
+    assert_null(ticker_sample(x.m.ticker, 5));
+    assert_int_equal(ticker_version(x.m.ticker, 5), 0);
+    put_group(&x, 5, 33 * MIB, 0, 60 * MIB);
+    put_pids(&x, 5, 9);
+    second(&x);
+    holds(ticker_sample(x.m.ticker, 5), METRIC_USAGE, 33 * MIB);
+    holds(ticker_sample(x.m.ticker, 5), METRIC_PIDS, 9);
+    limit_is(&x.m, 5, 60 * MIB, LIMIT_LEVEL, "/g5", 27 * MIB);
+    machine_done(&x.m);
+}
+
+static void adaptive_reads_the_stat_when_usage_moves_and_every_five_seconds(void **state) {
+    const struct tick_options adaptive = {.want = TICK_ALL, .spread = true, .adaptive = true};
+
+    (void)state;
+    for (unsigned v1 = 0; v1 <= 1; v1++) {
+        unsigned taken = 0, before;
+        struct many x;
+
+        many_init(&x, v1, &adaptive);
+        seconds(&x, 20);
+        for (uint32_t i = 0; i < TARGETS; i++)
+            put_group(&x, i, 10 * MIB, 3 * MIB, 100 * MIB);
+        for (unsigned waited = 1; waited <= 5; waited++) {
+            before = taken;
+            second(&x);
+            taken = 0;
+            for (uint32_t i = 0; i < TARGETS; i++)
+                taken += ticker_sample(x.m.ticker, i)->value[METRIC_USED] == 7 * MIB;
+            assert_true(taken > before && taken < before + TARGETS / 2);
+        }
+        assert_int_equal(taken, TARGETS);
+        put_group(&x, 3, 11 * MIB, 4 * MIB, 100 * MIB);
+        second(&x);
+        holds(ticker_sample(x.m.ticker, 3), METRIC_USED, 7 * MIB);
+        holds(ticker_sample(x.m.ticker, 3), METRIC_INACTIVE_FILE, 4 * MIB);
+        machine_done(&x.m);
+    }
+}
+
+/* v1 has an eventfd for it, v2's file is watched by nobody. */
+static void told_events_are_read_when_asked_for(void **state) {
+    const struct tick_options told = {.want = TICK_ALL, .spread = true, .events_told = true};
+    const uint32_t slot = 8;
+    unsigned waited = 0;
+    struct many x;
+
+    (void)state;
+    many_init(&x, false, &told);
+    seconds(&x, 20);
+    put(&x.m, "/g8", "memory.events", "max 0\noom 0\noom_kill 1\n");
+    second(&x);
+    holds(ticker_sample(x.m.ticker, slot), METRIC_OOM_KILLS, 1);
+    machine_done(&x.m);
+    many_init(&x, true, &told);
+    seconds(&x, 20);
+    kills(&x.m, "/g8", 1);
+    assert_int_equal(ticker_run_some(x.m.ticker, &slot, 1), 0);
+    holds(ticker_sample(x.m.ticker, slot), METRIC_OOM_KILLS, 1);
+    put(&x.m, "/g8", "memory.oom_control", "oom_kill_disable 1\nunder_oom 1\noom_kill 2\n");
+    do {
+        second(&x);
+        waited++;
+    } while (ticker_sample(x.m.ticker, slot)->value[METRIC_OOM_KILLS] != 2 && waited < 99);
+    assert_true(waited <= 10);
+    holds(ticker_sample(x.m.ticker, slot), METRIC_UNDER_OOM, 1);
+    kills(&x.m, "/g8", 2); /* nobody tells that tasks do not hang any more */
+    second(&x);
+    holds(ticker_sample(x.m.ticker, slot), METRIC_UNDER_OOM, 0);
+    machine_done(&x.m);
+}
+
+static void some_are_read_and_the_others_left_alone(void **state) {
+    (void)state;
+    for (unsigned v1 = 0; v1 <= 1; v1++) {
+        const uint32_t some[] = {0, 3, 77, 900000};
+        int64_t at_ms;
+        struct machine m;
+
+        machine_init(&m, v1);
+        make_pods(&m);
+        machine_start(&m, TICK_ALL, false);
+        add(&m, 0, "/pod/a");
+        add(&m, 1, "/pod/b");
+        add(&m, 3, "/tight");
+        (void)tick(&m, 0);
+        at_ms = ticker_sample(m.ticker, 1)->at_ms;
+        usleep(5000);
+        group(&m, "/pod", 180 * MIB, 10 * MIB, 200 * MIB, 200 * MIB);
+        group(&m, "/pod/a", 120 * MIB, 10 * MIB, 500 * MIB, 200 * MIB);
+        group(&m, "/pod/b", 60 * MIB, 0, CGROUP_NO_LIMIT, 200 * MIB);
+        group(&m, "/tight", 49 * MIB, 8 * MIB, 50 * MIB, 50 * MIB);
+        assert_int_equal(ticker_run_some(m.ticker, some, 4), 0);
+        holds(ticker_sample(m.ticker, 0), METRIC_USAGE, 120 * MIB);
+        limit_is(&m, 0, 200 * MIB, LIMIT_LEVEL, "/pod", 30 * MIB);
+        limit_is(&m, 3, 50 * MIB, LIMIT_LEVEL, "/tight", 9 * MIB);
+        assert_true(ticker_sample(m.ticker, 0)->at_ms > at_ms);
+        holds(ticker_sample(m.ticker, 1), METRIC_USAGE, 50 * MIB);
+        assert_int_equal(ticker_sample(m.ticker, 1)->at_ms, at_ms);
+        (void)tick(&m, 0);
+        holds(ticker_sample(m.ticker, 1), METRIC_USAGE, 60 * MIB);
+        limit_is(&m, 1, 200 * MIB, LIMIT_LEVEL, "/pod", 30 * MIB);
+        machine_done(&m);
+    }
+}
+
+static void versions_tell_what_has_changed(void **state) {
+    uint32_t version[TARGETS], first;
+    struct many x;
+
+    (void)state;
+    many_init(&x, true, &spread);
+    assert_int_equal(ticker_version(x.m.ticker, 0), 0);
+    seconds(&x, 20);
+    for (uint32_t i = 0; i < TARGETS; i++) {
+        version[i] = ticker_version(x.m.ticker, i);
+        assert_true(version[i] != 0);
+    }
+    seconds(&x, 40);
+    for (uint32_t i = 0; i < TARGETS; i++)
+        assert_int_equal(ticker_version(x.m.ticker, i), version[i]);
+    put_group(&x, 50, 11 * MIB, 2 * MIB, 100 * MIB);
+    put_group(&x, 51, 10 * MIB, 3 * MIB, 100 * MIB);
+    second(&x);
+    for (uint32_t i = 0; i < TARGETS; i++)
+        assert_int_equal(ticker_version(x.m.ticker, i) != version[i], i == 50 || i == 51);
+    first = ticker_version(x.m.ticker, 50);
+    ticker_remove(x.m.ticker, &x.m.target[50]);
+    add(&x.m, 50, "/g50");
+    second(&x);
+    assert_true(ticker_version(x.m.ticker, 50) != first); /* another target in its slot */
+    machine_done(&x.m);
+}
+
 /* --- the real kernel --- */
 
 static void real_groups_agree_with_their_own_files(void **state) {
@@ -620,6 +958,15 @@ int main(void) {
         cmocka_unit_test(v2_counts_the_groups_below_itself),
         cmocka_unit_test(cpu_needs_two_ticks),
         cmocka_unit_test(network_is_that_of_the_first_process),
+        cmocka_unit_test(in_turns_nothing_is_older_than_ten_seconds),
+        cmocka_unit_test(what_has_moved_is_read_whole),
+        cmocka_unit_test(in_turns_the_quick_values_are_as_without),
+        cmocka_unit_test(in_turns_a_new_limit_is_seen),
+        cmocka_unit_test(what_is_made_again_is_read_from_the_beginning),
+        cmocka_unit_test(adaptive_reads_the_stat_when_usage_moves_and_every_five_seconds),
+        cmocka_unit_test(told_events_are_read_when_asked_for),
+        cmocka_unit_test(some_are_read_and_the_others_left_alone),
+        cmocka_unit_test(versions_tell_what_has_changed),
         cmocka_unit_test(real_groups_agree_with_their_own_files),
         cmocka_unit_test(kills_of_real_groups_that_are_gone_do_not_grow),
     };
