@@ -1,0 +1,174 @@
+/* Our own names: the metrics of metric.def, what is kept over restarts, and what the agent costs.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "export/family.h"
+#include "export/prompage.h"
+
+bool family_metric(const struct live *l, const struct live_row *row, unsigned m, uint64_t *out) {
+    (void)l;
+    *out = row->sample.value[m];
+    return sample_has(&row->sample, m) && *out != SAMPLE_NONE;
+}
+
+bool family_oom_kills(const struct live *l, const struct live_row *row, unsigned which,
+                      uint64_t *out) {
+    (void)l;
+    (void)which;
+    *out = row->oom_kills;
+    return true;
+}
+
+static bool restarts(const struct live *l, const struct live_row *row, unsigned which,
+                     uint64_t *out) {
+    (void)l;
+    (void)which;
+    *out = row->restarts;
+    return true;
+}
+
+static bool one(const struct live *l, const struct live_row *row, unsigned which, uint64_t *out) {
+    (void)l;
+    (void)row;
+    (void)which;
+    *out = 1;
+    return true;
+}
+
+static bool started(const struct live *l, const struct live_row *row, unsigned which,
+                    uint64_t *out) {
+    (void)row;
+    (void)which;
+    *out = (uint64_t)l->started_ms;
+    return l->started_ms > 0;
+}
+
+/* Fields of the collector are numbers of WIRE_SELF, of the front those of LIVE_SELF above that. */
+enum { FRONT = 1000 };
+
+static bool self(const struct live *l, const struct live_row *row, unsigned which, uint64_t *out) {
+    (void)row;
+    if (which >= FRONT) {
+        *out = l->self[which - FRONT];
+        return true;
+    }
+    *out = l->wire_self[which];
+    return l->have_wire_self;
+}
+
+#define COLLECTOR_LINE(field)                                                                      \
+    { field, "process=\"collector\"" }
+#define FRONT_LINE(field)                                                                          \
+    { FRONT + field, "process=\"front\"" }
+#define SELF(NAME, COUNTER, FIELD, HELP)                                                           \
+    {                                                                                              \
+        .name = "plimsoll_self_" NAME, .help = HELP, .counter = COUNTER, .over = OVER_ONCE,        \
+        .get = self, .lines = 1, .line = {                                                         \
+            {FIELD, NULL}                                                                          \
+        }                                                                                          \
+    }
+
+static const struct family families[] = {
+    {.name = "plimsoll_oom_kills_total",
+     .help = "OOM kills in the target, counted on when it is made again under its name.",
+     .counter = true,
+     .with_lost = true,
+     .over = OVER_KEPT,
+     .get = family_oom_kills,
+     .lines = 1},
+    {.name = "plimsoll_target_restarts_total",
+     .help = "Times the target was made again under its name since it is known.",
+     .counter = true,
+     .over = OVER_KEPT,
+     .get = restarts,
+     .lines = 1},
+    {.name = "plimsoll_build_info",
+     .help = "Always 1; the version is its label.",
+     .over = OVER_ONCE,
+     .get = one,
+     .lines = 1,
+     .line = {{0, "version=\"" PLIMSOLL_VERSION "\""}}},
+    {.name = "plimsoll_self_start_time_seconds",
+     .help = "When the agent started, since 1970.",
+     .decimals = PROM_MILLI,
+     .over = OVER_ONCE,
+     .get = started,
+     .lines = 1},
+    {.name = "plimsoll_self_cpu_seconds_total",
+     .help = "CPU time used by the agent's processes.",
+     .counter = true,
+     .decimals = PROM_MICRO,
+     .over = OVER_ONCE,
+     .get = self,
+     .lines = 2,
+     .line = {COLLECTOR_LINE(WIRE_SELF_CPU_US), FRONT_LINE(LIVE_SELF_CPU_US)}},
+    {.name = "plimsoll_self_resident_bytes",
+     .help = "Memory of the agent's processes.",
+     .over = OVER_ONCE,
+     .get = self,
+     .lines = 2,
+     .line = {COLLECTOR_LINE(WIRE_SELF_RSS), FRONT_LINE(LIVE_SELF_RSS)}},
+    {.name = "plimsoll_self_tick_seconds",
+     .help = "How long the last round over all targets took.",
+     .decimals = PROM_MICRO,
+     .over = OVER_ONCE,
+     .get = self,
+     .lines = 1,
+     .line = {{WIRE_SELF_TICK_US, NULL}}},
+    SELF("ticks_total", true, WIRE_SELF_TICKS, "Rounds over all targets."),
+    SELF("ticks_late_total", true, WIRE_SELF_TICKS_LATE,
+         "Rounds that began more than half a period late."),
+    SELF("samples_total", true, WIRE_SELF_SAMPLES, "Targets read, summed over all rounds."),
+    SELF("targets", false, WIRE_SELF_TARGETS, "Targets that are watched."),
+    SELF("targets_fast", false, WIRE_SELF_FAST,
+         "Targets that are looked at more often, as they come near their limit."),
+    SELF("targets_denied", false, WIRE_SELF_DENIED, "Targets that may not be read."),
+    SELF("messages_dropped_total", true, WIRE_SELF_DROPPED,
+         "Messages of the collector that no front ever took."),
+    SELF("front_starts_total", true, WIRE_SELF_FRONT_STARTS, "Times the front was started."),
+    SELF("watches_missing", false, WIRE_SELF_NO_WATCHES,
+         "1 while groups are found by rescans, for want of inotify watches."),
+    SELF("files_short", false, WIRE_SELF_SHORT_OF_FDS,
+         "1 while files cannot be kept open, for want of descriptors."),
+    SELF("store_bytes", false, FRONT + LIVE_SELF_STORE_BYTES, "Size of the history on disk."),
+    SELF("store_pending_bytes", false, FRONT + LIVE_SELF_STORE_PENDING,
+         "History that waits in memory for the disk."),
+    SELF("store_dropped_total", true, FRONT + LIVE_SELF_STORE_DROPPED,
+         "Messages that never got to the disk."),
+    SELF("store_errors_total", true, FRONT + LIVE_SELF_STORE_ERRORS,
+         "Commits to disk that failed."),
+    SELF("store_broken", false, FRONT + LIVE_SELF_STORE_BROKEN,
+         "1 while history cannot be written."),
+    SELF("http_requests_total", true, FRONT + LIVE_SELF_REQUESTS, "HTTP requests answered."),
+    SELF("http_refused_total", true, FRONT + LIVE_SELF_REFUSED, "HTTP requests refused."),
+    SELF("event_streams", false, FRONT + LIVE_SELF_STREAMS, "Event streams that are open."),
+};
+
+static void of_metric(enum metric m, char name_room[PROM_NAME], struct family *out) {
+    const struct metric_info *info = metric_info(m);
+    struct buf b;
+
+    buf_init(&b, PROM_NAME - 1);
+    prom_add_name(&b, m);
+    name_room[0] = '\0';
+    (void)str_copy(buf_str(&b), name_room, PROM_NAME);
+    buf_done(&b);
+    *out = (struct family){.name = name_room,
+                           .help = info->help,
+                           .counter = info->kind == METRIC_COUNTER,
+                           .decimals = promtext_decimals(m),
+                           .get = family_metric,
+                           .lines = 1,
+                           .line = {{m, NULL}}};
+}
+
+bool family_own(unsigned i, char name_room[PROM_NAME], struct family *out) {
+    if (i < METRIC_N)
+        of_metric(i, name_room, out);
+    else if (i - METRIC_N < ARRAY_N(families))
+        *out = families[i - METRIC_N];
+    else
+        return false;
+    return true;
+}
