@@ -9,6 +9,7 @@
 #include "base/basetest.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "export/promtext.h"
 
 enum { BOTH = PROMPAGE_PLIMSOLL | PROMPAGE_CADVISOR, PIECE = 32768 };
 
@@ -501,6 +502,29 @@ static void names_lead_back_to_metrics(void **state) {
     buf_done(&b);
 }
 
+static void numbers_are_those_of_printf(void **state) {
+    struct basetest_random random = {3};
+    char ours[PROM_NUMBER + 1], theirs[PROM_NUMBER + 1];
+
+    (void)state;
+    for (unsigned i = 0; i < 10000; i++) {
+        uint64_t value = basetest_next(&random) >> (i % 64);
+
+        value = i < 1100 ? i : value;
+        ours[promtext_number(ours, value, PROM_WHOLE)] = '\0';
+        assert_true(snprintf(theirs, sizeof(theirs), "%llu", (unsigned long long)value) > 0);
+        assert_string_equal(ours, theirs);
+        ours[promtext_number(ours, value, PROM_MICRO)] = '\0';
+        assert_true(snprintf(theirs, sizeof(theirs), "%llu.%06llu",
+                             (unsigned long long)value / 1000000,
+                             (unsigned long long)value % 1000000) > 0);
+        if (strspn(strchr(theirs, '.') + 1, "0") == 6)
+            *strchr(theirs, '.') = '\0';
+        assert_memory_equal(ours, theirs, strlen(ours));
+        assert_int_equal(strspn(theirs + strlen(ours), "0"), strlen(theirs) - strlen(ours));
+    }
+}
+
 /* Prints, fails nothing. */
 static void a_thousand_rows(void **state) {
     static char piece[65536];
@@ -547,6 +571,7 @@ int main(void) {
         cmocka_unit_test(self_metrics_tell_the_process),
         cmocka_unit_test(labels_come_one_by_one_and_sorted),
         cmocka_unit_test(names_lead_back_to_metrics),
+        cmocka_unit_test(numbers_are_those_of_printf),
         cmocka_unit_test(a_thousand_rows),
     };
 

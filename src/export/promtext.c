@@ -8,21 +8,26 @@
 
 static const uint64_t power[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
 
+/* Two digits a division. */
 static size_t put_whole(char *p, uint64_t value) {
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
     char digits[20];
     size_t n = sizeof(digits);
 
-    do {
-        digits[--n] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
+    for (; value >= 10; value /= 100)
+        memcpy(digits + (n -= 2), pairs + 2 * (value % 100), 2);
+    if (value > 0 || n == sizeof(digits))
+        digits[--n] = (char)('0' + value);
     memcpy(p, digits + n, sizeof(digits) - n);
     return sizeof(digits) - n;
 }
 
 size_t promtext_number(char *p, uint64_t value, unsigned decimals) {
-    uint64_t part = value % power[decimals];
-    size_t n = put_whole(p, value / power[decimals]);
+    uint64_t part = decimals > 0 ? value % power[decimals] : 0;
+    size_t n = put_whole(p, decimals > 0 ? value / power[decimals] : value);
 
     if (part == 0)
         return n;
