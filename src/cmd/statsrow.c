@@ -1,5 +1,7 @@
 #include "cmd/statsrow.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/num.h"
@@ -11,6 +13,35 @@ bool row_has(const struct stats_row *r, enum metric m) {
 
 uint64_t row_value(const struct stats_row *r, enum metric m) {
     return r->sample->value[m];
+}
+
+const char *const stats_sort_names[SORT_N] = {"name",  "cpu",   "used", "used%",
+                                              "usage", "limit", "pids", "oom"};
+
+uint64_t stats_sort_value(enum stats_sort key, const struct sample *s) {
+    static const enum metric metric_of[SORT_N] = {
+        [SORT_USED] = METRIC_USED,   [SORT_PCT] = METRIC_USED,  [SORT_USAGE] = METRIC_USAGE,
+        [SORT_LIMIT] = METRIC_LIMIT, [SORT_PIDS] = METRIC_PIDS, [SORT_OOM] = METRIC_OOM_KILLS,
+    };
+    uint64_t value;
+
+    if (!s || !sample_has(s, metric_of[key]))
+        return 0;
+    value = s->value[metric_of[key]];
+    if (key != SORT_PCT)
+        return value;
+    return sample_has(s, METRIC_LIMIT) && s->value[METRIC_LIMIT] > 0
+               ? (uint64_t)((unsigned __int128)value * 1000000 / s->value[METRIC_LIMIT])
+               : 0;
+}
+
+int stats_compare_names(const struct target *a, const struct target *b) {
+    struct str m = session_name(a), n = session_name(b);
+    int r = memcmp(m.p, n.p, m.n < n.n ? m.n : n.n);
+
+    if (r != 0 || m.n == n.n)
+        return r;
+    return m.n < n.n ? -1 : 1;
 }
 
 void row_add_dash(struct buf *out) {
@@ -82,38 +113,26 @@ void row_add_pair(struct buf *out, const struct stats_row *r, enum metric a, enu
     num_add_docker_si(out, row_value(r, b));
 }
 
-/* v1's kernel memory, read or (when its file was not wanted) what usage has beyond anon and file.
- */
-static uint64_t kernel_v1(const struct sample *s) {
-    uint64_t pages = s->value[METRIC_ANON] + s->value[METRIC_FILE];
-
-    if (sample_has(s, METRIC_KERNEL))
-        return s->value[METRIC_KERNEL];
-    if (!sample_has(s, METRIC_USAGE) || s->value[METRIC_USAGE] < pages)
-        return 0;
-    return s->value[METRIC_USAGE] - pages;
+bool row_kernel_unsplit(const struct stats_row *r) {
+    return r->sample && state_kernel_unsplit(r->sample, r->v1);
 }
 
-bool stats_kernel_unsplit(const struct session *s, const struct sample *sample) {
-    uint64_t kernel;
-
-    if (s->fs.ctl[CG_MEMORY].version == CG_V2 || !sample_has(sample, METRIC_USED))
-        return false;
-    kernel = kernel_v1(sample);
-    return kernel >= 4 << 20 && kernel > sample->value[METRIC_USED] / 10;
-}
-
-struct stats_row row_of(const struct session *s, uint32_t slot) {
+struct stats_row session_row(const void *ctx, size_t i) {
+    const struct session *s = ((const struct session_rows *)ctx)->session;
+    const struct tick_host *host = ticker_host(s->ticker);
+    uint32_t slot = ((const struct session_rows *)ctx)->slot[i];
     struct stats_row r = {
-        .session = s,
         .target = targets_at(s->targets, slot),
         .sample = ticker_sample(s->ticker, slot),
+        .host_memory = host->have_mem ? host->mem_total : 0,
+        .v1 = s->fs.ctl[CG_MEMORY].version == CG_V1,
+        .io_counted = s->fs.ctl[CG_IO].dir >= 0,
+        .shares_network = ticker_shares_network(s->ticker, slot),
     };
 
     ticker_limit(s->ticker, slot, &r.limit);
     if (r.sample)
-        r.state = state_of(
-            r.sample, ticker_host(s->ticker)->have_swap ? ticker_host(s->ticker)->swap_total : 0);
+        r.state = state_of(r.sample, host->have_swap ? host->swap_total : 0);
     r.have_cpu = r.sample && ticker_cpu(s->ticker, slot, &r.cpu_centi);
     return r;
 }
@@ -136,7 +155,6 @@ static void key_centi(struct json *j, const char *key, bool have, uint64_t centi
 
 static void add_identity(struct json *j, const struct stats_row *r) {
     const struct target *t = r->target;
-    enum cg_version version = r->session->fs.ctl[CG_MEMORY].version;
 
     json_key(j, "ts");
     json_time_ms(j, r->sample ? r->sample->at_ms : clock_wall_ms());
@@ -154,7 +172,7 @@ static void add_identity(struct json *j, const struct stats_row *r) {
     else
         json_unknown(j);
     json_key_str(j, "cgroup", t->path);
-    key_text(j, "version", version == CG_V1 ? "v1" : "v2");
+    key_text(j, "version", r->v1 ? "v1" : "v2");
     json_key_maybe(j, "init_pid", t->init_pid > 0, (uint64_t)t->init_pid);
     json_key(j, "start_ms");
     if (t->start_ms > 0)
@@ -198,7 +216,7 @@ void row_add_json(struct buf *out, const struct stats_row *r) {
     json_bool(&j, row_has(r, METRIC_LIMIT) && r->limit.certain);
     key_text(&j, "state", r->sample ? state_name(r->state) : NULL);
     json_key(&j, "kernel_reclaimable_unknown");
-    json_bool(&j, r->sample && stats_kernel_unsplit(r->session, r->sample));
+    json_bool(&j, row_kernel_unsplit(r));
     add_metrics(&j, r);
     json_end(&j);
     buf_add_char(out, '\n');

@@ -37,6 +37,27 @@ enum state state_of(const struct sample *s, uint64_t swap_total) {
     return known ? STATE_OK : STATE_UNKNOWN;
 }
 
+/* v1's kernel memory, read or (when its file was not wanted) what usage has beyond anon and file.
+ */
+static uint64_t kernel_v1(const struct sample *s) {
+    uint64_t pages = s->value[METRIC_ANON] + s->value[METRIC_FILE];
+
+    if (sample_has(s, METRIC_KERNEL))
+        return s->value[METRIC_KERNEL];
+    if (!sample_has(s, METRIC_USAGE) || s->value[METRIC_USAGE] < pages)
+        return 0;
+    return s->value[METRIC_USAGE] - pages;
+}
+
+bool state_kernel_unsplit(const struct sample *s, bool v1) {
+    uint64_t kernel;
+
+    if (!v1 || !sample_has(s, METRIC_USED))
+        return false;
+    kernel = kernel_v1(s);
+    return kernel >= 4 << 20 && kernel > s->value[METRIC_USED] / 10;
+}
+
 const char *state_name(enum state state) {
     static const char *const names[STATE_N] = {
         [STATE_UNKNOWN] = "-",         [STATE_OK] = "ok",           [STATE_HIGH] = "high",

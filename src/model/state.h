@@ -30,4 +30,8 @@ enum {
 /* swap_total: of the machine, in bytes; 0 where there is none, or nobody knows. */
 enum state state_of(const struct sample *s, uint64_t swap_total);
 
+/* Whether v1 hides how much of a group's kernel memory could be reclaimed, and it is enough to make
+ * `used` misleading. */
+bool state_kernel_unsplit(const struct sample *s, bool v1);
+
 const char *state_name(enum state state); /* "ok", "high", ...; "-" for unknown */

@@ -49,7 +49,8 @@ void web_reset(struct web *w);
 /* An OOM kill: for the streams. The JSON of web_add_oom. */
 void web_oom(struct web *w, struct str json);
 
-/* --- JSON that the store keeps and the API gives back ------------------------------------------ */
+/* --- JSON that the store keeps and the API gives back ------------------------------------------
+ */
 
 /* What a target is called, for store_series: all texts of it, as one object. */
 void web_add_identity(struct buf *out, const struct wire_target *t);

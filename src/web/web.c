@@ -1,0 +1,689 @@
+#include "web/web.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "web/guard.h"
+#include "web/site.h"
+
+enum {
+    POOL = 48 << 10,         /* memory of a connection: its head and what waits to be sent */
+    BLOCK = 16 << 10,        /* of an answer without a known length for HTTP/1.0 */
+    FIXED_MAX = 64 << 10,    /* answers up to here have a Content-Length */
+    PACK_MIN = 1024,         /* smaller ones are not worth compressing */
+    IDLE_S = 30,             /* a reader that takes nothing for so long is dropped */
+    HEAD_US = 10 * 1000000,  /* for the whole head */
+    WAIT_US = 60 * 1000000,  /* between two requests of a connection */
+    BODY_US = 120 * 1000000, /* for taking a whole answer, but for streams */
+    SWEEP_US = 1000000,
+    TURNS = 16, /* of a server in one turn of the loop */
+    /* Of WEB_CONNECTIONS the unix socket has its own, so that nobody on TCP can take them. Above
+     * SPARE the one that has waited longest without asking anything goes when another comes. */
+    LOCAL_CONNECTIONS = 16,
+    SPARE = 8,
+};
+
+enum phase { PHASE_HEAD, PHASE_BUSY, PHASE_BETWEEN };
+
+struct server;
+
+/* A connection, while it lasts. */
+struct visit {
+    struct visit *next, **at;
+    struct server *server;
+    struct MHD_Connection *connection;
+    int fd;
+    enum phase phase;
+    int64_t since_us; /* it is in that phase */
+    bool stream, suspended, dropped;
+};
+
+struct server {
+    struct web *web;
+    struct MHD_Daemon *daemon;
+    struct visit *visits;
+    unsigned n, limit;
+    uint32_t source; /* in the loop */
+    bool own_socket; /* the unix socket that has its file's rights */
+    bool is_unix;
+    uint16_t port;
+};
+
+enum { SERVERS = 2 };
+
+struct web {
+    struct site site;
+    struct loop *loop;
+    struct server server[SERVERS];
+    unsigned servers;
+    struct guard guard;
+    char *host[WEB_HOSTS];
+    char *token, *version;
+    bool show_commands;
+    int again; /* an eventfd: a server has more to do at once */
+    uint32_t again_source, sweep_source;
+    bool have_again, sweeps;
+};
+
+/* An answer on its way. */
+struct reply {
+    struct answer answer;
+    struct visit *visit; /* NULL: it has ended */
+};
+
+/* --- connections --------------------------------------------------------------------------------
+ */
+
+static void set_phase(struct visit *v, enum phase phase) {
+    v->phase = phase;
+    v->since_us = clock_mono_us();
+}
+
+/* The library sees the end of the connection in its next turn. */
+static void drop(struct visit *v) {
+    if (v->dropped)
+        return;
+    v->dropped = true;
+    shutdown(v->fd, SHUT_RDWR);
+    if (v->suspended) {
+        v->suspended = false;
+        MHD_resume_connection(v->connection);
+    }
+}
+
+/* Makes room for who comes: the one goes that has asked nothing for the longest time. */
+static void make_room(struct server *s) {
+    struct visit *oldest = NULL;
+    unsigned n = 0;
+
+    for (struct visit *v = s->visits; v; v = v->next) {
+        if (v->dropped)
+            continue;
+        n++;
+        if (v->phase != PHASE_BUSY && (!oldest || v->since_us <= oldest->since_us))
+            oldest = v;
+    }
+    if (n > s->limit - SPARE && oldest)
+        drop(oldest);
+}
+
+static int on_sweep(struct loop *loop, uint32_t what, void *ctx);
+
+static void begin_visit(struct server *s, struct MHD_Connection *connection, void **place) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct visit *v = info ? calloc(1, sizeof(*v)) : NULL;
+    struct web *w = s->web;
+
+    *place = v;
+    if (!v)
+        return; /* its requests are refused */
+    v->server = s;
+    v->connection = connection;
+    v->fd = info->connect_fd;
+    set_phase(v, PHASE_HEAD);
+    v->next = s->visits;
+    v->at = &s->visits;
+    if (v->next)
+        v->next->at = &v->next;
+    s->visits = v;
+    s->n++;
+    make_room(s);
+    if (!w->sweeps)
+        w->sweeps = loop_add_timer(w->loop, SWEEP_US, SWEEP_US, on_sweep, w, &w->sweep_source) == 0;
+}
+
+static void end_visit(struct visit *v) {
+    *v->at = v->next;
+    if (v->next)
+        v->next->at = v->at;
+    v->server->n--;
+    free(v);
+}
+
+static void on_connection(void *ctx, struct MHD_Connection *connection, void **place,
+                          enum MHD_ConnectionNotificationCode code) {
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        begin_visit(ctx, connection, place);
+    else if (*place)
+        end_visit(*place);
+}
+
+static struct visit *visit_of(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info ? info->socket_context : NULL;
+}
+
+/* --- requests -----------------------------------------------------------------------------------
+ */
+
+/* The address that the connection came to: what a Host header may say. */
+static void local_address(int fd, char *out, size_t size) {
+    struct sockaddr_storage a = {0};
+    socklen_t n = sizeof(a);
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&a;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&a;
+
+    out[0] = '\0';
+    if (getsockname(fd, (struct sockaddr *)&a, &n) < 0)
+        return;
+    if (a.ss_family == AF_INET)
+        inet_ntop(AF_INET, &v4->sin_addr, out, (socklen_t)size);
+    else if (a.ss_family == AF_INET6)
+        inet_ntop(AF_INET6, &v6->sin6_addr, out, (socklen_t)size);
+}
+
+struct heads {
+    struct guard_head *head;
+    struct request *rq;
+    bool gzip;
+};
+
+/* "gzip" in a list of encodings, and not with q=0. */
+static bool takes_gzip(struct str list) {
+    struct str item;
+
+    while (list.n > 0) {
+        if (!str_cut(&list, ',', &item)) {
+            item = list;
+            list.n = 0;
+        }
+        struct str name = item;
+
+        (void)str_cut(&item, ';', &name);
+        if (item.p == name.p)
+            item = STR("");
+        if (!str_eq(str_trim(name), STR("gzip")))
+            continue;
+        item = str_trim(item);
+        return !str_skip(&item, STR("q=0")) ||
+               (str_skip(&item, STR(".")) && item.n > 0 && item.p[0] != '0');
+    }
+    return false;
+}
+
+static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const char *key,
+                                   size_t key_n, const char *value, size_t value_n) {
+    struct heads *h = ctx;
+    struct str v = {value ? value : "", value ? value_n : 0};
+
+    (void)kind, (void)key_n;
+    if (strcasecmp(key, "Host") == 0) {
+        h->head->hosts++;
+        h->head->host = str_trim(v);
+    } else if (strcasecmp(key, "Origin") == 0) {
+        h->head->have_origin = true;
+        h->head->origin = str_trim(v);
+    } else if (strcasecmp(key, "Sec-Fetch-Site") == 0) {
+        h->head->have_fetch_site = true;
+        h->head->fetch_site = str_trim(v);
+    } else if (strcasecmp(key, "Authorization") == 0) {
+        h->head->tokens++;
+        h->head->authorization = str_trim(v);
+    } else if (strcasecmp(key, "Transfer-Encoding") == 0) {
+        h->head->body = true;
+    } else if (strcasecmp(key, "Content-Length") == 0) {
+        h->head->body |= !str_eq(str_trim(v), STR("0"));
+    } else if (strcasecmp(key, "Accept-Encoding") == 0) {
+        h->gzip |= takes_gzip(v);
+    } else if (strcasecmp(key, "Last-Event-ID") == 0) {
+        h->rq->last_event = str_trim(v);
+    }
+    return MHD_YES;
+}
+
+static enum MHD_Result take_argument(void *ctx, enum MHD_ValueKind kind, const char *key,
+                                     size_t key_n, const char *value, size_t value_n) {
+    struct request *rq = ctx;
+
+    (void)kind;
+    if (rq->args == REQUEST_ARGS) {
+        rq->args++; /* too many: seen by whoever asks */
+        return MHD_NO;
+    }
+    rq->arg[rq->args++] =
+        (struct request_arg){{key ? key : "", key_n}, {value ? value : "", value ? value_n : 0}};
+    return MHD_YES;
+}
+
+/* Reads the request and answers it, or refuses. True: it may be compressed. */
+static bool make_answer(struct web *w, struct visit *v, const char *url, const char *method,
+                        const char *version, struct answer *a) {
+    struct MHD_Connection *c = v->connection;
+    const union MHD_ConnectionInfo *size =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    char address[INET6_ADDRSTRLEN];
+    struct guard_head head = {
+        .any_host = v->server->is_unix,
+        .no_token = v->server->own_socket,
+        .http10 = strcmp(version, "HTTP/1.0") == 0,
+        .method = str_of(method),
+        .bytes = size ? size->header_size : 0,
+        .port = v->server->port,
+    };
+    struct request rq = {
+        .path = str_of(url),
+        .local = v->server->own_socket,
+        .commands = v->server->own_socket || w->show_commands || w->guard.token,
+        .now_ms = clock_wall_ms(),
+    };
+    struct heads heads = {&head, &rq, false};
+    const char *text = "";
+    unsigned status;
+
+    local_address(v->fd, address, sizeof(address));
+    head.address = str_of(address);
+    (void)MHD_get_connection_values_n(c, MHD_HEADER_KIND, take_header, &heads);
+    (void)MHD_get_connection_values_n(c, MHD_GET_ARGUMENT_KIND, take_argument, &rq);
+    status = guard_check(&w->guard, &head, &text);
+    if (status == 0 && rq.args > REQUEST_ARGS) {
+        status = 400;
+        text = "too many arguments";
+    }
+    if (status == 0) {
+        site_answer(&w->site, &rq, a);
+        w->site.live->self[LIVE_SELF_REQUESTS]++;
+        return heads.gzip;
+    }
+    answer_error(a, status, "%s", text);
+    w->site.live->self[LIVE_SELF_REFUSED]++;
+    return false;
+}
+
+/* --- answers ------------------------------------------------------------------------------------
+ */
+
+static ssize_t read_reply(void *ctx, uint64_t pos, char *to, size_t size) {
+    struct reply *reply = ctx;
+    ptrdiff_t n = answer_read(&reply->answer, to, size);
+
+    (void)pos;
+    if (n > 0)
+        return n;
+    if (n == -ENODATA)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    if (n < 0 || !reply->visit || reply->visit->dropped)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    reply->visit->suspended = true;
+    MHD_suspend_connection(reply->visit->connection);
+    return 0;
+}
+
+static void free_reply(void *ctx) {
+    struct reply *reply = ctx;
+
+    answer_done(&reply->answer);
+    free(reply);
+}
+
+static void add_headers(struct MHD_Response *response, const struct answer *a) {
+    static const char *const always[][2] = {
+        {"Content-Security-Policy",
+         "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"},
+        {"X-Content-Type-Options", "nosniff"},
+        {"X-Frame-Options", "DENY"},
+        {"Referrer-Policy", "no-referrer"},
+        {"Cross-Origin-Resource-Policy", "same-origin"},
+    };
+
+    for (size_t i = 0; i < ARRAY_N(always); i++)
+        (void)MHD_add_response_header(response, always[i][0], always[i][1]);
+    (void)MHD_add_response_header(response, "Content-Type", a->type);
+    (void)MHD_add_response_header(response, "Cache-Control", a->keep ? "no-cache" : "no-store");
+    if (a->packer)
+        (void)MHD_add_response_header(response, "Content-Encoding", "gzip");
+    if (!a->stream)
+        (void)MHD_add_response_header(response, "Vary", "Accept-Encoding");
+    if (a->status == 405)
+        (void)MHD_add_response_header(response, "Allow", "GET, HEAD");
+    if (a->status == 401)
+        (void)MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
+    if (a->status == 405 || a->status == 413 || a->status == 431)
+        (void)MHD_add_response_header(response, "Connection", "close");
+}
+
+/* Takes the reply. */
+static enum MHD_Result send_reply(struct visit *v, struct reply *reply, bool pack) {
+    static char nothing[1];
+    struct answer *a = &reply->answer;
+    struct MHD_Response *response;
+    enum MHD_Result r;
+
+    if (pack && !a->stream && (!a->end || a->piece.n >= PACK_MIN))
+        (void)answer_pack(a);
+    if (a->end && !a->packer && a->piece.n <= FIXED_MAX) {
+        response = MHD_create_response_from_buffer(a->piece.n, a->piece.p ? a->piece.p : nothing,
+                                                   MHD_RESPMEM_MUST_COPY);
+        if (response)
+            add_headers(response, a);
+        r = response ? MHD_queue_response(v->connection, a->status, response) : MHD_NO;
+        free_reply(reply);
+    } else {
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_reply, reply,
+                                                     free_reply);
+        if (!response) {
+            free_reply(reply);
+            return MHD_NO;
+        }
+        add_headers(response, a);
+        v->stream = a->stream;
+        r = MHD_queue_response(v->connection, a->status, response);
+    }
+    if (response)
+        MHD_destroy_response(response);
+    return r;
+}
+
+static enum MHD_Result answer_request(struct web *w, struct visit *v, const char *url,
+                                      const char *method, const char *version) {
+    struct reply *reply = calloc(1, sizeof(*reply));
+    bool pack;
+
+    if (!reply)
+        return MHD_NO;
+    reply->visit = v;
+    answer_init(&reply->answer);
+    pack = make_answer(w, v, url, method, version, &reply->answer);
+    if (answer_begin(&reply->answer) < 0)
+        answer_error(&reply->answer, 503, "the answer cannot be made");
+    if (!reply->answer.more)
+        reply->answer.end = true;
+    return send_reply(v, reply, pack);
+}
+
+/* Called when the head is there, and once more when the request is whole; with a body it is
+ * refused the first time. */
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *data_n, void **place) {
+    struct server *s = ctx;
+    struct visit *v = visit_of(connection);
+    bool has_body = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length") ||
+                    MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Transfer-Encoding");
+
+    (void)data;
+    if (!v)
+        return MHD_NO;
+    if (!*place) {
+        *place = v;
+        set_phase(v, PHASE_BUSY);
+        if (!has_body)
+            return MHD_YES;
+    }
+    if (*data_n > 0)
+        return MHD_NO;
+    return answer_request(s->web, v, url, method, version);
+}
+
+static void on_completed(void *ctx, struct MHD_Connection *connection, void **place,
+                         enum MHD_RequestTerminationCode code) {
+    struct visit *v = *place;
+
+    (void)ctx, (void)connection, (void)code;
+    if (!v)
+        return;
+    *place = NULL;
+    v->stream = false;
+    v->suspended = false;
+    set_phase(v, PHASE_BETWEEN);
+}
+
+/* --- turns --------------------------------------------------------------------------------------
+ */
+
+static void turn(struct server *s) {
+    MHD_UNSIGNED_LONG_LONG wait_ms;
+    const uint64_t one = 1;
+
+    for (unsigned i = 0; i < TURNS; i++) {
+        (void)MHD_run(s->daemon);
+        if (MHD_get_timeout(s->daemon, &wait_ms) != MHD_YES || wait_ms > 0)
+            return;
+    }
+    /* Others have their turn before it goes on. */
+    if (write(s->web->again, &one, sizeof(one)) < 0)
+        return; /* it is set already */
+}
+
+static int on_server(struct loop *loop, uint32_t what, void *ctx) {
+    (void)loop, (void)what;
+    turn(ctx);
+    return 0;
+}
+
+static int on_again(struct loop *loop, uint32_t what, void *ctx) {
+    struct web *w = ctx;
+    uint64_t count;
+
+    (void)loop, (void)what;
+    if (read(w->again, &count, sizeof(count)) < 0)
+        return 0;
+    for (unsigned i = 0; i < w->servers; i++)
+        turn(&w->server[i]);
+    return 0;
+}
+
+static int64_t patience_us(const struct visit *v) {
+    switch (v->phase) {
+    case PHASE_HEAD:
+        return HEAD_US;
+    case PHASE_BETWEEN:
+        return WAIT_US;
+    case PHASE_BUSY:
+        break;
+    }
+    return v->stream ? INT64_MAX : BODY_US;
+}
+
+/* Streams that wait look for news and for whether their reader is there still. */
+static void wake(struct server *s) {
+    for (struct visit *v = s->visits; v; v = v->next)
+        if (v->suspended) {
+            v->suspended = false;
+            MHD_resume_connection(v->connection);
+        }
+}
+
+static int on_sweep(struct loop *loop, uint32_t what, void *ctx) {
+    struct web *w = ctx;
+    int64_t now_us = clock_mono_us();
+    unsigned n = 0;
+
+    (void)what;
+    for (unsigned i = 0; i < w->servers; i++) {
+        struct server *s = &w->server[i];
+
+        n += s->n;
+        for (struct visit *v = s->visits; v; v = v->next)
+            if (now_us - v->since_us > patience_us(v))
+                drop(v);
+        wake(s);
+        if (s->n > 0)
+            turn(s);
+    }
+    if (n == 0) {
+        loop_remove(loop, w->sweep_source);
+        w->sweeps = false;
+    }
+    return 0;
+}
+
+void web_tick(struct web *w) {
+    struct site *site = &w->site;
+
+    if (site->told_ms == 0)
+        site->era_ms = site->live->at_ms;
+    site->told_ms = site->live->at_ms;
+    for (unsigned i = 0; i < w->servers && site->streams > 0; i++) {
+        wake(&w->server[i]);
+        turn(&w->server[i]);
+    }
+}
+
+void web_reset(struct web *w) {
+    w->site.era++;
+    w->site.told_ms = 0;
+}
+
+void web_oom(struct web *w, struct str json) {
+    struct site *site = &w->site;
+    struct site_oom *place = &site->oom[site->ooms % SITE_OOMS];
+
+    free(place->json);
+    *place = (struct site_oom){clock_wall_ms(), strndup(json.p, json.n)};
+    site->ooms++;
+    for (unsigned i = 0; i < w->servers && site->streams > 0; i++) {
+        wake(&w->server[i]);
+        turn(&w->server[i]);
+    }
+}
+
+/* --- beginning and end --------------------------------------------------------------------------
+ */
+
+static void look_at_socket(struct server *s, int fd) {
+    struct sockaddr_storage a = {0};
+    socklen_t n = sizeof(a);
+
+    (void)getsockname(fd, (struct sockaddr *)&a, &n);
+    s->is_unix = a.ss_family == AF_UNIX;
+    if (a.ss_family == AF_INET)
+        s->port = ntohs(((const struct sockaddr_in *)&a)->sin_port);
+    else if (a.ss_family == AF_INET6)
+        s->port = ntohs(((const struct sockaddr_in6 *)&a)->sin6_port);
+}
+
+/* Takes the socket. */
+static int start(struct web *w, int fd, bool own_socket, const struct web_options *o,
+                 struct err *err) {
+    struct server *s = &w->server[w->servers];
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+    bool tls = o->tls_cert && !own_socket;
+    /* The library reads the key as text and keeps it. */
+    struct MHD_OptionItem options[8];
+    size_t n = 0;
+    const union MHD_DaemonInfo *info;
+    int r;
+
+    *s = (struct server){.web = w, .own_socket = own_socket};
+    s->limit = own_socket ? LOCAL_CONNECTIONS : WEB_CONNECTIONS - LOCAL_CONNECTIONS;
+    look_at_socket(s, fd);
+    options[n++] = (struct MHD_OptionItem){MHD_OPTION_LISTEN_SOCKET, fd, NULL};
+    options[n++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_LIMIT, (intptr_t)s->limit, NULL};
+    options[n++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, NULL};
+    options[n++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_MEMORY_LIMIT, POOL, NULL};
+    if (tls) {
+        flags |= MHD_USE_TLS;
+        options[n++] =
+            (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)o->tls_cert};
+        options[n++] =
+            (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)o->tls_key};
+    }
+    options[n++] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_NOTIFY_CONNECTION,
+                                 on_connection, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+                                 MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, options,
+                                 MHD_OPTION_END);
+    if (!s->daemon) {
+        close(fd);
+        return err_set(err, -EINVAL, "cannot serve HTTP%s",
+                       tls ? "; are the certificate and its key in order?" : "");
+    }
+    w->servers++;
+    info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    r = info ? loop_add_fd(w->loop, info->epoll_fd, EPOLLIN, on_server, s, &s->source) : -EINVAL;
+    return r < 0 ? err_set(err, r, "cannot watch the server:") : 0;
+}
+
+static int copy_options(struct web *w, const struct web_options *o) {
+    w->site.live = o->live;
+    w->site.store = o->store;
+    w->site.interval_ms = o->interval_ms > 0 ? o->interval_ms : 1000;
+    w->site.cadvisor_names = o->cadvisor_names;
+    w->show_commands = o->show_commands;
+    for (unsigned i = 0; i < o->hosts && i < WEB_HOSTS; i++) {
+        w->host[i] = strdup(o->host[i]);
+        if (!w->host[i])
+            return -ENOMEM;
+        w->guard.hosts++;
+    }
+    w->token = o->token ? strdup(o->token) : NULL;
+    w->version = strdup(o->version ? o->version : "");
+    if ((o->token && !w->token) || !w->version)
+        return -ENOMEM;
+    w->site.version = w->version;
+    w->guard.host = (const char *const *)w->host;
+    w->guard.token = w->token;
+    return 0;
+}
+
+static int begin(struct web *w, const struct web_options *o, struct err *err) {
+    int r = copy_options(w, o), tcp = o->tcp, local = o->local;
+
+    w->again = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (r == 0 && w->again < 0)
+        r = -errno;
+    if (r == 0)
+        r = loop_add_fd(w->loop, w->again, EPOLLIN, on_again, w, &w->again_source);
+    w->have_again = r == 0;
+    if (r < 0)
+        err_set(err, r, "cannot begin to serve:");
+    if (r == 0 && tcp >= 0)
+        r = start(w, take_fd(&tcp), false, o, err);
+    if (r == 0 && local >= 0)
+        r = start(w, take_fd(&local), true, o, err);
+    mem_close_fd(&tcp);
+    mem_close_fd(&local);
+    return r;
+}
+
+int web_new(struct loop *loop, const struct web_options *options, struct web **out,
+            struct err *err) {
+    struct web *w = calloc(1, sizeof(*w));
+    int r;
+
+    if (!w)
+        return err_set(err, -ENOMEM, "cannot begin to serve:");
+    w->loop = loop;
+    w->again = -1;
+    r = begin(w, options, err);
+    if (r < 0) {
+        web_free(w);
+        return r;
+    }
+    *out = w;
+    return 0;
+}
+
+void web_free(struct web *w) {
+    if (!w)
+        return;
+    for (unsigned i = 0; i < w->servers; i++) {
+        wake(&w->server[i]);
+        loop_remove(w->loop, w->server[i].source);
+        MHD_stop_daemon(w->server[i].daemon);
+    }
+    if (w->sweeps)
+        loop_remove(w->loop, w->sweep_source);
+    if (w->have_again)
+        loop_remove(w->loop, w->again_source);
+    mem_close_fd(&w->again);
+    for (unsigned i = 0; i < WEB_HOSTS; i++)
+        free(w->host[i]);
+    for (unsigned i = 0; i < SITE_OOMS; i++)
+        free(w->site.oom[i].json);
+    free(w->token);
+    free(w->version);
+    free(w);
+}
