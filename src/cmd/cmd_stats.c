@@ -16,7 +16,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cmd/agentclient.h"
 #include "cmd/opt.h"
+#include "cmd/statspast.h"
 #include "cmd/statsview.h"
 #include "net/loop.h"
 
@@ -27,25 +29,13 @@ enum {
     OUTPUT_MAX = 256 << 20,
 };
 
-enum sort_key {
-    SORT_NAME,
-    SORT_CPU,
-    SORT_USED,
-    SORT_PCT,
-    SORT_USAGE,
-    SORT_LIMIT,
-    SORT_PIDS,
-    SORT_OOM
-};
-
-static const char *const sort_names[] = {"name",  "cpu",   "used", "used%",
-                                         "usage", "limit", "pids", "oom"};
-
 struct options {
     bool once, all, no_trunc;
     int64_t interval_us;
     struct str format;
-    enum sort_key sort;
+    enum stats_sort sort;
+    int64_t at_ms; /* 0: now */
+    const char *socket;
 };
 
 static int set_once(void *into, struct str value, struct err *err) {
@@ -78,8 +68,8 @@ static int set_interval(void *into, struct str value, struct err *err) {
 }
 
 static int set_sort(void *into, struct str value, struct err *err) {
-    for (unsigned i = 0; i < ARRAY_N(sort_names); i++)
-        if (str_eq(value, str_of(sort_names[i]))) {
+    for (unsigned i = 0; i < SORT_N; i++)
+        if (str_eq(value, str_of(stats_sort_names[i]))) {
             ((struct options *)into)->sort = i;
             return 0;
         }
@@ -87,6 +77,17 @@ static int set_sort(void *into, struct str value, struct err *err) {
                    "cannot sort by '%.*s'; known are name, cpu, used, used%%, usage, limit, pids, "
                    "oom",
                    STR_ARG(value));
+}
+
+static int set_at(void *into, struct str value, struct err *err) {
+    return agentclient_moment(value, &((struct options *)into)->at_ms, err);
+}
+
+static int set_socket(void *into, struct str value, struct err *err) {
+    if (value.n == 0)
+        return err_set(err, -EINVAL, "--socket needs a path");
+    ((struct options *)into)->socket = value.p;
+    return 0;
 }
 
 static void defaults(void *options) {
@@ -113,34 +114,19 @@ struct stats {
 static const struct stats *sorting;
 
 static uint64_t sort_value(const struct stats *st, uint32_t slot) {
-    static const enum metric metric_of[] = {
-        [SORT_USED] = METRIC_USED,   [SORT_PCT] = METRIC_USED,  [SORT_USAGE] = METRIC_USAGE,
-        [SORT_LIMIT] = METRIC_LIMIT, [SORT_PIDS] = METRIC_PIDS, [SORT_OOM] = METRIC_OOM_KILLS,
-    };
-    const struct sample *s = ticker_sample(st->session.ticker, slot);
     uint64_t value = 0;
 
     if (st->options.sort == SORT_CPU)
         return ticker_cpu(st->session.ticker, slot, &value) ? value + 1 : 0;
-    if (!s || !sample_has(s, metric_of[st->options.sort]))
-        return 0;
-    value = s->value[metric_of[st->options.sort]];
-    if (st->options.sort == SORT_PCT)
-        return sample_has(s, METRIC_LIMIT) && s->value[METRIC_LIMIT] > 0
-                   ? (uint64_t)((unsigned __int128)value * 1000000 / s->value[METRIC_LIMIT])
-                   : 0;
-    return value;
+    return stats_sort_value(st->options.sort, ticker_sample(st->session.ticker, slot));
 }
 
 static int by_name(const void *a, const void *b) {
     const struct target *x = targets_at(sorting->session.targets, *(const uint32_t *)a);
     const struct target *y = targets_at(sorting->session.targets, *(const uint32_t *)b);
-    struct str m = session_name(x), n = session_name(y);
-    int r = memcmp(m.p, n.p, m.n < n.n ? m.n : n.n);
+    int r = stats_compare_names(x, y);
 
-    if (r != 0 || m.n != n.n)
-        return r != 0 ? r : m.n < n.n ? -1 : 1;
-    return x->slot < y->slot ? -1 : x->slot > y->slot;
+    return r != 0 ? r : x->slot < y->slot ? -1 : x->slot > y->slot;
 }
 
 static int by_value(const void *a, const void *b) {
@@ -241,6 +227,13 @@ static int look(struct stats *st) {
     return r;
 }
 
+static void print_rows(struct stats *st, size_t columns, struct buf *out) {
+    struct session_rows of = {&st->session, st->order};
+    struct stats_rows rows = {st->rows, session_row, &of};
+
+    stats_view_print(&st->view, &rows, columns, out);
+}
+
 /* Draws over the last screen: no flicker, and what is left of longer lines is erased. */
 static void print_screen(struct stats *st) {
     struct buf text;
@@ -250,7 +243,7 @@ static void print_screen(struct stats *st) {
     cmd_terminal_size(&columns, &rows);
     left = rows > 1 ? rows - 1 : SIZE_MAX;
     buf_init(&text, OUTPUT_MAX);
-    stats_view_print(&st->view, &st->session, st->order, st->rows, columns, &text);
+    print_rows(st, columns, &text);
     session_tell(&st->session, &text);
     buf_add(&st->out, st->drawn ? STR("\033[H") : STR("\033[2J\033[H"));
     rest = buf_str(&text);
@@ -276,7 +269,7 @@ static int print(struct stats *st, bool screen) {
 
         if (st->context->terminal)
             cmd_terminal_size(&columns, &rows);
-        stats_view_print(&st->view, &st->session, st->order, st->rows, columns, &st->out);
+        print_rows(st, columns, &st->out);
     }
     st->status = cmd_write_until(&st->out, st->stop, &st->gone);
     if (!screen && !st->gone && st->status == EXIT_DONE)
@@ -398,6 +391,74 @@ static int print_once(struct stats *st) {
     return EXIT_DONE;
 }
 
+/* --- as of a moment, asked from the agent ----------------------------------------------------- */
+
+/* The rows of a TARGET, or of all of them (NULL). */
+static int ask_past(struct stats *st, const char *target, struct statspast *past, struct err *err) {
+    struct buf request;
+    json_t *answer = NULL;
+    int r;
+
+    buf_init(&request, 65536);
+    agentclient_path(&request, "/api/v1/targets");
+    agentclient_param_ms(&request, "at", st->options.at_ms);
+    if (target)
+        agentclient_param(&request, "target", str_of(target));
+    r = agentclient_get(agentclient_socket(st->options.socket), &request, &answer, err);
+    if (r == 0) {
+        r = statspast_add(past, answer, target || st->options.all);
+        if (r < 0)
+            (void)err_set(err, r, "cannot read the agent's answer:");
+    }
+    json_decref(answer);
+    buf_done(&request);
+    return r;
+}
+
+static int print_past(struct stats *st) {
+    struct statspast past = {.row = NULL};
+    struct stats_rows rows = {.at = statspast_row, .ctx = &past};
+    size_t columns = 0, lines;
+    struct err err;
+    int r = 0;
+
+    if (st->context->nargs == 0)
+        r = ask_past(st, NULL, &past, &err);
+    for (size_t i = 0; i < st->context->nargs && r == 0; i++)
+        r = ask_past(st, st->context->args[i], &past, &err);
+    if (r == 0 && past.n == 0 && json_array_size(past.answers) > 0 &&
+        json_array_size(json_object_get(json_array_get(past.answers, 0), "targets")) > 0) {
+        cmd_warn("no containers were running then; `plimsoll stats --all --at` shows every group");
+    } else if (r == 0 && past.n == 0) {
+        r = agentclient_nothing(agentclient_socket(st->options.socket), st->options.at_ms, &err);
+    }
+    if (r < 0) {
+        statspast_done(&past);
+        return cmd_fail(&err);
+    }
+    if (st->context->terminal)
+        cmd_terminal_size(&columns, &lines);
+    statspast_sort(&past, st->options.sort);
+    rows.n = past.n;
+    stats_view_print(&st->view, &rows, columns, &st->out);
+    statspast_done(&past);
+    return cmd_write(&st->out, &st->gone);
+}
+
+static int run_past(struct stats *st) {
+    int status;
+
+    if (st->context->root)
+        return cmd_usage(st->context->cmd, "a captured machine has no agent to ask: --at excludes "
+                                           "--root");
+    stats_view_init(&st->view);
+    buf_init(&st->out, OUTPUT_MAX);
+    status = print_past(st);
+    buf_done(&st->out);
+    stats_view_done(&st->view);
+    return status;
+}
+
 static int choose_format(struct stats *st) {
     struct err err;
 
@@ -431,6 +492,8 @@ static int run(struct cmd_context *context, void *options) {
         return status;
     if (context->nargs > 0 && st.options.all)
         return cmd_usage(context->cmd, "--all excludes TARGETs");
+    if (st.options.at_ms > 0)
+        return run_past(&st);
     open.scope = context->nargs > 0 ? TARGETS_CHOSEN
                  : st.options.all   ? TARGETS_ALL
                                     : TARGETS_CONTAINERS;
@@ -455,6 +518,8 @@ static const struct opt opts[] = {
     {"sort", 0, "KEY", "name (the default), cpu, used, used%, usage, limit, pids or oom", set_sort},
     {"format", 'f', "FORMAT",
      "docker: docker's own columns; json: docker's own JSON; or a template", set_format},
+    {"at", 0, "TIME", "as it was then, from the agent: -10m, 07:48, 2026-11-21T07:48:16Z", set_at},
+    {"socket", 0, "PATH", "the agent's unix socket (/run/plimsoll/plimsoll.sock)", set_socket},
     {"no-trunc", 0, NULL, "whole ids, and nothing cut to the width of the terminal", set_no_trunc},
     {NULL, 0, NULL, NULL, NULL},
 };
@@ -462,14 +527,15 @@ static const struct opt opts[] = {
 const struct cmd cmd_stats = {
     .name = "stats",
     .brief = "memory, CPU and I/O of containers, by name, from the kernel's own files",
-    .synopsis = "[TARGET...] [--no-stream] [--all] [--format FORMAT] [--interval S]",
+    .synopsis = "[TARGET...] [--no-stream] [--all] [--format FORMAT] [--interval S] [--at TIME]",
     .about =
         "USED is what stays when the kernel has reclaimed all it can; LIMIT the tightest of the\n"
         "container's own limit, its ancestors' and the machine's memory. TARGET is a name, the\n"
         "head of an id, pod/container, a systemd unit, a cgroup path or a pid.\n\n"
         "  plimsoll stats --no-stream\n"
         "  plimsoll stats web --json --interval 0.5\n"
-        "  plimsoll stats --no-stream --format '{{.Name}} {{.MemUsage}}'\n",
+        "  plimsoll stats --no-stream --format '{{.Name}} {{.MemUsage}}'\n"
+        "  plimsoll stats --at -10m\n",
     .opts = opts,
     .output_opts = true,
     .options_size = sizeof(struct options),

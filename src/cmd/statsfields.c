@@ -6,13 +6,11 @@
 
 /* Docker's own figures: the group's own limit or the machine, working set for usage. */
 static bool docker_limit(const struct stats_row *r, uint64_t *out) {
-    const struct tick_host *host = ticker_host(r->session->ticker);
-
     if (!row_has(r, METRIC_OWN_LIMIT))
         return false;
     *out = row_value(r, METRIC_OWN_LIMIT);
-    if (host->have_mem && *out > host->mem_total)
-        *out = host->mem_total;
+    if (r->host_memory && *out > r->host_memory)
+        *out = r->host_memory;
     return *out != SAMPLE_NONE;
 }
 
@@ -50,17 +48,14 @@ static void add_docker_net(struct buf *out, const struct stats_row *r) {
     if (row_has(r, METRIC_NET_RX))
         row_add_pair(out, r, METRIC_NET_RX, METRIC_NET_TX);
     else
-        buf_add(out, ticker_shares_network(r->session->ticker, r->target->slot) ? STR("0B / 0B")
-                                                                                : STR("--"));
+        buf_add(out, r->shares_network ? STR("0B / 0B") : STR("--"));
 }
 
 static void add_docker_io(struct buf *out, const struct stats_row *r) {
-    bool counted = r->session->fs.ctl[CG_IO].dir >= 0;
-
     if (row_has(r, METRIC_BLK_READ))
         row_add_pair(out, r, METRIC_BLK_READ, METRIC_BLK_WRITE);
     else
-        buf_add(out, r->sample && !counted ? STR("0B / 0B") : STR("--"));
+        buf_add(out, r->sample && !r->io_counted ? STR("0B / 0B") : STR("--"));
 }
 
 const char *const stats_fields[] = {

@@ -6,17 +6,51 @@
 
 /* A row with all that its columns are made of. */
 struct stats_row {
-    const struct session *session;
     const struct target *target;
     const struct sample *sample; /* NULL: not read, or gone since */
     struct tick_limit limit;
     enum state state;
-    uint64_t cpu_centi;
+    uint64_t cpu_centi, host_memory;       /* of the machine; 0: not known */
+    bool v1;                               /* of its memory controller */
+    bool io_counted, shares_network;       /* whether figures of I/O and network can be had */
     bool have_cpu, no_trunc, ascii, plain; /* plain: bytes as they are, no marks */
 };
 
-/* The row of a slot that the table of targets holds. */
-struct stats_row row_of(const struct session *s, uint32_t slot);
+/* Rows of a view, wherever they come from: each is made when it is asked for. */
+struct stats_rows {
+    size_t n;
+    struct stats_row (*at)(const void *ctx, size_t i);
+    const void *ctx;
+};
+
+/* Those of a session: `ctx` is a struct session_rows, whose slots the table of targets holds. */
+struct session_rows {
+    const struct session *session;
+    const uint32_t *slot;
+};
+
+struct stats_row session_row(const void *ctx, size_t i);
+
+/* What rows are sorted by, the greatest first; the name is the caller's to compare. */
+enum stats_sort {
+    SORT_NAME,
+    SORT_CPU,
+    SORT_USED,
+    SORT_PCT,
+    SORT_USAGE,
+    SORT_LIMIT,
+    SORT_PIDS,
+    SORT_OOM,
+    SORT_N,
+};
+
+extern const char *const stats_sort_names[SORT_N];
+
+/* s may be NULL; 0 when the value is not known. Not of SORT_NAME and SORT_CPU. */
+uint64_t stats_sort_value(enum stats_sort key, const struct sample *s);
+
+/* By name, as bytes: below, equal or above 0. */
+int stats_compare_names(const struct target *a, const struct target *b);
 
 bool row_has(const struct stats_row *r, enum metric m);
 uint64_t row_value(const struct stats_row *r, enum metric m); /* of a metric it has */
@@ -38,7 +72,7 @@ void row_add_visible(struct buf *out, struct str s, const struct stats_row *r);
 
 /* Whether v1 hides how much of a group's kernel memory could be reclaimed, and it is enough to make
  * `used` misleading. */
-bool stats_kernel_unsplit(const struct session *s, const struct sample *sample);
+bool row_kernel_unsplit(const struct stats_row *r);
 
 /* `stats --json`: one object and a newline. */
 void row_add_json(struct buf *out, const struct stats_row *r);

@@ -77,9 +77,9 @@ static const struct table_column docker_columns[] = {
 };
 
 /* With what the view says about how it is to be shown. */
-static struct stats_row view_row(const struct stats_view *v, const struct session *s,
-                                 uint32_t slot) {
-    struct stats_row r = row_of(s, slot);
+static struct stats_row view_row(const struct stats_view *v, const struct stats_rows *rows,
+                                 size_t i) {
+    struct stats_row r = rows->at(rows->ctx, i);
 
     r.no_trunc = v->no_trunc;
     r.ascii = v->ascii;
@@ -109,7 +109,7 @@ static void add_id(struct buf *out, const struct stats_row *r) {
 
 static void add_used(struct buf *out, const struct stats_row *r) {
     row_add_bytes(out, r, METRIC_USED);
-    if (!r->plain && r->sample && stats_kernel_unsplit(r->session, r->sample))
+    if (!r->plain && row_kernel_unsplit(r))
         buf_add_char(out, '*');
 }
 
@@ -222,8 +222,8 @@ static void print_template(const struct template *t, const struct stats_row *r, 
 }
 
 /* "table" templates: a tab in the text between fields parts the columns. */
-static void print_template_table(struct stats_view *v, const struct session *s,
-                                 const uint32_t *slot, size_t n, struct buf *out) {
+static void print_template_table(struct stats_view *v, const struct stats_rows *rows,
+                                 struct buf *out) {
     static const struct table_layout layout = {.gap = 3, .minimum = 10};
     struct table_column column[TEMPLATE_PARTS + 1] = {{.head = ""}};
     struct buf field;
@@ -238,8 +238,8 @@ static void print_template_table(struct stats_view *v, const struct session *s,
         column[c] = (struct table_column){.head = "", .align = TABLE_LEFT};
     buf_init(&field, 1 << 20);
     table_init(&table, column, columns, TABLE_MAX);
-    for (size_t line = 0; line <= n; line++) { /* the heads are the first line */
-        struct stats_row r = line ? view_row(v, s, slot[line - 1]) : (struct stats_row){0};
+    for (size_t line = 0; line <= rows->n; line++) { /* the heads are the first line */
+        struct stats_row r = line ? view_row(v, rows, line - 1) : (struct stats_row){0};
         size_t cell = 0;
 
         for (size_t i = 0; i < v->template.parts; i++) {
@@ -266,15 +266,15 @@ static void print_template_table(struct stats_view *v, const struct session *s,
     buf_done(&field);
 }
 
-static void print_table(struct stats_view *v, const struct session *s, const uint32_t *slot,
-                        size_t n, size_t width, struct buf *out) {
+static void print_table(struct stats_view *v, const struct stats_rows *rows, size_t width,
+                        struct buf *out) {
     struct table_layout layout = {
         .plain = v->format == STATS_PLAIN, .head = true, .width = v->no_trunc ? 0 : width};
     bool starred = false, guessed = false;
 
     table_clear(&v->table);
-    for (size_t i = 0; i < n; i++) {
-        struct stats_row r = view_row(v, s, slot[i]);
+    for (size_t i = 0; i < rows->n; i++) {
+        struct stats_row r = view_row(v, rows, i);
 
         for (size_t c = 0; c < v->table.columns; c++) {
             size_t column = layout.plain ? plain_list[c].column : c;
@@ -283,7 +283,7 @@ static void print_table(struct stats_view *v, const struct session *s, const uin
             table_mark(&v->table, mark_of(&r, column));
             table_next(&v->table);
         }
-        starred |= r.sample && stats_kernel_unsplit(s, r.sample);
+        starred |= row_kernel_unsplit(&r);
         guessed |= row_has(&r, METRIC_LIMIT) && !r.limit.certain;
     }
     (void)table_print(&v->table, &layout, out);
@@ -297,8 +297,7 @@ static void print_table(struct stats_view *v, const struct session *s, const uin
                          "limit\n"));
 }
 
-static void print_docker(struct stats_view *v, const struct session *s, const uint32_t *slot,
-                         size_t n, struct buf *out) {
+static void print_docker(struct stats_view *v, const struct stats_rows *rows, struct buf *out) {
     static const int field_of[] = {FIELD_ID,       FIELD_NAME,   FIELD_CPU_PERC, FIELD_MEM_USAGE,
                                    FIELD_MEM_PERC, FIELD_NET_IO, FIELD_BLOCK_IO, FIELD_PIDS};
     static const struct table_layout layout = {.head = true, .gap = 3, .minimum = 10};
@@ -306,8 +305,8 @@ static void print_docker(struct stats_view *v, const struct session *s, const ui
 
     buf_init(&field, 1 << 20);
     table_clear(&v->table);
-    for (size_t i = 0; i < n; i++) {
-        struct stats_row r = view_row(v, s, slot[i]);
+    for (size_t i = 0; i < rows->n; i++) {
+        struct stats_row r = view_row(v, rows, i);
 
         for (size_t c = 0; c < ARRAY_N(field_of); c++) {
             buf_clear(&field);
@@ -364,29 +363,29 @@ void stats_view_done(struct stats_view *v) {
     template_done(&v->template);
 }
 
-void stats_view_print(struct stats_view *v, const struct session *s, const uint32_t *slot, size_t n,
-                      size_t width, struct buf *out) {
+void stats_view_print(struct stats_view *v, const struct stats_rows *rows, size_t width,
+                      struct buf *out) {
     struct buf field;
 
     switch (v->format) {
     case STATS_TEXT:
     case STATS_PLAIN:
-        print_table(v, s, slot, n, width, out);
+        print_table(v, rows, width, out);
         return;
     case STATS_DOCKER:
-        print_docker(v, s, slot, n, out);
+        print_docker(v, rows, out);
         return;
     case STATS_JSON:
     case STATS_TEMPLATE:
         break;
     }
     if (v->format == STATS_TEMPLATE && v->template.table && !v->template.whole) {
-        print_template_table(v, s, slot, n, out);
+        print_template_table(v, rows, out);
         return;
     }
     buf_init(&field, 1 << 20);
-    for (size_t i = 0; i < n; i++) {
-        struct stats_row r = view_row(v, s, slot[i]);
+    for (size_t i = 0; i < rows->n; i++) {
+        struct stats_row r = view_row(v, rows, i);
 
         if (v->format == STATS_JSON)
             row_add_json(out, &r);

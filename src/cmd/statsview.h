@@ -24,6 +24,6 @@ unsigned stats_view_wants(const struct stats_view *v);
 void stats_view_init(struct stats_view *v);
 void stats_view_done(struct stats_view *v);
 
-/* One tick: the rows of `slot`, in that order. width: columns of the terminal, 0 for no limit. */
-void stats_view_print(struct stats_view *v, const struct session *s, const uint32_t *slot, size_t n,
-                      size_t width, struct buf *out);
+/* One tick: the rows in their order. width: columns of the terminal, 0 for no limit. */
+void stats_view_print(struct stats_view *v, const struct stats_rows *rows, size_t width,
+                      struct buf *out);

@@ -28,6 +28,8 @@ static void show(struct shown *s, enum stats_format format, const char *template
     struct session_options options = {.scope = TARGETS_CONTAINERS};
     struct err err = {0};
     uint32_t slot = 0;
+    struct session_rows of = {&s->session, &slot};
+    struct stats_rows rows = {1, session_row, &of};
 
     cgtest_init(&s->t);
     cgtest_make_v2(&s->t);
@@ -47,7 +49,7 @@ static void show(struct shown *s, enum stats_format format, const char *template
     assert_int_equal(ticker_run(s->session.ticker), 0);
     buf_init(&s->out, 1 << 20);
     stats_view_init(&s->view);
-    stats_view_print(&s->view, &s->session, &slot, 1, 0, &s->out);
+    stats_view_print(&s->view, &rows, 0, &s->out);
     assert_int_equal(buf_error(&s->out), 0);
 }
 

@@ -1,0 +1,31 @@
+/* statspast.h - rows of `stats` as the agent tells them, for the same views as live ones.
+ *
+ * What the agent's JSON says is unknown is unknown here. A limit of the group's own that is null
+ * counts as none, since the kernel always tells that one.
+ */
+#pragma once
+#include <jansson.h>
+
+#include "cmd/statsrow.h"
+
+struct past_row {
+    struct target target, inside;
+    struct sample sample;
+    struct stats_row row; /* without the pointers to the three */
+};
+
+struct statspast {
+    struct past_row *row;
+    size_t n, room;
+    json_t *answers; /* the rows' texts point into these */
+};
+
+/* Takes over the rows of an answer of /api/v1/targets: containers only, or all. Those that are
+ * there already (by cgroup and id) are left out. 0; -EBADMSG; -ENOMEM. */
+int statspast_add(struct statspast *p, json_t *answer, bool all);
+void statspast_done(struct statspast *p); /* legal on a zeroed struct */
+
+void statspast_sort(struct statspast *p, enum stats_sort key);
+
+/* For struct stats_rows; ctx is a struct statspast. */
+struct stats_row statspast_row(const void *ctx, size_t i);
