@@ -217,7 +217,10 @@ static int take_oom(struct join *j, struct wire_in in) {
     web_add_oom(&j->text, &o, row ? &row->t : &lost->t);
     if (j->store && series > 0)
         (void)store_oom(j->store, series, o.at_ms, o.kills, buf_str(&j->text), !j->replaying, &now);
-    *total = now;
+    if (series != 0)
+        live_set_kills(j->live, series, now);
+    else
+        *total = now;
     if (!j->replaying && j->oom)
         j->oom(j->ctx, buf_str(&j->text));
     return 0;

@@ -76,6 +76,15 @@ bool live_has_series(const struct live *l, int64_t series) {
     return false;
 }
 
+void live_set_kills(struct live *l, int64_t series, uint64_t total) {
+    for (size_t i = 0; i < l->n; i++)
+        if (l->row[i]->series == series)
+            l->row[i]->oom_kills = total;
+    for (size_t i = 0; i < l->losts; i++)
+        if (l->lost[i].series == series)
+            l->lost[i].oom_kills = total;
+}
+
 /* The texts of a target, for loops over all of them. */
 enum { TEXTS = 10 };
 

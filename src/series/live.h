@@ -101,6 +101,10 @@ void live_clear(struct live *l);
 /* Who had this number until a moment ago; NULL when nobody had, or it is there still. */
 struct live_lost *live_lost(struct live *l, uint32_t uid);
 
+/* All OOM kills of a logical target (not 0), for every row that is an instance of it or was: a kill
+ * may be told when its group is gone, and the next one there. */
+void live_set_kills(struct live *l, int64_t series, uint64_t total);
+
 /* Whether a row of that logical target is there again. */
 bool live_has_series(const struct live *l, int64_t series);
 

@@ -303,6 +303,22 @@ static void series_are_found(void **state) {
     live_done(&l);
 }
 
+static void a_late_kill_counts_for_the_next_instance_too(void **state) {
+    struct live l;
+
+    (void)state;
+    live_init(&l);
+    put(&l, 1, "a")->series = 5;
+    live_remove(&l, 1, 1000);
+    put(&l, 2, "a")->series = 5;
+    put(&l, 3, "b")->series = 6;
+    live_set_kills(&l, 5, 3);
+    assert_int_equal(live_lost(&l, 1)->oom_kills, 3);
+    assert_int_equal(live_find(&l, 2)->oom_kills, 3);
+    assert_int_equal(live_find(&l, 3)->oom_kills, 0);
+    live_done(&l);
+}
+
 static void keys_outlive_an_instance(void **state) {
     static const struct {
         struct wire_target t;
@@ -467,6 +483,7 @@ int main(void) {
         cmocka_unit_test(the_lost_are_remembered_those_with_kills_longest),
         cmocka_unit_test(cleared_rows_leave_their_kills_only),
         cmocka_unit_test(series_are_found),
+        cmocka_unit_test(a_late_kill_counts_for_the_next_instance_too),
         cmocka_unit_test(keys_outlive_an_instance),
         cmocka_unit_test(words_mean_targets),
         cmocka_unit_test(used_of_the_limit),
