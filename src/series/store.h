@@ -64,6 +64,9 @@ struct store_log_row {
     struct str messages; /* each a u32 length, little endian, and the message */
 };
 
+/* Adds a message as rows have them, its length before it: for store_log_key. */
+void store_log_add(struct buf *out, struct str message);
+
 /* Walks what store_log_read gave: 1, 0 at the end, -EBADMSG. */
 int store_log_next(struct str *rest, struct store_log_row *out);
 int store_log_message(struct str *messages, struct str *out); /* 1, 0, -EBADMSG */
