@@ -12,8 +12,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cmd/agentclient.h"
 #include "cmd/opt.h"
-#include "cmd/psview.h"
+#include "cmd/pspast.h"
 #include "cmd/session.h"
 #include "kern/limit.h"
 #include "kern/meminfo.h"
@@ -24,6 +25,8 @@ enum { SETTLE_MS = 300, OUTPUT_MAX = 1 << 30 };
 struct options {
     bool exact, no_pss, have_columns;
     int64_t interval_us; /* 0: once */
+    int64_t at_ms;       /* 0: now */
+    const char *socket;
     struct psview_columns columns;
     struct psview_sort sort;
 };
@@ -51,6 +54,17 @@ static int set_interval(void *into, struct str value, struct err *err) {
 static int set_columns(void *into, struct str value, struct err *err) {
     ((struct options *)into)->have_columns = true;
     return psview_parse_columns(value, &((struct options *)into)->columns, err);
+}
+
+static int set_at(void *into, struct str value, struct err *err) {
+    return agentclient_moment(value, &((struct options *)into)->at_ms, err);
+}
+
+static int set_socket(void *into, struct str value, struct err *err) {
+    if (value.n == 0)
+        return err_set(err, -EINVAL, "--socket needs a path");
+    ((struct options *)into)->socket = value.p;
+    return 0;
 }
 
 static void defaults(void *options) {
@@ -414,6 +428,61 @@ static int watch(struct ps *ps) {
     }
 }
 
+/* --- as of a moment, asked from the agent ----------------------------------------------------- */
+
+static int print_past(struct cmd_context *context, const struct options *o,
+                      const struct pspast *past, struct buf *out) {
+    struct psview v = {
+        .procs = &past->procs,
+        .columns = o->columns,
+        .sort = o->sort,
+        .group = past->group,
+        .plain = context->plain,
+        .ascii = context->terminal && !context->utf8,
+        .past = true,
+    };
+    auto_close int root = open("/", O_PATH | O_CLOEXEC);
+    struct passwd *users = NULL;
+    int r = passwd_open(root, &users);
+
+    v.users = users;
+    if (context->terminal)
+        cmd_terminal_size(&v.width, &v.height);
+    v.height = 0;
+    if (r == 0)
+        r = context->json ? psview_print_json(&v, past->at_ms, out) : psview_print_text(&v, out);
+    if (r == 0 && !context->json && !context->plain && past->total > past->procs.n)
+        buf_add_format(out, "only the largest %zu of %llu processes were recorded\n", past->procs.n,
+                       (unsigned long long)past->total);
+    passwd_free(users);
+    return r;
+}
+
+static int run_past(struct cmd_context *context, const struct options *o) {
+    struct pspast past = {.total = 0};
+    struct buf out;
+    struct err err;
+    int status;
+
+    if (context->root)
+        return cmd_usage(context->cmd,
+                         "a captured machine has no agent to ask: --at excludes --root");
+    if (context->nargs != 1)
+        return cmd_usage(context->cmd, "--at needs a TARGET: its processes are what was recorded");
+    if (o->interval_us > 0 || o->exact)
+        return cmd_usage(context->cmd, "--at is one moment of the past: no --interval, no --pss");
+    buf_init(&out, OUTPUT_MAX);
+    if (pspast_ask(&past, agentclient_socket(o->socket), context->args[0], o->at_ms, &err) < 0)
+        status = cmd_fail(&err);
+    else if (print_past(context, o, &past, &out) < 0)
+        status = cmd_failf("out of memory");
+    else
+        status = cmd_write(&out, NULL);
+    pspast_done(&past);
+    buf_done(&out);
+    return status;
+}
+
 static int run(struct cmd_context *context, void *options) {
     struct ps ps = {
         .context = context,
@@ -429,6 +498,8 @@ static int run(struct cmd_context *context, void *options) {
         return cmd_usage(context->cmd, "ps takes one TARGET, not %zu", context->nargs);
     if (ps.options->exact && ps.options->no_pss)
         return cmd_usage(context->cmd, "--pss and --no-pss exclude each other");
+    if (ps.options->at_ms > 0)
+        return run_past(context, ps.options);
     buf_init(&ps.out, OUTPUT_MAX);
     status = open_all(&ps, &err) < 0 ? cmd_fail(&err) : watch(&ps);
     close_all(&ps);
@@ -441,13 +512,16 @@ static const struct opt opts[] = {
     {"no-pss", 0, NULL, "read no PSS and USS", set_no_pss},
     {"interval", 'i', "S", "again and again, every S seconds", set_interval},
     {"columns", 'o', "COLS", "these columns, separated by commas", set_columns},
+    {"at", 0, "TIME", "as they were then, from the agent: -10m, 07:48, 2026-11-21T07:48:16Z",
+     set_at},
+    {"socket", 0, "PATH", "the agent's unix socket (/run/plimsoll/plimsoll.sock)", set_socket},
     {NULL, 0, NULL, NULL, NULL},
 };
 
 const struct cmd cmd_ps = {
     .name = "ps",
     .brief = "processes of the machine, of a container or of a process, with PSS and USS",
-    .synopsis = "[TARGET] [--sort KEY] [--pss | --no-pss] [--interval S] [-o COLS]",
+    .synopsis = "[TARGET] [--sort KEY] [--pss | --no-pss] [--interval S] [-o COLS] [--at TIME]",
     .about =
         "PSS and USS are read on a budget of 2 % of a CPU (20 ms in a single look), the largest\n"
         "processes first; ~ marks what was estimated from RES. Columns beyond the usual ones: "
@@ -455,7 +529,8 @@ const struct cmd cmd_ps = {
         "comm, anon, file, shmem, lazyfree, oom, start, cgroup.\n\n"
         "  plimsoll ps\n"
         "  plimsoll ps web --pss --sort pss\n"
-        "  plimsoll ps 4711 -o pid,res,pss,command\n",
+        "  plimsoll ps 4711 -o pid,res,pss,command\n"
+        "  plimsoll ps web --at -10m\n",
     .opts = opts,
     .output_opts = true,
     .options_size = sizeof(struct options),

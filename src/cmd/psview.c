@@ -398,11 +398,12 @@ static void add_amount(struct buf *out, const char *text, uint64_t bytes, const 
 }
 
 /* How the PSS came about, when it is not simply exact. */
-static void add_measured(struct buf *out, const struct procs *p) {
+static void add_measured(struct buf *out, const struct psview *v) {
+    const struct procs *p = v->procs;
     size_t late = p->pss_unknown - p->pss_denied;
 
     if (p->pss_estimated > 0 || late > 0) {
-        buf_add_format(out, "; PSS of %zu measured now", p->pss_measured);
+        buf_add_format(out, "; PSS of %zu measured %s", p->pss_measured, v->past ? "then" : "now");
         if (p->pss_estimated > 0)
             buf_add_format(out, ", %zu estimated (~)", p->pss_estimated);
         if (late > 0)
@@ -429,7 +430,7 @@ static void add_sum_line(const struct psview *v, const struct sum *s, struct buf
         add_sum_of(out, "USS", v, s, PROC_USS, s->estimated);
         if (s->value[PROC_SWAP] > 0)
             add_sum_of(out, "SWAP", v, s, PROC_SWAP, false);
-        add_measured(out, v->procs);
+        add_measured(out, v);
     }
     if (v->procs->unread > 0)
         buf_add_format(out, "; %zu could not be read", v->procs->unread);

@@ -37,6 +37,7 @@ struct psview {
     bool whole_machine;
     uint64_t machine_used; /* MemTotal - MemAvailable; 0: not known */
     bool plain, ascii;
+    bool past;            /* as it was recorded */
     size_t width, height; /* of the terminal; 0 = no limit */
 };
 
