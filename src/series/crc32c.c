@@ -30,33 +30,32 @@ static uint32_t by_byte(uint32_t rest, const char *p, size_t n) {
 }
 
 uint32_t crc32c_plain(uint32_t before, struct str text) {
+    const char *p = text.p, *end = text.p + text.n;
     uint32_t rest = ~before;
 
-    for (; text.n >= SLICES; text = str_from(text, SLICES)) {
+    for (; end - p >= SLICES; p += SLICES) {
         uint32_t next = 0;
 
-        for (unsigned k = 0; k < SLICES; k++) {
-            uint8_t byte = (uint8_t)text.p[k];
-
-            next ^= table[SLICES - 1 - k][byte ^ (k < 4 ? rest >> 8 * k & 0xff : 0)];
-        }
+        for (unsigned k = 0; k < SLICES; k++)
+            next ^= table[SLICES - 1 - k][(uint8_t)p[k] ^ (k < 4 ? rest >> 8 * k & 0xff : 0)];
         rest = next;
     }
-    return ~by_byte(rest, text.p, text.n);
+    return ~by_byte(rest, p, (size_t)(end - p));
 }
 
 #ifdef __x86_64__
 __attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t before, struct str text) {
+    const char *p = text.p, *end = text.p + text.n;
     uint64_t rest = (uint32_t)~before;
 
-    for (; text.n >= 8; text = str_from(text, 8)) {
+    for (; end - p >= 8; p += 8) {
         uint64_t word;
 
-        memcpy(&word, text.p, sizeof(word));
+        memcpy(&word, p, sizeof(word));
         rest = __builtin_ia32_crc32di(rest, word);
     }
-    for (size_t i = 0; i < text.n; i++)
-        rest = __builtin_ia32_crc32qi((uint32_t)rest, (uint8_t)text.p[i]);
+    for (; p < end; p++)
+        rest = __builtin_ia32_crc32qi((uint32_t)rest, (uint8_t)*p);
     return ~(uint32_t)rest;
 }
 #endif

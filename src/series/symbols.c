@@ -162,9 +162,9 @@ static inline uint64_t cut_bits(struct bit_reader *r, unsigned bits) {
 }
 
 static inline uint64_t cut_low_bits(struct bit_reader *r, unsigned bits) {
-    uint64_t low = cut_bits(r, bits > 32 ? 32 : bits);
+    uint64_t low = cut_bits(r, bits > 56 ? 56 : bits);
 
-    return bits > 32 ? low | cut_bits(r, bits - 32) << 32 : low;
+    return bits > 56 ? low | cut_bits(r, bits - 56) << 56 : low;
 }
 
 static bool is_over(const struct bit_reader *r) {
