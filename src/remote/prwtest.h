@@ -56,7 +56,7 @@ static inline void prwtest_add_sample(struct buf *out, struct str in) {
     if (bits == 0x7ff0000000000002)
         buf_add_format(out, " stale@%lld\n", (long long)at);
     else
-        buf_add_format(out, " %g@%lld\n", value, (long long)at);
+        buf_add_format(out, " %.17g@%lld\n", value, (long long)at);
 }
 
 /* Each series on a line: name=value, ... of its labels, then its sample. */

@@ -394,6 +394,7 @@ static int advance(struct replay *r, int64_t at_ms) {
     if (at_ms < r->done_ms - REPLAY_BACK_MS && at_ms < r->last_ms - REPLAY_BACK_MS) {
         r->counts.set_back++;
         r->done_ms = r->cursor.sent_ms = last;
+        r->since_ms = at_ms;
         r->cursor.part_ms = 0;
         return 0;
     }
@@ -458,7 +459,7 @@ static int take_gone(struct replay *r, struct wire_in in) {
     struct wire_gone g;
     int result;
 
-    if (wire_read_gone(&in, &g) < 0)
+    if (wire_read_gone(&in, &g) < 0 || g.at_ms <= 0)
         return -EBADMSG;
     if (r->beginning) {
         live_remove(r->coming, g.uid, g.at_ms);
