@@ -43,12 +43,8 @@ void config_defaults(struct config *c) {
         .targets = WIRE_TARGETS_SERVICES,
         .processes = 20,
         .cadvisor_names = true,
-        .store = {.raw_ms = 86400000,
-                  .minute_ms = 30 * (int64_t)86400000,
-                  .hour_ms = 365 * (int64_t)86400000,
-                  .max_bytes = (uint64_t)2 << 30,
-                  .memory = 4 << 20},
     };
+    store_defaults(&c->store);
     c->listen = strdup("127.0.0.1:7533");
     c->socket = root ? strdup("/run/plimsoll/plimsoll.sock") : user_socket();
     c->state = root ? strdup("/var/lib/plimsoll")

@@ -177,6 +177,24 @@ static void all_errors_are_told(void **state) {
             "6:12: retention is a map (key: value), not a text\n");
 }
 
+static void a_thousand_errors_are_a_hundred_lines(void **state) {
+    struct buf text, wanted;
+
+    (void)state;
+    buf_init(&text, 1 << 20);
+    buf_init(&wanted, 1 << 20);
+    for (unsigned i = 0; i < 1000; i++)
+        buf_add_format(&text, "unknown%u: 1\n", i);
+    for (unsigned i = 0; i < 100; i++)
+        buf_add_format(&wanted, "%u:1: unknown key \"unknown%u\"\n", i + 1, i);
+    buf_add(&wanted, STR("1:1: and 900 more of these\n"));
+    buf_add_char(&text, '\0');
+    buf_add_char(&wanted, '\0');
+    refuses(text.p, wanted.p);
+    buf_done(&text);
+    buf_done(&wanted);
+}
+
 static void values_have_ranges(void **state) {
     (void)state;
     refuses("interval: 10ms", "1:11: interval may be 100ms to 1m, not '10ms'\n");
@@ -530,6 +548,7 @@ int main(void) {
         cmocka_unit_test(every_key_is_taken),
         cmocka_unit_test(a_wrong_key_has_a_place_and_a_suggestion),
         cmocka_unit_test(all_errors_are_told),
+        cmocka_unit_test(a_thousand_errors_are_a_hundred_lines),
         cmocka_unit_test(values_have_ranges),
         cmocka_unit_test(a_key_stands_once),
         cmocka_unit_test(nothing_stands_for_no_value),

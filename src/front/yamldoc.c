@@ -16,9 +16,8 @@ __attribute__((format(printf, 4, 0))) static void add_line(struct yamldoc *d, co
                                                            const char *kind, const char *format,
                                                            va_list args) {
     char text[512];
-    int n = vsnprintf(text, sizeof(text), format, args);
 
-    if (n < 0)
+    if (++d->lines > YAMLDOC_LINES || vsnprintf(text, sizeof(text), format, args) < 0)
         return;
     add_place(d, at->start_mark.line, at->start_mark.column);
     buf_add(d->told, str_of(kind));
@@ -165,6 +164,11 @@ int yamldoc_load(struct yamldoc *d, struct str name, struct str text, struct buf
 }
 
 void yamldoc_done(struct yamldoc *d) {
+    if (d->lines > YAMLDOC_LINES) {
+        add_place(d, 0, 0);
+        buf_add_format(d->told, "and %u more of these\n", d->lines - YAMLDOC_LINES);
+    }
+    d->lines = 0;
     if (d->have_tree)
         yaml_document_delete(&d->tree);
     d->have_tree = false;

@@ -1,19 +1,20 @@
 /* yamldoc.h - a YAML text as a tree whose nodes know where they stand; errors gather as lines.
  *
  * One document, bounded in size and depth, no tags. What is said about a node is a line
- * "NAME:LINE:COL: text" in `told`; nothing stops at the first error.
+ * "NAME:LINE:COL: text" in `told`; nothing stops at the first error, but after a hundred lines it
+ * is only said how many more there would be.
  */
 #pragma once
 #include <yaml.h>
 
 #include "base/buf.h"
 
-enum { YAMLDOC_MAX = 256 << 10, YAMLDOC_DEPTH = 32 };
+enum { YAMLDOC_MAX = 256 << 10, YAMLDOC_DEPTH = 32, YAMLDOC_LINES = 100 };
 
 struct yamldoc {
     struct str name; /* of the file, for the lines */
     struct buf *told;
-    unsigned errors;
+    unsigned errors, lines;
     bool no_memory;
     yaml_document_t tree;
     bool have_tree;
