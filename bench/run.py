@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measures what plimsoll costs, against the least such work can cost. Prints; never fails on time.
 
-  bench/run.py [--binary PATH] [--tools DIR] [--seconds N] [sampling] [ps] [launch] [hints]
+  bench/run.py [--binary PATH] [--tools DIR] [--seconds N] [sampling] [ps] [launch] [hints] [agent]
 
 sampling: `plimsoll stats --all --interval 1` against a bare paced loop of pread on the same
           cgroups' memory.stat, usage and oom_control (v2: memory.events), both parsed; and on v1
@@ -9,85 +9,21 @@ sampling: `plimsoll stats --all --interval 1` against a bare paced loop of pread
 ps:       `plimsoll ps` against `ps -eo pid,rss`, over 1000 processes.
 launch:   /bin/true by fork and exec, by `plimsoll run`, by cgexec, by runc and by docker.
 hints:    a Go program that needs most of its cap, with and without --hints.
+agent:    `plimsoll agent` with everything on, against the same bare loop; a new group's way into the
+          stream, and pages of metrics.
 """
 import argparse
 import os
-import signal
 import statistics
-import subprocess
 import sys
-import threading
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "system"))
 import harness  # noqa: E402  the same scratch cgroups as the tests use
+from agent import agent  # noqa: E402
 from hints import hints  # noqa: E402
 from launch import launch  # noqa: E402
-
-WARM_UP_S = 2.5
-
-
-def cpu_ns(pid):
-    """Time on a processor of all threads, in ns, as the scheduler counted it."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        total += int(harness.read(f"/proc/{pid}/task/{task}/schedstat").split()[0])
-    return total
-
-
-class Running:
-    """A child whose output is read and thrown away, as a consumer would."""
-
-    def __init__(self, command, lines=None):
-        self.child = subprocess.Popen(command, stdout=subprocess.PIPE,
-                                      stdin=subprocess.PIPE if lines else subprocess.DEVNULL)
-        if lines:
-            self.child.stdin.write(b"".join(os.fsencode(line) + b"\n" for line in lines))
-            self.child.stdin.close()
-        self.got = 0
-        self.reader = threading.Thread(target=self.drain, daemon=True)
-        self.reader.start()
-
-    def drain(self):
-        while chunk := os.read(self.child.stdout.fileno(), 1 << 16):
-            self.got += len(chunk)
-
-    def measure(self, seconds):
-        """CPU in ms for each second, after a warm-up."""
-        time.sleep(WARM_UP_S)
-        if self.child.poll() is not None:
-            sys.exit(f"{self.child.args[0]} ended with {self.child.returncode}")
-        start, begin = cpu_ns(self.child.pid), time.monotonic()
-        time.sleep(seconds)
-        return (cpu_ns(self.child.pid) - start) / 1e6 / (time.monotonic() - begin)
-
-    def memory(self):
-        status = harness.keyed(harness.read(f"/proc/{self.child.pid}/status").replace(" kB", ""))
-        return status["VmRSS:"], status["RssAnon:"]
-
-    def end(self):
-        self.child.send_signal(signal.SIGTERM)
-        self.child.wait(10)
-        self.reader.join(5)
-        self.child.stdout.close()
-
-
-class Farm:
-    """N sleepers, each in its own cgroup when hierarchies are given."""
-
-    def __init__(self, tools, count, bases=()):
-        self.child = subprocess.Popen([os.path.join(tools, "farm"), str(count), *bases],
-                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        if self.child.stdout.readline() != b"ready\n":
-            sys.exit("the farm did not start")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.child.stdin.close()
-        self.child.wait(60)
+from measure import Farm, Running  # noqa: E402
 
 
 def machine_is_v1():
@@ -196,14 +132,14 @@ def main():
     parser.add_argument("--loads", help="folder of godemo (default: tests/loads beside --binary)")
     parser.add_argument("--starts", type=int, default=50, help="starts of each way of launch")
     parser.add_argument("--hint-seconds", type=int, default=60, help="length of one run of hints")
-    parser.add_argument("what", nargs="*", choices=["sampling", "ps", "launch", "hints", []],
+    parser.add_argument("what", nargs="*", choices=["sampling", "ps", "launch", "hints", "agent", []],
                         default=[])
     options = parser.parse_args()
     options.binary = os.path.abspath(options.binary)
     options.tools = options.tools or os.path.join(os.path.dirname(options.binary), "bench")
     options.loads = options.loads or os.path.join(os.path.dirname(options.binary), "tests", "loads")
     for name, function in (("sampling", sampling), ("ps", ps), ("launch", launch),
-                           ("hints", hints)):
+                           ("hints", hints), ("agent", agent)):
         if name in options.what or not options.what:
             try:
                 function(options)
