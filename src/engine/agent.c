@@ -254,7 +254,7 @@ static void ended(struct agent *a, enum which which, int status, int64_t now_us)
     bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 
-    child_ended(c, now_us);
+    child_ended(c, WIFSIGNALED(status), now_us);
     if (which == CHECK) {
         c->again_us = 0;
         check_ended(a, good);

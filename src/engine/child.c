@@ -11,9 +11,11 @@
 
 enum {
     FIRST_FD = 3,
-    SOON_US = 10 * 1000000,    /* an end so soon after the start is a failure; */
-    LONGEST_WAIT_US = 5000000, /* after many of them it is started again so late */
-    FIRST_WAIT_US = 50 * 1000,
+    SOON_US = 10 * 1000000,         /* an end so soon after the start is a failure; */
+    AT_ONCE = 4,                    /* after so many it is started again with a wait, */
+    FIRST_WAIT_US = 20 * 1000,      /* that doubles */
+    LONGEST_WAIT_US = 5000000,      /* up to here, */
+    LONGEST_KILLED_US = 200 * 1000, /* or to here when it was killed and has not failed itself */
 };
 
 /* fd[] to 3, 4, ... by way of numbers above them, so that none is overwritten before it was moved.
@@ -60,17 +62,14 @@ int child_start(struct child *c, int64_t now_us) {
     return 0;
 }
 
-void child_ended(struct child *c, int64_t now_us) {
-    int64_t wait = FIRST_WAIT_US;
+void child_ended(struct child *c, bool killed, int64_t now_us) {
+    int64_t most = killed ? LONGEST_KILLED_US : LONGEST_WAIT_US, wait = FIRST_WAIT_US;
 
     c->pid = 0;
     c->failures = now_us - c->began_us < SOON_US ? c->failures + 1 : 0;
-    for (unsigned i = 3; i < c->failures && wait < LONGEST_WAIT_US; i++)
+    for (unsigned i = AT_ONCE; i < c->failures && wait < most; i++)
         wait *= 2;
-    c->again_us =
-        c->failures == 0 ? now_us : now_us + (wait < LONGEST_WAIT_US ? wait : LONGEST_WAIT_US);
-    if (c->failures <= 3)
-        c->again_us = now_us;
+    c->again_us = c->failures < AT_ONCE ? now_us : now_us + (wait < most ? wait : most);
 }
 
 void child_signal(const struct child *c, int signal) {

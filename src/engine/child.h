@@ -27,7 +27,7 @@ struct child {
  * its own session's child. 0 or -errno. */
 int child_start(struct child *c, int64_t now_us);
 
-/* It ended with this status of waitpid: when it is due again. */
-void child_ended(struct child *c, int64_t now_us);
+/* It ended, by a signal or with a code of its own: when it is due again. */
+void child_ended(struct child *c, bool killed, int64_t now_us);
 
 void child_signal(const struct child *c, int signal);

@@ -24,8 +24,9 @@ enum {
     RING_LEAST = 4 << 20,
     SELF_US = 5 * 1000000,
     ALONE_US = 10 * 1000000, /* so long without a HELLO: watches as the defaults have it */
-    OOM_SCORE = -900,        /* where we may */
 };
+
+static const char OOM_SCORE[] = "-900"; /* where we may */
 
 struct collector {
     struct collector_options o;
@@ -233,7 +234,7 @@ static void lower_oom_score(void) {
 
     if (fd < 0)
         return;
-    if (write(fd, "-900", 4) < 0) /* CAP_SYS_RESOURCE is not everybody's */
+    if (write(fd, OOM_SCORE, strlen(OOM_SCORE)) < 0) /* CAP_SYS_RESOURCE is not everybody's */
         log_line(LOG_INFO,
                  "the kernel's OOM killer may choose it: oom_score_adj cannot be lowered");
     close(fd);
