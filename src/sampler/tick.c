@@ -72,6 +72,7 @@ struct ticker {
     uint64_t own_netns;
     int64_t slow_at_us, limits_at_us;
     unsigned denied, uncounted;
+    bool events_told;
     bool limits_moved; /* v1: some hierarchical limit changed since it was read */
     bool chain_moved;  /* a group with a limit and groups below it: these have another room */
     bool kills_moved;  /* all_groups: the sums along the tree are not right any more */
@@ -260,7 +261,7 @@ static unsigned limit_files(const struct ticker *t) {
 /* On v1 the kernel tells of a kill by an eventfd. That tasks do not hang any more it does not. */
 static bool reads_events(const struct ticker *t, const struct ticknode *n, const struct pass *pass,
                          const struct reading *in) {
-    if (t->version == CG_V2 || !pass->spread || !t->options.events_told || in->slow)
+    if (t->version == CG_V2 || !pass->spread || !t->events_told || in->slow)
         return true;
     return pass->some ||
            (sample_has(n->sample, METRIC_UNDER_OOM) && n->sample->value[METRIC_UNDER_OOM] != 0);
@@ -707,6 +708,19 @@ int ticker_run_some(struct ticker *t, const uint32_t *slot, size_t n) {
             find_room(t, node);
     }
     return 0;
+}
+
+void ticker_events_told(struct ticker *t, bool told) {
+    t->events_told = told;
+}
+
+void ticker_hurry(struct ticker *t, uint32_t slot) {
+    struct ticknode *n = node_at(t, slot);
+
+    if (n) {
+        n->slow_us = 0;
+        n->stirred = true;
+    }
 }
 
 const struct sample *ticker_sample(const struct ticker *t, uint32_t slot) {

@@ -26,13 +26,11 @@ enum {
 };
 
 struct tick_options {
-    unsigned want;    /* TICK_ bits */
-    bool spread;      /* with many targets, what is read now and then is read of a part of them at
-                         each tick, and at once of those that have moved */
-    bool adaptive;    /* memory.stat only when usage has moved, and every few seconds */
-    bool events_told; /* with spread, on v1: who calls is told of OOM kills by the kernel, and has
-                         the target read then: its events are read only now and then */
-    bool all_groups;  /* every group is a target: kills of children are summed from their samples */
+    unsigned want;   /* TICK_ bits */
+    bool spread;     /* with many targets, what is read now and then is read of a part of them at
+                        each tick, and at once of those that have moved */
+    bool adaptive;   /* memory.stat only when usage has moved, and every few seconds */
+    bool all_groups; /* every group is a target: kills of children are summed from their samples */
 };
 
 /* What is known of a target's limit beside the sample. */
@@ -71,6 +69,13 @@ int ticker_run_at(struct ticker *t, int64_t now_us);
 /* The same for these slots only, between two rounds: usage, stat, events and the room under the
  * limits of the chain; the rest of their samples, and all others, stay as they are. 0. */
 int ticker_run_some(struct ticker *t, const uint32_t *slot, size_t n);
+
+/* Whether the caller is told of OOM kills by the kernel (v1: an eventfd for each target) and
+ * hurries the target then: with it v1's events are read in turns, too. Not so at first. */
+void ticker_events_told(struct ticker *t, bool told);
+
+/* The next round reads all of this target. */
+void ticker_hurry(struct ticker *t, uint32_t slot);
 
 /* The newest sample of a slot, NULL when there is none (not read yet, gone).
  *

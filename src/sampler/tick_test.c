@@ -735,19 +735,20 @@ static void adaptive_reads_the_stat_when_usage_moves_and_every_five_seconds(void
 
 /* v1 has an eventfd for it, v2's file is watched by nobody. */
 static void told_events_are_read_when_asked_for(void **state) {
-    const struct tick_options told = {.want = TICK_ALL, .spread = true, .events_told = true};
     const uint32_t slot = 8;
     unsigned waited = 0;
     struct many x;
 
     (void)state;
-    many_init(&x, false, &told);
+    many_init(&x, false, &spread);
+    ticker_events_told(x.m.ticker, true);
     seconds(&x, 20);
     put(&x.m, "/g8", "memory.events", "max 0\noom 0\noom_kill 1\n");
     second(&x);
     holds(ticker_sample(x.m.ticker, slot), METRIC_OOM_KILLS, 1);
     machine_done(&x.m);
-    many_init(&x, true, &told);
+    many_init(&x, true, &spread);
+    ticker_events_told(x.m.ticker, true);
     seconds(&x, 20);
     kills(&x.m, "/g8", 1);
     assert_int_equal(ticker_run_some(x.m.ticker, &slot, 1), 0);
@@ -759,6 +760,11 @@ static void told_events_are_read_when_asked_for(void **state) {
     } while (ticker_sample(x.m.ticker, slot)->value[METRIC_OOM_KILLS] != 2 && waited < 99);
     assert_true(waited <= 10);
     holds(ticker_sample(x.m.ticker, slot), METRIC_UNDER_OOM, 1);
+    kills(&x.m, "/g9", 7);
+    ticker_hurry(x.m.ticker, 9);
+    ticker_hurry(x.m.ticker, 5000);
+    second(&x);
+    holds(ticker_sample(x.m.ticker, 9), METRIC_OOM_KILLS, 7);
     kills(&x.m, "/g8", 2); /* nobody tells that tasks do not hang any more */
     second(&x);
     holds(ticker_sample(x.m.ticker, slot), METRIC_UNDER_OOM, 0);
