@@ -35,10 +35,12 @@ struct targets {
 
 /* ---- what is shown ---- */
 
-/* What somebody started under a name, and may ask about by it. */
+/* What somebody started on this machine under a name, and may ask about by it. Units inside a
+ * container are its own affair, and as many as it likes. */
 static bool is_watched(const struct target *t) {
-    return target_is_container(t) || t->kind == TARGET_POD || t->kind == TARGET_SERVICE ||
-           t->kind == TARGET_SESSION || t->runtime == RUNTIME_PLIMSOLL;
+    if (target_is_container(t) || t->kind == TARGET_POD)
+        return true;
+    return (t->kind == TARGET_SERVICE || t->kind == TARGET_SESSION) && !target_outside(t);
 }
 
 static bool should_show(const struct targets *t, const struct node *n) {
@@ -129,6 +131,8 @@ static void born(void *ctx, struct node *n) {
 
     if (r < 0)
         t->error = r;
+    if (t->o.group_came)
+        t->o.group_came(t->o.ctx, &n->t);
     for (size_t i = 0; i < t->chosen_n; i++)
         n->chosen = n->chosen || str_eq(n->t.path, str_of(t->chosen[i]));
     /* What has more to tell is shown after the first look at it, in step_all: the caller of
@@ -139,7 +143,11 @@ static void born(void *ctx, struct node *n) {
 }
 
 static void gone(void *ctx, struct node *n) {
-    hide(ctx, n);
+    struct targets *t = ctx;
+
+    hide(t, n);
+    if (t->o.group_went)
+        t->o.group_went(t->o.ctx, &n->t);
     namer_gone(n);
 }
 
@@ -366,6 +374,7 @@ void targets_free(struct targets *t) {
     if (!t)
         return;
     t->o.added = t->o.removed = t->o.renamed = NULL;
+    t->o.group_came = t->o.group_went = NULL;
     tree_done(&t->tree);
     namer_done(&t->namer);
     for (size_t i = 0; i < t->chosen_n; i++)

@@ -29,6 +29,10 @@ struct targets_options {
     void (*added)(void *ctx, const struct target *t);
     void (*removed)(void *ctx, const struct target *t);
     void (*renamed)(void *ctx, const struct target *t); /* any text of it, or its kind, changed */
+    /* Any group, shown or not: told before added() and after removed(), parents come first and
+     * go last. What it is may not be known yet. */
+    void (*group_came)(void *ctx, const struct target *t);
+    void (*group_went)(void *ctx, const struct target *t);
     void *ctx;
 };
 

@@ -1,10 +1,12 @@
 /* oomtally.h - no OOM kill is lost: watches every target, and counts also those whose group is
  * gone.
  *
- * v1: an eventfd on each target's group, and its kills read at once, since the count dies with the
- * group. v2: memory.events of the target and of its parent; what the parent counted and no living
- * child did, happened in one that is gone. The kernel's log, where it may be read, names the victim
- * and whose limit it was; it is rate-limited and never counted alone where counters can be had.
+ * v1: an eventfd on the group of each target and on those below, and its kills read at once, since
+ * the count dies with the group. v2: memory.events of the target; what a group counted and no
+ * living child of it did, happened in one that is gone. The kernel's log, where it may be read,
+ * names the victim and whose limit it was. Its reports are rate-limited: then the victim is
+ * unknown and the kill is counted all the same. A kill is told once, for the innermost target
+ * around the victim. Nothing is allocated but when groups come.
  */
 #pragma once
 #include "kern/cgfs.h"
@@ -15,35 +17,47 @@ struct oomtally;
 
 /* What was found. Texts live during the call. */
 struct oomtally_kill {
-    uint32_t uid;
+    uint32_t uid; /* 0: the machine ran out of memory, and the victim was in no target */
     int64_t at_ms;
     uint64_t kills;
-    bool sure, outside, gone; /* gone: the group was removed already */
-    int32_t victim_pid;
+    bool sure;    /* by the group's own count, or the kernel's log names the group; false: concluded
+                     from events, when the group was gone and the report rate-limited away */
+    bool outside; /* by the log: the limit was that of a group around it, or the machine's */
+    bool gone;    /* the target was removed already */
+    int32_t victim_pid; /* 0: not known, and then all that follows */
     uint64_t anon, file, shmem;
     struct str comm, limit_path;
 };
 
 typedef void oomtally_fn(void *ctx, const struct oomtally_kill *kill);
 
-/* Watches through the loop. The callback may come from any turn of it. */
+/* Watches through the loop. The callback may come from any turn of it, and from the calls below. */
 int oomtally_new(struct loop *loop, const struct host *h, const struct cgfs *fs, oomtally_fn *fn,
                  void *ctx, struct oomtally **out, struct err *err);
 void oomtally_free(struct oomtally *t);
 
-/* A target came: its kills so far (of v1 its own count, of v2 its count) are where counting begins,
- * unless it is younger than a few seconds (`born_now`), when they are new. Watches it and, on v1,
- * the groups below it that come and go. 0; -ENOMEM; other failures are only worse evidence. */
+/* Every group that comes, target or not, parents first, before oomtally_add of it: so are kills
+ * below a target known as its own. born_now: its counts begin at nothing, else where they are. What
+ * is not told here is seen as far as a target's own counts go. 0; -ENOMEM. */
+int oomtally_group_add(struct oomtally *t, struct str path, bool born_now);
+void oomtally_group_remove(struct oomtally *t, struct str path);
+
+/* A target came: its kills so far are where counting begins, unless it was born now: then they are
+ * new. It may be gone already, and what is told of it later is its own. 0; -ENOMEM; other failures
+ * are only worse evidence. */
 int oomtally_add(struct oomtally *t, uint32_t uid, struct str path, bool born_now);
 
-/* It is gone: what is not clear yet is settled (the log may be a moment late), within 200 ms. The
- * uid stays valid in callbacks until then. */
+/* It is gone, or is no target any more: what is not clear yet is settled (the log may be a moment
+ * late), within 200 ms. The uid stays valid in callbacks until then. */
 void oomtally_remove(struct oomtally *t, uint32_t uid);
 
-/* Kills seen by whoever samples: the count of a target as of now (v1 with those below it). Finds
- * what no event told. */
+/* Whoever samples saw a count of the target that is another than before: it is looked at at once,
+ * with those below. Finds what no event told. */
 void oomtally_seen(struct oomtally *t, uint32_t uid, uint64_t kills);
 
 /* Whether anything waits to be settled, and targets without a watch of their own. */
 bool oomtally_busy(const struct oomtally *t);
 uint64_t oomtally_unwatched(const struct oomtally *t);
+
+/* For tests: records come from this descriptor, one a read, instead of the kernel's log. Taken. */
+int oomtally_use_log(struct oomtally *t, int fd);
