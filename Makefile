@@ -4,7 +4,7 @@ MESON = /usr/bin/meson
 NINJA = /usr/bin/ninja
 PYTHON = /usr/bin/python3
 
-ARGS ?= stats
+ARGS ?= agent --foreground --state var
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
@@ -18,7 +18,7 @@ run: build
 
 build: deps-build
 	@test -f build/build.ninja || $(MESON) setup build >&2
-	@$(NINJA) -C build plimsoll >&2
+	@$(NINJA) -C build plimsoll plimsoll-front plimsoll-remote >&2
 
 # build/ may have been made before the packages for the tests were there.
 build/with-tests: | deps-test build
