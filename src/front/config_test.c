@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/basetest.h"
+#include "base/file.h"
 #include "front/config.h"
 
 enum { YAML_BYTES = 256 << 10 };
@@ -530,6 +531,111 @@ static void what_demands_something_else_is_checked(void **state) {
     done(&p);
 }
 
+/* A file of the source tree, whole; the caller frees it. */
+static char *source(const char *name) {
+    char *text = NULL;
+    size_t n = 0;
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || file_load_fd(fd, 1 << 20, &text, &n) < 0)
+        fail_msg("cannot read %s", name);
+    close(fd);
+    return text;
+}
+
+/* The next word of the manual between asterisks before a colon or comma; backslashes are its
+ * escapes. */
+static bool next_manual_key(struct str *rest, char *key, size_t *depth) {
+    struct str line, name;
+
+    while (str_cut(rest, '\n', &line)) {
+        size_t n = 0;
+
+        *depth = 0;
+        while (str_skip(&line, STR("\t")))
+            ++*depth;
+        if (!str_skip(&line, STR("*")) || !str_cut(&line, '*', &name) || line.n == 0 ||
+            (line.p[0] != ':' && line.p[0] != ','))
+            continue;
+        for (size_t i = 0; i < name.n && n < 60; i++)
+            if (name.p[i] != '\\')
+                key[n++] = name.p[i];
+        key[n] = '\0';
+        return true;
+    }
+    return false;
+}
+
+static void the_manual_has_every_key_and_no_other(void **state) {
+    char *text = source("man/plimsoll.yaml.5.scd");
+    struct str rest = str_of(text);
+    char key[64], section[64] = "";
+    const struct config_key *k;
+    size_t depth, i = 0;
+
+    (void)state;
+    while (next_manual_key(&rest, key, &depth)) {
+        k = config_key(i++);
+        assert_non_null(k);
+        assert_string_equal(key, k->name);
+        if (depth == 0)
+            memcpy(section, key, sizeof(section));
+        assert_string_equal(depth ? section : "", k->section);
+        if (strcmp(key, "guards") == 0) { /* which shares its paragraph */
+            k = config_key(i++);
+            assert_string_equal(k->name, "rules");
+        }
+    }
+    assert_null(config_key(i));
+    free(text);
+}
+
+/* The file that is installed says nothing, and its "#key: value" lines are the defaults. */
+static void the_packaged_file_is_the_defaults(void **state) {
+    char *text = source("packaging/plimsoll.yaml");
+    struct str rest = str_of(text), line;
+    struct parsed p;
+    struct config defaults;
+    struct buf shown;
+    unsigned settings = 0;
+
+    (void)state;
+    parse(&p, text);
+    assert_int_equal(p.r, 0);
+    assert_int_equal(p.errors.n, 0);
+    done(&p);
+    buf_init(&shown, 1 << 20);
+    while (str_cut(&rest, '\n', &line)) {
+        bool nested = line.n > 3 && str_starts(line, STR("#  ")) && line.p[3] != ' ';
+        bool setting = nested || (line.n > 1 && line.p[0] == '#' && line.p[1] != ' ');
+
+        if (setting && str_find(line, ':') > 0) {
+            buf_add(&shown, str_from(line, 1));
+            settings++;
+        }
+        buf_add_char(&shown, '\n');
+    }
+    buf_add_char(&shown, '\0');
+    assert_true(settings >= 12);
+    parse(&p, shown.p);
+    if (p.r != 0 || p.errors.n > 0)
+        fail_msg("%.*s", STR_ARG(buf_str(&p.errors)));
+    config_defaults(&defaults);
+    assert_string_equal(p.c.listen, defaults.listen);
+    assert_int_equal(p.c.interval_ms, defaults.interval_ms);
+    assert_int_equal(p.c.fastest_ms, defaults.fastest_ms);
+    assert_int_equal(p.c.adaptive, defaults.adaptive);
+    assert_int_equal(p.c.targets, defaults.targets);
+    assert_int_equal(p.c.processes, defaults.processes);
+    assert_int_equal(p.c.cadvisor_names, defaults.cadvisor_names);
+    assert_int_equal(p.c.show_commands, defaults.show_commands);
+    assert_memory_equal(&p.c.store, &defaults.store, sizeof(defaults.store));
+    config_done(&defaults);
+    done(&p);
+    buf_done(&shown);
+    free(text);
+}
+
 static void every_key_has_words_for_the_manual(void **state) {
     const struct config_key *k;
     size_t n = 0;
@@ -562,6 +668,8 @@ int main(void) {
         cmocka_unit_test(other_addresses_need_a_token),
         cmocka_unit_test(what_demands_something_else_is_checked),
         cmocka_unit_test(every_key_has_words_for_the_manual),
+        cmocka_unit_test(the_manual_has_every_key_and_no_other),
+        cmocka_unit_test(the_packaged_file_is_the_defaults),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
