@@ -30,7 +30,6 @@ struct replay {
     struct live memory[2], *now, *coming;
     bool beginning;     /* `coming` is being filled: its first tick makes it `now` */
     bool synced;        /* what comes can be understood */
-    int64_t since_ms;   /* of the first tick of `now`: before it, nothing is known */
     int64_t row;        /* the last that was taken */
     int64_t key_row;    /* the last KEY, */
     int64_t coming_key; /* and the one in `coming` */
@@ -384,7 +383,7 @@ static int give_step(struct replay *r, int64_t at_ms, bool known) {
 }
 
 static bool is_known_at(const struct replay *r, int64_t at_ms) {
-    return r->since_ms > 0 && at_ms >= r->since_ms && at_ms - r->now->at_ms <= REPLAY_FRESH_MS;
+    return r->now->at_ms > 0 && at_ms - r->now->at_ms <= REPLAY_FRESH_MS;
 }
 
 /* Gives what is due before a message of that time is taken. */
@@ -394,7 +393,6 @@ static int advance(struct replay *r, int64_t at_ms) {
     if (at_ms < r->done_ms - REPLAY_BACK_MS && at_ms < r->last_ms - REPLAY_BACK_MS) {
         r->counts.set_back++;
         r->done_ms = r->cursor.sent_ms = last;
-        r->since_ms = at_ms;
         r->cursor.part_ms = 0;
         return 0;
     }
@@ -405,10 +403,7 @@ static int advance(struct replay *r, int64_t at_ms) {
 
         if (result != 0)
             return result;
-        r->done_ms = next;
-        if (!known) /* nor at any other time of this gap */
-            r->done_ms =
-                r->since_ms > next && r->since_ms <= last ? step_before(r, r->since_ms) : last;
+        r->done_ms = known ? next : last; /* nor is anything known in the rest of a gap */
     }
     return 0;
 }
@@ -449,7 +444,6 @@ static int take_tick(struct replay *r, struct wire_in in) {
         r->now = r->coming;
         r->coming = before;
         r->beginning = false;
-        r->since_ms = tick.at_ms;
         r->key_row = r->coming_key;
     }
     return live_tick(r->now, body);

@@ -218,6 +218,19 @@ static void live_a_second(struct world *w) {
     tick(w, WIRE_TICK_ROUND);
 }
 
+/* Nothing of some seconds gets into the log; a KEY says what is then. */
+static void lose_seconds(struct world *w, unsigned seconds) {
+    size_t moments = w->moments;
+
+    close_row(w, false);
+    while (seconds-- > 0)
+        live_a_second(w);
+    buf_clear(open_row(w));
+    w->moments = moments;
+    add_key(w);
+    remember(w);
+}
+
 static struct world *live(uint64_t seed, unsigned seconds) {
     struct world *w = calloc(1, sizeof(*w));
 
@@ -235,6 +248,8 @@ static struct world *live(uint64_t seed, unsigned seconds) {
             add_key(w);
         if (i % 47 == 0)
             start_collector(w);
+        if (i % 53 == 0)
+            lose_seconds(w, i % 2 ? 4 : 20);
         if (i % 61 == 0)
             w->now_ms += (int64_t)(i % 2 ? 8000 : 40000); /* nobody looks */
     }
@@ -577,6 +592,57 @@ static void a_large_step_is_sent_in_parts(void **state) {
     end_world(w);
 }
 
+/* The log reaches back less far than the cursor. */
+static void nothing_is_made_up_for_the_time_before_the_log(void **state) {
+    const struct cursor long_ago = {.key_row = 5, .sent_ms = BEGIN_MS - 100 * 1000};
+    struct world *w = live(21, 30);
+    struct given g = {.n = 0}, wanted = {.n = 0};
+
+    (void)state;
+    run(w, &long_ago, 1000, &g);
+    run(w, &from_begin, 1000, &wanted);
+    assert_int_equal(g.n, wanted.n);
+    assert_true(g.cursor[0].sent_ms >= BEGIN_MS);
+    assert_true(str_eq(buf_str(&g.text[0]), buf_str(&wanted.text[0])));
+    given_done(&g);
+    given_done(&wanted);
+    end_world(w);
+}
+
+/* Two at once of the same labels: a container made anew before the old one was seen to go. */
+static void of_two_alike_the_newer_is_told(void **state) {
+    struct world *w = calloc(1, sizeof(*w));
+    struct given g = {.n = 0};
+    struct buf got;
+
+    (void)state;
+    assert_non_null(w);
+    w->random.state = 4711;
+    w->now_ms = BEGIN_MS;
+    w->slot[0] = (struct slot){.alive = true, .uid = 7};
+    start_collector(w);
+    assert_true(sample_has(&w->slot[0].sample, METRIC_ANON));
+    w->slot[0].uid = 9;
+    tell_target(w, 0);
+    w->slot[0].sample = (struct sample){.at_ms = 0};
+    sample_set(&w->slot[0].sample, METRIC_USAGE, 4242);
+    tell_samples(w, w->slot, WIRE_TICK_KEY);
+    close_row(w, true);
+    w->now_ms += 1000;
+    tick(w, WIRE_TICK_ROUND);
+    close_row(w, false);
+    run(w, &from_begin, 1000, &g);
+    assert_int_equal(g.n, 1);
+    buf_init(&got, 1 << 20);
+    gather(&g, 0, &got);
+    basetest_holds(&got, "__name__=plimsoll_memory_usage_bytes,id=/docker/0,instance=box,"
+                         "name=c\xef\xbf\xbd"
+                         "0, 4242@1763734802000\n");
+    buf_done(&got);
+    given_done(&g);
+    end_world(w);
+}
+
 static void a_clock_set_back_does_not_silence_it(void **state) {
     struct world *w = live(3, 30);
     struct given g = {.n = 0};
@@ -632,6 +698,8 @@ int main(void) {
         cmocka_unit_test(a_request_that_is_not_taken_is_made_again),
         cmocka_unit_test(a_gap_is_told_and_ends_what_is_not_known),
         cmocka_unit_test(a_large_step_is_sent_in_parts),
+        cmocka_unit_test(nothing_is_made_up_for_the_time_before_the_log),
+        cmocka_unit_test(of_two_alike_the_newer_is_told),
         cmocka_unit_test(a_clock_set_back_does_not_silence_it),
         cmocka_unit_test(damaged_rows_do_no_harm),
     };
