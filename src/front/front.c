@@ -29,6 +29,8 @@ enum {
     PEM_MAX = 256 << 10,
     LISTEN_TRIES = 30, /* the one before us may be about to end */
     LISTEN_WAIT_US = 100 * 1000,
+    OPEN_TRIES = 50,
+    OPEN_WAIT_US = 100 * 1000,
     REMOTE_LOG_MS = 4 * 3600 * 1000, /* what the remote writers' queue holds */
 };
 
@@ -169,6 +171,7 @@ static int give_up_rights(struct front *f, struct err *err) {
 
 static int open_history(struct front *f, struct err *err) {
     struct store_options options = f->config->store;
+    unsigned tries = 0;
     struct buf told;
     int r;
 
@@ -176,11 +179,13 @@ static int open_history(struct front *f, struct err *err) {
     if (f->config->remotes > 0 && options.log_ms < REMOTE_LOG_MS)
         options.log_ms = REMOTE_LOG_MS;
     buf_init(&told, 4096);
-    r = store_open(&options, &f->store, &told, err);
+    do /* the front before us may be about to end */
+        r = store_open(&options, &f->store, &told, err);
+    while (r == -EBUSY && tries++ < OPEN_TRIES && usleep(OPEN_WAIT_US) == 0);
     if (told.n > 0)
         log_line(LOG_WARN, "%.*s", STR_ARG(buf_str(&told)));
     buf_done(&told);
-    if (r == -EPROTONOSUPPORT)
+    if (r == -EPROTONOSUPPORT || r == -EBUSY)
         return r;
     if (r < 0) {
         log_line(LOG_BAD, "no history: %s", err->text);
