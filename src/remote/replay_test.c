@@ -621,7 +621,8 @@ static void of_two_alike_the_newer_is_told(void **state) {
     w->now_ms = BEGIN_MS;
     w->slot[0] = (struct slot){.alive = true, .uid = 7};
     start_collector(w);
-    assert_true(sample_has(&w->slot[0].sample, METRIC_ANON));
+    sample_set(&w->slot[0].sample, METRIC_ANON, 17);
+    tell_samples(w, w->slot, WIRE_TICK_KEY);
     w->slot[0].uid = 9;
     tell_target(w, 0);
     w->slot[0].sample = (struct sample){.at_ms = 0};
