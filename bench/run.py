@@ -2,6 +2,7 @@
 """Measures what plimsoll costs, against the least such work can cost. Prints; never fails on time.
 
   bench/run.py [--binary PATH] [--tools DIR] [--seconds N] [sampling] [ps] [launch] [hints] [agent]
+               [store]
 
 sampling: `plimsoll stats --all --interval 1` against a bare paced loop of pread on the same
           cgroups' memory.stat, usage and oom_control (v2: memory.events), both parsed; and on v1
@@ -11,6 +12,7 @@ launch:   /bin/true by fork and exec, by `plimsoll run`, by cgexec, by runc and 
 hints:    a Go program that needs most of its cap, with and without --hints.
 agent:    `plimsoll agent` with everything on, against the same bare loop; a new group's way into the
           stream, and pages of metrics.
+store:    bytes a sample and reads of a day, beside Prometheus and VictoriaMetrics.
 """
 import argparse
 import os
@@ -24,6 +26,7 @@ from agent import agent  # noqa: E402
 from hints import hints  # noqa: E402
 from launch import launch  # noqa: E402
 from measure import Farm, Running  # noqa: E402
+from store import store  # noqa: E402
 
 
 def machine_is_v1():
@@ -132,14 +135,15 @@ def main():
     parser.add_argument("--loads", help="folder of godemo (default: tests/loads beside --binary)")
     parser.add_argument("--starts", type=int, default=50, help="starts of each way of launch")
     parser.add_argument("--hint-seconds", type=int, default=60, help="length of one run of hints")
-    parser.add_argument("what", nargs="*", choices=["sampling", "ps", "launch", "hints", "agent", []],
+    parser.add_argument("what", nargs="*",
+                        choices=["sampling", "ps", "launch", "hints", "agent", "store", []],
                         default=[])
     options = parser.parse_args()
     options.binary = os.path.abspath(options.binary)
     options.tools = options.tools or os.path.join(os.path.dirname(options.binary), "bench")
     options.loads = options.loads or os.path.join(os.path.dirname(options.binary), "tests", "loads")
     for name, function in (("sampling", sampling), ("ps", ps), ("launch", launch),
-                           ("hints", hints), ("agent", agent)):
+                           ("hints", hints), ("agent", agent), ("store", store)):
         if name in options.what or not options.what:
             try:
                 function(options)
