@@ -1,0 +1,259 @@
+#include "front/join.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+struct setting {
+    char dir[64];
+    struct live live;
+    struct store *store;
+    struct join join;
+    uint64_t seq;
+    int64_t now_ms;
+    uint8_t memory[WIRE_MESSAGE];
+    struct wire_out w;
+    unsigned kills;
+};
+
+static void open_all(struct setting *s) {
+    struct store_options options;
+    struct err err = {0};
+
+    store_defaults(&options);
+    options.dir = s->dir;
+    live_init(&s->live);
+    if (store_open(&options, &s->store, NULL, &err) < 0)
+        fail_msg("%s", err.text);
+    join_init(&s->join, &s->live, s->store);
+    assert_int_equal(join_replay(&s->join), 0);
+}
+
+static void close_all(struct setting *s) {
+    join_done(&s->join);
+    store_close(s->store);
+    live_done(&s->live);
+}
+
+static void begin(struct setting *s) {
+    memset(s, 0, sizeof(*s));
+    snprintf(s->dir, sizeof(s->dir), "/tmp/plimsoll-unit-XXXXXX");
+    assert_non_null(mkdtemp(s->dir));
+    s->now_ms = clock_wall_ms() - 60000;
+    open_all(s);
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at) {
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
+static void end(struct setting *s) {
+    close_all(s);
+    nftw(s->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static int take(struct setting *s) {
+    return join_take(&s->join, (struct str){(const char *)s->w.p, s->w.n});
+}
+
+static void make(struct setting *s, enum wire_kind kind) {
+    wire_begin(&s->w, s->memory, sizeof(s->memory), kind, ++s->seq);
+}
+
+static void start(struct setting *s, uint64_t boot, bool resumed) {
+    wire_begin(&s->w, s->memory, sizeof(s->memory), WIRE_START, 0);
+    assert_true(wire_add_start(
+        &s->w, &(struct wire_start){.boot = boot, .resumed = resumed, .start_ms = s->now_ms}));
+    assert_int_equal(take(s), 0);
+    if (!resumed)
+        s->seq = 0;
+}
+
+static void target(struct setting *s, uint32_t uid, const char *name, const char *path) {
+    const struct wire_target t = {.uid = uid,
+                                  .kind = TARGET_CONTAINER,
+                                  .runtime = RUNTIME_DOCKER,
+                                  .path = str_of(path),
+                                  .id = str_of(path),
+                                  .name = str_of(name),
+                                  .born_ms = (uint64_t)s->now_ms,
+                                  .limit_from = STR("host")};
+
+    make(s, WIRE_TARGET);
+    assert_true(wire_add_target(&s->w, &t));
+    assert_int_equal(take(s), 0);
+}
+
+static void gone(struct setting *s, uint32_t uid) {
+    make(s, WIRE_GONE);
+    assert_true(wire_add_gone(&s->w, &(struct wire_gone){uid, s->now_ms}));
+    assert_int_equal(take(s), 0);
+}
+
+static void tick(struct setting *s, uint32_t uid, uint64_t usage, unsigned flags) {
+    struct sample now = {0};
+
+    s->now_ms += 1000;
+    sample_set(&now, METRIC_USAGE, usage);
+    make(s, WIRE_TICK);
+    assert_true(wire_add_tick(&s->w, &(struct wire_tick){s->now_ms, flags}));
+    assert_true(wire_add_change(&s->w, uid, NULL, &now, false));
+    assert_int_equal(take(s), 0);
+    assert_int_equal(s->join.end_of_tick, !(flags & WIRE_TICK_MORE));
+}
+
+static void kill_in(struct setting *s, uint32_t uid) {
+    make(s, WIRE_OOM);
+    assert_true(wire_add_oom(
+        &s->w, &(struct wire_oom){.uid = uid, .at_ms = s->now_ms, .kills = 1, .sure = true}));
+    assert_int_equal(take(s), 0);
+}
+
+static void count_kill(void *ctx, struct str json) {
+    (void)json;
+    ++*(unsigned *)ctx;
+}
+
+static uint64_t points(struct setting *s, int64_t series) {
+    struct store_points p = {0};
+    uint64_t n;
+
+    assert_int_equal(store_range(s->store, series, METRIC_USAGE, 0, INT64_MAX, 0, 1000, &p), 0);
+    n = p.n;
+    store_points_done(&p);
+    return n;
+}
+
+static void a_replay_leads_to_the_same_state(void **state) {
+    struct setting s;
+    struct live_row *row;
+    uint64_t acked;
+    int64_t series;
+
+    (void)state;
+    begin(&s);
+    start(&s, 77, false);
+    target(&s, 5, "web", "/docker/one");
+    tick(&s, 5, 4096, WIRE_TICK_ROUND | WIRE_TICK_KEY);
+    for (unsigned i = 1; i < 10; i++) {
+        tick(&s, 5, i * 8192, WIRE_TICK_ROUND);
+        join_key(&s.join, s.now_ms);
+        store_commit(s.store, s.now_ms, false, &acked);
+    }
+    kill_in(&s, 5);
+    row = live_find(&s.live, 5);
+    assert_non_null(row);
+    assert_true(row->oom_kills == 1);
+    series = row->series;
+    assert_true(points(&s, series) == 10);
+    store_commit(s.store, s.now_ms, true, &acked);
+    assert_true(acked == s.seq);
+    close_all(&s);
+
+    open_all(&s);
+    assert_true(s.join.boot == 77 && s.join.seq == s.seq);
+    row = live_find(&s.live, 5);
+    assert_non_null(row);
+    assert_true(row->series == series && str_eq(row->t.name, STR("web")));
+    assert_true(row->sample.value[METRIC_USAGE] == 9 * 8192);
+    assert_true(row->oom_kills == 1); /* not once more */
+    assert_true(points(&s, series) == 10);
+    /* And goes on where it was: what is sent again is not taken twice. */
+    start(&s, 77, true);
+    tick(&s, 5, 11 * 8192, WIRE_TICK_ROUND);
+    assert_int_equal(take(&s), 0);
+    assert_true(points(&s, series) == 11);
+    end(&s);
+}
+
+static void a_container_that_is_made_again_is_one_target(void **state) {
+    struct setting s;
+    int64_t series;
+
+    (void)state;
+    begin(&s);
+    s.join.oom = count_kill;
+    s.join.ctx = &s.kills;
+    start(&s, 1, false);
+    target(&s, 1, "web", "/docker/one");
+    tick(&s, 1, 4096, WIRE_TICK_ROUND);
+    series = live_find(&s.live, 1)->series;
+    gone(&s, 1);
+    kill_in(&s, 1); /* told when the group was gone already */
+    assert_int_equal(s.kills, 1);
+    target(&s, 2, "web", "/docker/two");
+    assert_true(live_find(&s.live, 2)->series == series);
+    assert_true(live_find(&s.live, 2)->restarts == 1);
+    assert_true(live_find(&s.live, 2)->oom_kills == 1);
+    /* Two at the same time under one name are two. */
+    target(&s, 3, "web", "/docker/three");
+    assert_true(live_find(&s.live, 3)->series != series);
+    tick(&s, 2, 8192, WIRE_TICK_ROUND);
+    assert_true(points(&s, series) == 2);
+    end(&s);
+}
+
+static void another_name_is_another_target(void **state) {
+    struct setting s;
+    int64_t series;
+
+    (void)state;
+    begin(&s);
+    start(&s, 1, false);
+    target(&s, 1, "0123456789ab", "/docker/one");
+    tick(&s, 1, 4096, WIRE_TICK_ROUND);
+    series = live_find(&s.live, 1)->series;
+    target(&s, 1, "web", "/docker/one");
+    assert_true(live_find(&s.live, 1)->series != series);
+    tick(&s, 1, 8192, WIRE_TICK_ROUND);
+    assert_true(points(&s, series) == 1);
+    assert_true(points(&s, live_find(&s.live, 1)->series) >= 1);
+    end(&s);
+}
+
+static void what_is_out_of_order_is_refused(void **state) {
+    struct setting s;
+
+    (void)state;
+    begin(&s);
+    make(&s, WIRE_GONE);
+    assert_true(wire_add_gone(&s.w, &(struct wire_gone){1, 1}));
+    assert_int_equal(take(&s), 0); /* before a START: for the front before us */
+    assert_true(s.join.seq == 0);
+    start(&s, 9, false);
+    target(&s, 1, "a", "/docker/a");
+    s.seq += 3;
+    make(&s, WIRE_GONE);
+    assert_true(wire_add_gone(&s.w, &(struct wire_gone){1, 1}));
+    assert_int_equal(take(&s), -EBADMSG); /* some are missing */
+    assert_non_null(live_find(&s.live, 1));
+    assert_int_equal(join_take(&s.join, STR("\x00")), -EBADMSG);
+    assert_int_equal(join_take(&s.join, STR("")), -EBADMSG);
+    wire_begin(&s.w, s.memory, sizeof(s.memory), WIRE_START, 0);
+    assert_true(wire_add_start(&s.w, &(struct wire_start){.boot = 9, .ask = true}));
+    assert_int_equal(take(&s), 1);
+    end(&s);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_replay_leads_to_the_same_state),
+        cmocka_unit_test(a_container_that_is_made_again_is_one_target),
+        cmocka_unit_test(another_name_is_another_target),
+        cmocka_unit_test(what_is_out_of_order_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,251 @@
+#!/usr/bin/python3
+"""The agent's processes: started, killed at any moment, told to read their configuration again; and
+what is left of history then."""
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import time
+
+import harness
+from agents import Agent
+from harness import MIB, PATIENCE, SMALL, check, equal, near, needs_cgroups, note, test
+
+ROUNDS = 6 if SMALL else 30
+WAIT = 10 * PATIENCE
+
+
+def until(claim, what, seconds=WAIT):
+    end = time.monotonic() + seconds
+    while True:
+        result = claim()
+        if result:
+            return result
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.05)
+
+
+def points(agent, target, metric="usage", query=""):
+    answer = agent.json(f"/api/v1/series?target={target}&metric={metric}{query}")
+    return [(point[0], point[1]) for point in answer["points"]]
+
+
+def host_gaps(agent, since_ms):
+    """The longest time between two samples of the machine, in ms, and how many there are."""
+    times = [at for at, _ in points(agent, "host", query=f"&from={since_ms}")]
+    check(len(times) > 1, f"no history of the machine since {since_ms}: {times}")
+    return max(b - a for a, b in zip(times, times[1:])), len(times)
+
+
+def now_ms():
+    return int(time.time() * 1000)
+
+
+def answers(agent):
+    try:
+        return agent.get("/healthz", timeout=2).status == 200
+    except OSError:
+        return False
+
+
+@test("targets have the kernel's figures, and history has what was shown", needs=[needs_cgroups])
+def figures():
+    group = harness.group(limit=100 * MIB)
+    harness.Load("anon", 20, groups=[group])
+    with Agent("targets: all\n") as agent:
+        row = agent.target(group.path)
+        near(row["usage"], group.usage(), 2 * MIB, "usage")
+        near(row["anon"], 20 * MIB, 2 * MIB, "anon")
+        equal(row["limit"], 100 * MIB, "limit")
+        equal(row["limit_from"], group.path, "limit_from")
+        host = agent.target("host")
+        near(host["limit"], harness.meminfo()["MemTotal"], 4096, "the machine's memory")
+        until(lambda: len(points(agent, group.path)) >= 3, "three points of history")
+        near(points(agent, group.path)[-1][1], group.usage(), 2 * MIB, "the last point")
+        equal(agent.stop(), 0, "exit code")
+        check("signal" not in agent.said(), agent.said())
+
+
+@test("a group is there at once when it is made, and gone when it is removed",
+      needs=[needs_cgroups])
+def births():
+    with Agent("targets: all\n") as agent:
+        group = harness.group()
+        until(lambda: any(r["cgroup"] == group.path for r in agent.targets()), "the new group", 2)
+        group.remove()
+        until(lambda: all(r["cgroup"] != group.path for r in agent.targets()), "its end", 3)
+
+
+@test("the front killed at any moment: the collector's rounds go on, and no sample is lost",
+      needs=[needs_cgroups])
+def front_killed():
+    with Agent("targets: all\n") as agent:
+        begin = now_ms()
+        collector = agent.children()["collector"]
+        for _ in range(ROUNDS):
+            front = until(lambda: agent.children().get("front"), "a front")
+            os.kill(front, signal.SIGKILL)
+            until(lambda: agent.children().get("front", front) != front and answers(agent),
+                  "another front that answers")
+            time.sleep(random.uniform(0, 0.3))
+        equal(agent.children()["collector"], collector, "the collector's pid")
+        time.sleep(2.5)
+        gap, count = host_gaps(agent, begin)
+        note(f"{ROUNDS} kills, {count} samples, longest gap {gap} ms")
+        check(gap <= 2000 * PATIENCE, f"a gap of {gap} ms between samples")
+
+
+@test("the collector killed at any moment: another goes on, the front answers meanwhile",
+      needs=[needs_cgroups])
+def collector_killed():
+    with Agent("targets: all\n") as agent:
+        begin = now_ms()
+        front = agent.children()["front"]
+        for _ in range(ROUNDS):
+            collector = until(lambda: agent.children().get("collector"), "a collector")
+            os.kill(collector, signal.SIGKILL)
+            agent.json("/api/v1/targets")
+            until(lambda: agent.children().get("collector", collector) != collector,
+                  "another collector")
+            time.sleep(random.uniform(0, 0.3))
+        equal(agent.children()["front"], front, "the front's pid")
+        until(lambda: agent.targets(), "targets again")
+        time.sleep(2.5)
+        gap, count = host_gaps(agent, begin)
+        note(f"{ROUNDS} kills, {count} samples, longest gap {gap} ms")
+        check(gap <= 3000 * PATIENCE, f"a gap of {gap} ms between samples")
+
+
+@test("everything killed at any moment: history opens each time and lacks at most two seconds",
+      needs=[needs_cgroups])
+def all_killed():
+    agent = Agent("targets: all\n")
+    try:
+        for number in range(ROUNDS // 2):
+            agent.start()
+            time.sleep(random.uniform(0.5, 3.5))
+            seen = [at for at, _ in until(lambda: points(agent, "host"), "history")]
+            died = now_ms()
+            agent.kill()
+            agent.start()
+            kept = {at for at, _ in points(agent, "host", query=f"&from={seen[0]}&to={now_ms()}")}
+            lost = [at for at in seen if at < died - 2000 * PATIENCE and at not in kept]
+            check(not lost, f"round {number}: died at {died}, lost {lost}")
+            agent.stop()
+        check("damaged" not in agent.said(), agent.said())
+    finally:
+        agent.delete()
+
+
+@test("HUP: a good configuration is taken over without losing samples, a bad one is told",
+      needs=[needs_cgroups])
+def reload():
+    with Agent("targets: all\ninterval: 1s\n") as agent:
+        begin = now_ms()
+        time.sleep(2)
+        text = harness.read(agent.config)
+        with open(agent.config, "w") as file:
+            file.write(text + "limt: 3\n")
+        agent.process.send_signal(signal.SIGHUP)
+        until(lambda: "did you mean" in agent.said() or "unknown key" in agent.said(),
+              "what is wrong with it")
+        until(lambda: "goes on as before" in agent.said(), "that it goes on")
+        check(answers(agent), "the agent does not answer any more")
+        with open(agent.config, "w") as file:
+            file.write(text.replace("interval: 1s", "interval: 500ms"))
+        front = agent.children()["front"]
+        agent.process.send_signal(signal.SIGHUP)
+        until(lambda: agent.children().get("front", front) != front and answers(agent),
+              "a front with the new configuration")
+        time.sleep(4)
+        times = [at for at, _ in points(agent, "host", query=f"&from={now_ms() - 3000}")]
+        check(len(times) >= 4, f"half a second between samples: {times}")
+        check(host_gaps(agent, begin)[0] <= 2500 * PATIENCE, "samples were lost")
+
+
+@test("a configuration that is wrong keeps the agent from starting, with its place told")
+def wrong():
+    agent = Agent("interval: soon\n")
+    try:
+        agent.start(wait=False)
+        equal(agent.process.wait(10 * PATIENCE), 2, "exit code")
+        check("plimsoll.yaml:4:" in agent.said(), agent.said())
+        done = subprocess.run([harness.options.binary, "agent", "--check", "--config",
+                               agent.config], capture_output=True, text=True, check=False)
+        equal(done.returncode, 2, "exit code of --check")
+        check("plimsoll.yaml:4:" in done.stderr, done.stderr)
+    finally:
+        agent.delete()
+
+
+@test("a disk that is full for a while: told, kept in memory, and written when there is room",
+      needs=[needs_cgroups])
+def disk_full():
+    folder = tempfile.mkdtemp(prefix="plimsoll-agent-test-")
+    state = folder + "/state"
+    os.mkdir(state)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "plimsoll-test", state],
+                      check=False).returncode:
+        raise harness.Skip("cannot mount a tmpfs")
+    agent = Agent("targets: all\ninterval: 200ms\n", folder=folder)
+    try:
+        agent.start()
+        until(lambda: len(points(agent, "host")) >= 3, "history")
+        begin = now_ms()
+        filler = state + "/filler"
+        with open(filler, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 65536)
+            except OSError:
+                pass
+            try:
+                while True:
+                    file.write(b"x" * 512)
+            except OSError:
+                pass
+        until(lambda: agent.get("/healthz").json()["status"] == "degraded", "that it is told",
+              30 * PATIENCE)
+        until(lambda: "history is not written" in agent.said(), "a line about it")
+        time.sleep(3)
+        check(agent.targets(), "no targets while the disk is full")
+        os.unlink(filler)
+        until(lambda: agent.get("/healthz").json()["status"] == "ok", "that it is well again",
+              30 * PATIENCE)
+        time.sleep(2.5)
+        agent.kill()
+        agent.start()
+        gap, count = host_gaps(agent, begin)
+        note(f"{count} samples, longest gap {gap} ms")
+        check(gap <= 4000 * PATIENCE, f"a gap of {gap} ms: samples were lost")
+    finally:
+        agent.kill()
+        subprocess.run(["umount", state], check=False)
+        agent.owns_folder = True
+        agent.delete()
+
+
+@test("a damaged database is set aside and told, and recording goes on", needs=[needs_cgroups])
+def damaged():
+    agent = Agent("targets: all\n")
+    try:
+        agent.start()
+        until(lambda: len(points(agent, "host")) >= 3, "history")
+        agent.stop()
+        path = agent.state + "/plimsoll.db"
+        with open(path, "r+b") as file:
+            size = file.seek(0, 2)
+            file.seek(0)
+            file.write(b"\xff" * min(size, 65536))
+        agent.start()
+        check("damaged" in agent.said(), agent.said())
+        check(any("damaged" in name for name in os.listdir(agent.state)), os.listdir(agent.state))
+        until(lambda: len(points(agent, "host")) >= 3, "history again")
+    finally:
+        agent.delete()
+
+
+if __name__ == "__main__":
+    harness.main()
