@@ -174,26 +174,35 @@ static void look_v1(struct oomtally *t, struct oomunit *u, int64_t now_us) {
     attribute(t, u, n, true, now_us);
 }
 
-static bool is_candidate(const struct oomunit *u) {
-    return u->dead && u->dead_us > 0;
+/* How likely it is that a kill nobody knows of was in a group that is gone: it had an event that
+ * could not be read any more; nothing is known of it; its own kill is known. */
+enum suspicion { SUSPECT_EVENT, SUSPECT_GONE, SUSPECT_KNOWN, SUSPECTS };
+
+static enum suspicion suspicion_of(const struct oomunit *u) {
+    if (u->dead_us == 0)
+        return SUSPECTS;
+    if (u->kill_us > 0)
+        return SUSPECT_KNOWN;
+    return u->fires > 0 ? SUSPECT_EVENT : SUSPECT_GONE;
 }
 
-/* What `u` counted and no living group below it: each in one of those that are gone, first in those
- * that had an event that could not be read any more; or in u itself, when there is none. */
+/* What `u` counted and no living group below it: each in one of those that are gone; or in u
+ * itself, when there is none. */
 static void blame(struct oomtally *t, struct oomunit *u, int64_t now_us) {
-    struct oomunit *last = NULL;
-    unsigned n = 0;
+    struct oomunit *first = NULL;
+    unsigned n[SUSPECTS + 1] = {0};
 
     for (struct oomunit *x = oomunit_next(u, u); x; x = oomunit_next(x, u))
-        n += is_candidate(x);
-    for (unsigned pass = 0; pass < 2 && n > 0; pass++)
-        for (struct oomunit *x = oomunit_next(u, u); x && missing(u) > 0; x = oomunit_next(x, u))
-            if (is_candidate(x) && (x->fires > 0) == (pass == 0)) {
-                last = last ? last : x;
-                attribute(t, x, 1, n == 1, now_us);
-            }
-    if (missing(u) > 0 && last)
-        attribute(t, last, missing(u), n == 1, now_us);
+        n[suspicion_of(x)]++;
+    for (unsigned s = 0; s < SUSPECTS; s++)
+        for (struct oomunit *x = oomunit_next(u, u); x && missing(u) > 0; x = oomunit_next(x, u)) {
+            if (suspicion_of(x) != s)
+                continue;
+            first = first ? first : x;
+            attribute(t, x, 1, s != SUSPECT_KNOWN && n[s] == 1, now_us);
+        }
+    if (missing(u) > 0 && first)
+        attribute(t, first, missing(u), false, now_us);
     else if (missing(u) > 0 && (oomunit_owner(u) || now_us - u->missed_us >= ORPHAN_US))
         attribute(t, u, missing(u), true, now_us);
 }
