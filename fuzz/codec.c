@@ -32,8 +32,8 @@ static void as_code(const uint8_t *data, size_t size) {
     static int64_t time[VALUES];
     size_t n = 1 + (data[0] | (size_t)(data[1] & 0x7f) << 8) % VALUES;
     struct str code = {(const char *)data + 2, size - 2};
-    uint64_t *value = malloc(n * sizeof(*value)); /* exactly: a sanitizer sees the next */
-    bool *known = malloc(n * sizeof(*known));
+    uint64_t *value = calloc(n, sizeof(*value)); /* exactly: a sanitizer sees the next */
+    bool *known = calloc(n, sizeof(*known));
 
     assert(value && known);
     if (codec_decode(code, n, value, data[1] & 0x80 ? NULL : known) == 0)
