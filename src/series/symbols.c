@@ -1,6 +1,7 @@
 #include "series/symbols.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -26,7 +27,7 @@ enum {
     LEVEL_BITS = 6,
 };
 
-static_assert((64 << 2) <= USED_MAX + 4 * 4, "fine 2 always fits");
+static_assert((64 - 2 + 1) << 2 <= USED_MAX, "all symbols of some parting fit into an index");
 
 struct frequency {
     unsigned symbol, level, low_bits;
@@ -153,10 +154,9 @@ static inline uint64_t cut_bits(struct bit_reader *r, unsigned bits) {
 
     if (byte + 8 <= r->n)
         memcpy(&word, r->p + byte, sizeof(word));
-    else
-        for (size_t i = byte; i < r->n; i++)
-            word |= (uint64_t)(uint8_t)r->p[i] << 8 * (i - byte);
-    word >>= r->at % 8;
+    else if (byte < r->n)
+        memcpy(&word, r->p + byte, r->n - byte);
+    word = le64toh(word) >> r->at % 8;
     r->at += bits;
     return word & ((1ull << bits) - 1);
 }
