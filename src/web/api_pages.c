@@ -8,22 +8,26 @@
 
 enum { LOG_BYTES = 512 << 10, AWAY_MS = 5000 };
 
+#define PAGES                                                                                      \
+    "/metrics             for Prometheus\n"                                                        \
+    "/metrics/cadvisor    the same under cAdvisor's names\n"                                       \
+    "/healthz             how the agent fares\n"                                                   \
+    "/api/v1/targets      everything that is watched, now or ?at=TIME\n"                           \
+    "/api/v1/series       ?target=NAME&metric=used&from=-1h\n"                                     \
+    "/api/v1/processes    ?target=NAME\n"                                                          \
+    "/api/v1/incidents    OOM kills\n"                                                             \
+    "/api/v1/stream       changes as server-sent events\n"                                         \
+    "/api/v1/query, query_range, series, labels, label/NAME/values\n"                              \
+    "                     as Prometheus has them, for plain selectors:\n"                          \
+    "                     plimsoll_memory_used_bytes{name=\"web\"}\n"
+
 void api_landing(struct site *site, const struct request *rq, struct answer *a) {
     (void)rq;
     a->type = "text/plain; charset=utf-8";
-    buf_add_format(&a->piece,
-                   "Plimsoll %s: memory of every container, service and process group.\n\n"
-                   "/metrics                        for Prometheus\n"
-                   "/metrics/cadvisor               the same under cAdvisor's names\n"
-                   "/healthz                        how the agent fares\n"
-                   "/api/v1/targets                 everything that is watched, now or ?at=TIME\n"
-                   "/api/v1/series                  ?target=NAME&metric=used&from=-1h\n"
-                   "/api/v1/processes               ?target=NAME\n"
-                   "/api/v1/incidents               OOM kills\n"
-                   "/api/v1/stream                  changes as server-sent events\n"
-                   "/api/v1/query, query_range,     as Prometheus has them, for plain selectors:\n"
-                   "  series, labels, label/N/values  plimsoll_memory_used_bytes{name=\"web\"}\n",
-                   site->version);
+    buf_add(&a->piece, STR("Plimsoll "));
+    buf_add(&a->piece, str_of(site->version));
+    buf_add(&a->piece, STR(": memory of every container, service and process group.\n\n"));
+    buf_add(&a->piece, STR(PAGES));
 }
 
 static void add_store(struct json *j, const struct store_health *h) {

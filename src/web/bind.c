@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "web/web.h"
 
-enum { BACKLOG = 128 };
+enum { BACKLOG = 1024 };
 
 static int listening(int family, const void *address, socklen_t n) {
     auto_close int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

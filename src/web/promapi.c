@@ -31,6 +31,7 @@ struct label {
 struct labels_of {
     struct label label[LABELS];
     size_t n;
+    struct buf *text;
 };
 
 struct query {
@@ -45,6 +46,7 @@ struct query {
     uint64_t era;
     struct past past;
     char name[METRIC_N][96];
+    struct buf label_text;
     uint64_t allowed[SELECTORS]; /* the metrics whose names each selector allows */
 };
 
@@ -54,6 +56,7 @@ static void query_done(void *ctx) {
     for (size_t i = 0; i < q->selectors; i++)
         selector_done(&q->selector[i]);
     past_done(&q->past);
+    buf_done(&q->label_text);
     free(q);
 }
 
@@ -83,15 +86,28 @@ __attribute__((format(printf, 3, 4))) static void prom_error(struct answer *a, c
 static int keep_label(void *ctx, const char *name, struct str value) {
     struct labels_of *l = ctx;
 
-    if (l->n < LABELS && value.n > 0)
-        l->label[l->n++] = (struct label){name, value};
+    if (l->n == LABELS || value.n == 0)
+        return 0;
+    /* The text may still move: where it is comes at the end. */
+    l->label[l->n++] = (struct label){name, {NULL, value.n}};
+    buf_add(l->text, value);
     return 0;
 }
 
-static struct labels_of labels_of(const struct wire_target *t) {
-    struct labels_of l = {.n = 0};
+/* Valid until the next one. */
+static struct labels_of labels_of(struct query *q, const struct wire_target *t) {
+    struct labels_of l = {.text = &q->label_text};
+    const char *at;
 
+    buf_clear(l.text);
     (void)prom_labels(t, keep_label, &l);
+    if (buf_error(l.text) < 0)
+        l.n = 0;
+    at = l.text->p;
+    for (size_t i = 0; i < l.n; i++) {
+        l.label[i].value.p = at;
+        at += l.label[i].value.n;
+    }
     return l;
 }
 
@@ -291,7 +307,7 @@ static bool next_now(struct query *q, struct buf *out) {
         return false;
     q->after = row->uid;
 
-    struct labels_of l = labels_of(&row->t);
+    struct labels_of l = labels_of(q, &row->t);
     uint64_t metrics = wanted(q, &l);
 
     if (q->mode == MODE_SERIES)
@@ -312,7 +328,7 @@ static bool next_then(struct query *q, struct buf *out) {
     if (identity_parse(target->identity, &i) < 0)
         return true;
 
-    struct labels_of l = labels_of(&i.t);
+    struct labels_of l = labels_of(q, &i.t);
     uint64_t metrics = wanted(q, &l);
 
     if (!metrics)
@@ -431,6 +447,7 @@ static struct query *query_new(struct site *site, const struct request *rq, cons
     }
     *q = (struct query){
         .site = site, .mode = mode, .after = -1, .era = site->era, .to_ms = rq->now_ms};
+    buf_init(&q->label_text, 2 * WIRE_MESSAGE);
     make_names(q);
     if (!take_selectors(q, rq, key, a)) {
         query_done(q);
@@ -620,7 +637,7 @@ static void answer_texts(struct answer *a, struct texts *t) {
 /* What one target has to say: the names of its labels, or the values of one. */
 static void take_labels(struct query *q, struct texts *t, const struct wire_target *target,
                         uint64_t have, const struct str *name) {
-    struct labels_of l = labels_of(target);
+    struct labels_of l = labels_of(q, target);
     uint64_t metrics = q->selectors > 0 ? wanted(q, &l) & have : have;
 
     if (!metrics)

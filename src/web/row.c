@@ -163,12 +163,10 @@ void row_add_json(struct json *j, const struct site *site, const struct row *r) 
     json_end(j);
 }
 
-/* CPU time that stands still is 0 % some time later: that is told then, not for ever. */
-static bool cpu_moves(const struct site *site, const struct live_row *r, int64_t since_ms) {
-    int64_t moved_ms = r->changed_ms[METRIC_CPU_US];
-
-    return moved_ms > since_ms ||
-           (r->cpu_centi == 0 && moved_ms > since_ms - LIVE_CPU_STILL_MS - site->interval_ms);
+/* CPU time that stands still is 0 %: looked at again from time to time, and told then. */
+static bool cpu_moves(const struct live_row *r, int64_t since_ms) {
+    return r->changed_ms[METRIC_CPU_US] > since_ms ||
+           (r->have_cpu && r->cpu_centi == 0 && r->cpu_at_ms > since_ms);
 }
 
 bool row_add_changes(struct json *j, const struct site *site, const struct live_row *r,
@@ -184,11 +182,11 @@ bool row_add_changes(struct json *j, const struct site *site, const struct live_
     for (enum metric m = 0; m < METRIC_N; m++)
         if (r->changed_ms[m] > since_ms)
             changed |= UINT64_C(1) << m;
-    if (!changed && !cpu_moves(site, r, since_ms))
+    if (!changed && !cpu_moves(r, since_ms))
         return false;
     json_begin_object(j);
     json_key_u64(j, "uid", r->uid);
-    if (cpu_moves(site, r, since_ms))
+    if (cpu_moves(r, since_ms))
         key_centi(j, "cpu_pct", r->have_cpu, r->cpu_centi);
     for (enum metric m = 0; m < METRIC_N; m++)
         if (changed >> m & 1)

@@ -126,8 +126,11 @@ static void add_ooms(struct stream *s, struct buf *out) {
     for (; s->ooms < site->ooms; s->ooms++) {
         const char *json = site->oom[s->ooms % SITE_OOMS].json;
 
-        if (json)
-            buf_add_format(out, "event: oom\ndata: %s\n\n", json);
+        if (!json)
+            continue;
+        buf_add(out, STR("event: oom\ndata: "));
+        buf_add(out, str_of(json));
+        buf_add(out, STR("\n\n"));
     }
 }
 

@@ -52,6 +52,7 @@ struct server {
     struct MHD_Daemon *daemon;
     struct visit *visits;
     unsigned n, limit;
+    bool full;       /* the library has stopped listening */
     uint32_t source; /* in the loop */
     bool own_socket; /* the unix socket that has its file's rights */
     bool is_unix;
@@ -137,6 +138,7 @@ static void begin_visit(struct server *s, struct MHD_Connection *connection, voi
         v->next->at = &v->next;
     s->visits = v;
     s->n++;
+    s->full |= s->n >= s->limit;
     make_room(s);
     if (!w->sweeps)
         w->sweeps = loop_add_timer(w->loop, SWEEP_US, SWEEP_US, on_sweep, w, &w->sweep_source) == 0;
@@ -448,6 +450,11 @@ static void turn(struct server *s) {
 
     for (unsigned i = 0; i < TURNS; i++) {
         (void)MHD_run(s->daemon);
+        /* 0.9.75 listens again when it has its next turn, but asks for none. */
+        if (s->full && s->n < s->limit) {
+            s->full = false;
+            continue;
+        }
         if (MHD_get_timeout(s->daemon, &wait_ms) != MHD_YES || wait_ms > 0)
             return;
     }
