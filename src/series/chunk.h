@@ -3,7 +3,8 @@
  *
  * A chunk is self-contained bytes with a checksum: what was damaged is told and skipped. Reading
  * one metric decodes the times and that metric only. Of rolled-up chunks every metric has three
- * columns (CHUNK_MEAN, CHUNK_MIN, CHUNK_MAX), and a time is the start of its step.
+ * columns (CHUNK_MEAN, CHUNK_MIN, CHUNK_MAX), and a time is the start of its step. A metric is kept
+ * by its number in metric.def, where rows may only be added at the end.
  */
 #pragma once
 #include "base/buf.h"

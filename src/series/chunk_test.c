@@ -176,6 +176,73 @@ static void what_stands_still_is_small(void **state) {
     buf_done(&bytes);
 }
 
+/* What is on disk has the metrics' numbers: a row of metric.def may be added behind the last, none
+ * may move. */
+static void metrics_keep_their_numbers(void **state) {
+    static const char *const key[] = {
+        "usage",
+        "used",
+        "working_set",
+        "anon",
+        "file",
+        "active_file",
+        "inactive_file",
+        "shmem",
+        "mapped_file",
+        "dirty",
+        "writeback",
+        "inactive_anon",
+        "active_anon",
+        "unevictable",
+        "anon_thp",
+        "kernel",
+        "slab_reclaimable",
+        "slab_unreclaimable",
+        "kernel_stack",
+        "pagetables",
+        "percpu",
+        "vmalloc",
+        "sock",
+        "zswap",
+        "swap",
+        "swapcached",
+        "limit",
+        "headroom",
+        "own_limit",
+        "high",
+        "low",
+        "min",
+        "soft_limit",
+        "swap_limit",
+        "peak",
+        "failcnt",
+        "high_events",
+        "oom_kills",
+        "under_oom",
+        "oom_kill_disabled",
+        "pgfault",
+        "pgmajfault",
+        "refault_file",
+        "refault_anon",
+        "psi_some_avg10",
+        "psi_full_avg10",
+        "psi_some_us",
+        "psi_full_us",
+        "pids",
+        "pids_limit",
+        "cpu_us",
+        "net_rx",
+        "net_tx",
+        "blk_read",
+        "blk_write",
+    };
+
+    (void)state;
+    assert_true(METRIC_N >= sizeof(key) / sizeof(key[0]));
+    for (unsigned m = 0; m < sizeof(key) / sizeof(key[0]); m++)
+        assert_string_equal(metric_info((enum metric)m)->key, key[m]);
+}
+
 static void a_full_buffer_is_an_error(void **state) {
     struct buf bytes;
 
@@ -203,6 +270,7 @@ int main(void) {
         cmocka_unit_test(one_time_is_a_chunk),
         cmocka_unit_test(every_damaged_bit_is_noticed),
         cmocka_unit_test(what_stands_still_is_small),
+        cmocka_unit_test(metrics_keep_their_numbers),
         cmocka_unit_test(a_full_buffer_is_an_error),
     };
 
