@@ -20,8 +20,7 @@ static int take(void *ctx, int64_t id, int64_t series, int64_t at_ms, uint64_t k
     if (json.n < 2 || json.p[0] != '{' || json.p[json.n - 1] != '}')
         return 0;
     json_begin_object(&w->j);
-    json_key(&w->j, "id");
-    json_i64(&w->j, id);
+    json_key_maybe(&w->j, "id", id > 0, (uint64_t)id); /* 0: not on disk yet */
     json_key(&w->j, "series");
     json_i64(&w->j, series);
     if (json.n > 2) {

@@ -186,6 +186,8 @@ static inline void webtest_oom(struct webtest_child *c) {
         assert_int_equal(store_oom(c->store, live_find(&c->live, 2)->series, o.at_ms, o.kills,
                                    buf_str(&json), true, &total),
                          0);
+    if (c->store)
+        store_commit(c->store, c->at_ms, true, &total);
     buf_done(&json);
 }
 
