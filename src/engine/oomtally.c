@@ -688,7 +688,8 @@ void oomtally_group_remove(struct oomtally *t, struct str path) {
         go(t, u);
 }
 
-int oomtally_add(struct oomtally *t, uint32_t uid, struct str path, bool born_now) {
+int oomtally_add(struct oomtally *t, uint32_t uid, struct str path, enum oomtally_kind kind,
+                 bool born_now) {
     int64_t now_us = clock_mono_us();
     struct oomunit *u;
     uint64_t orphans = 0;
@@ -702,6 +703,8 @@ int oomtally_add(struct oomtally *t, uint32_t uid, struct str path, bool born_no
             attribute(t, u, missing(u), true, now_us);
     }
     u->target = true;
+    u->part = kind == OOMTALLY_PART;
+    u->whole = kind == OOMTALLY_WHOLE;
     u->leaving = false;
     u->uid = uid;
     born_now = born_now && now_us - u->born_us < YOUNG_US;

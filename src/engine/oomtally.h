@@ -6,7 +6,7 @@
  * living child of it did, happened in one that is gone. The kernel's log, where it may be read,
  * names the victim and whose limit it was. Its reports are rate-limited: then the victim is
  * unknown and the kill is counted all the same. A kill is told once, for the innermost target
- * around the victim. Nothing is allocated but when groups come.
+ * around the victim that is no mere part of another. Nothing is allocated but when groups come.
  */
 #pragma once
 #include "kern/cgfs.h"
@@ -42,10 +42,18 @@ void oomtally_free(struct oomtally *t);
 int oomtally_group_add(struct oomtally *t, struct str path, bool born_now);
 void oomtally_group_remove(struct oomtally *t, struct str path);
 
+/* Who a kill is told for, when targets lie in each other. */
+enum oomtally_kind {
+    OOMTALLY_WHOLE,  /* a container, a service, a run: what is below it is part of it */
+    OOMTALLY_PART,   /* a plain group: for the whole that it lies in, if there is one */
+    OOMTALLY_AROUND, /* a slice, a pod: only for what lies in no other target */
+};
+
 /* A target came: its kills so far are where counting begins, unless it was born now: then they are
  * new. It may be gone already, and what is told of it later is its own. 0; -ENOMEM; other failures
  * are only worse evidence. */
-int oomtally_add(struct oomtally *t, uint32_t uid, struct str path, bool born_now);
+int oomtally_add(struct oomtally *t, uint32_t uid, struct str path, enum oomtally_kind kind,
+                 bool born_now);
 
 /* It is gone, or is no target any more: what is not clear yet is settled (the log may be a moment
  * late), within 200 ms. The uid stays valid in callbacks until then. */

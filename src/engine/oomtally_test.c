@@ -138,7 +138,7 @@ static void fake_stop(struct fake *f) {
 }
 
 static void add(struct fake *f, uint32_t uid, const char *path) {
-    assert_int_equal(oomtally_add(f->b.tally, uid, str_of(path), false), 0);
+    assert_int_equal(oomtally_add(f->b.tally, uid, str_of(path), OOMTALLY_WHOLE, false), 0);
 }
 
 static void say(struct fake *f, const char *text) {
@@ -315,7 +315,7 @@ static void a_line_about_a_group_that_is_gone_counts_by_itself(void **state) {
     say_kill(&f, "/a/three", "/a/three", 78);
     set_kills(&f, "/a", 9);
     run_for(&f.b, 50);
-    assert_int_equal(oomtally_add(f.b.tally, 3, STR("/a/three"), true), 0);
+    assert_int_equal(oomtally_add(f.b.tally, 3, STR("/a/three"), OOMTALLY_PART, true), 0);
     oomtally_remove(f.b.tally, 3);
     run_for(&f.b, 400);
     assert_int_equal(f.b.told.kills[3], 1);
@@ -361,6 +361,32 @@ static void a_kill_below_counts_for_the_innermost_target(void **state) {
     fake_stop(&f);
 }
 
+static void a_part_counts_for_the_whole_and_what_is_around_for_the_rest(void **state) {
+    struct fake f;
+
+    (void)state;
+    fake_start(&f, false);
+    set_kills(&f, "/a/one/sub", 0);
+    set_kills(&f, "/a/plain", 0);
+    assert_int_equal(oomtally_add(f.b.tally, 9, STR("/a"), OOMTALLY_AROUND, false), 0);
+    assert_int_equal(oomtally_add(f.b.tally, 1, STR("/a/one"), OOMTALLY_WHOLE, false), 0);
+    assert_int_equal(oomtally_add(f.b.tally, 2, STR("/a/one/sub"), OOMTALLY_PART, false), 0);
+    assert_int_equal(oomtally_add(f.b.tally, 3, STR("/a/plain"), OOMTALLY_PART, false), 0);
+    assert_int_equal(oomtally_group_add(f.b.tally, STR("/a/two"), false), 0);
+    set_kills(&f, "/a/one/sub", 1);
+    set_kills(&f, "/a/one", 4);
+    set_kills(&f, "/a/plain", 2);
+    set_kills(&f, "/a/two", 8);
+    set_kills(&f, "/a", 14);
+    oomtally_seen(f.b.tally, 9, 14);
+    run_for(&f.b, 300);
+    assert_int_equal(f.b.told.kills[1], 1);
+    assert_int_equal(f.b.told.kills[3], 2);
+    assert_int_equal(f.b.told.kills[9], 4);
+    assert_int_equal(f.b.told.total, 7);
+    fake_stop(&f);
+}
+
 static void a_group_killed_before_it_is_a_target_is_counted_when_it_is(void **state) {
     struct fake f;
 
@@ -371,7 +397,7 @@ static void a_group_killed_before_it_is_a_target_is_counted_when_it_is(void **st
     assert_int_equal(oomtally_group_add(f.b.tally, STR("/a/new"), true), 0);
     set_kills(&f, "/a/new", 1);
     set_kills(&f, "/a", 8);
-    assert_int_equal(oomtally_add(f.b.tally, 5, STR("/a/new"), true), 0);
+    assert_int_equal(oomtally_add(f.b.tally, 5, STR("/a/new"), OOMTALLY_PART, true), 0);
     run_for(&f.b, 200);
     assert_int_equal(f.b.told.kills[5], 1);
 
@@ -380,7 +406,7 @@ static void a_group_killed_before_it_is_a_target_is_counted_when_it_is(void **st
     run_for(&f.b, 300);
     assert_false(oomtally_busy(f.b.tally));
     set_kills(&f, "/a/new", 4);
-    assert_int_equal(oomtally_add(f.b.tally, 6, STR("/a/new"), false), 0);
+    assert_int_equal(oomtally_add(f.b.tally, 6, STR("/a/new"), OOMTALLY_PART, false), 0);
     run_for(&f.b, 200);
     assert_int_equal(f.b.told.total, 1);
     fake_stop(&f);
@@ -396,7 +422,7 @@ static void a_group_of_the_same_name_begins_anew(void **state) {
     oomtally_remove(f.b.tally, 1);
     set_kills(&f, "/a/one", 1);
     set_kills(&f, "/a", 8);
-    assert_int_equal(oomtally_add(f.b.tally, 2, STR("/a/one"), true), 0);
+    assert_int_equal(oomtally_add(f.b.tally, 2, STR("/a/one"), OOMTALLY_WHOLE, true), 0);
     say_kill(&f, "/a/one", "/a/one", 77);
     run_for(&f.b, 400);
     assert_int_equal(f.b.told.kills[1], 0);
@@ -519,7 +545,7 @@ static void add_real(struct real *r, uint32_t uid, const char *below) {
     char path[512];
 
     snprintf(path, sizeof(path), "%s%s", r->group, below);
-    assert_int_equal(oomtally_add(r->b.tally, uid, str_of(path), true), 0);
+    assert_int_equal(oomtally_add(r->b.tally, uid, str_of(path), OOMTALLY_WHOLE, true), 0);
 }
 
 static void take_memory(size_t mib) {
@@ -745,6 +771,7 @@ int main(void) {
         cmocka_unit_test(a_line_that_comes_too_late_counts_nothing),
         cmocka_unit_test(a_line_about_a_group_that_is_gone_counts_by_itself),
         cmocka_unit_test(a_kill_below_counts_for_the_innermost_target),
+        cmocka_unit_test(a_part_counts_for_the_whole_and_what_is_around_for_the_rest),
         cmocka_unit_test(a_group_killed_before_it_is_a_target_is_counted_when_it_is),
         cmocka_unit_test(a_group_of_the_same_name_begins_anew),
         cmocka_unit_test(the_machines_own_kills_are_told_when_no_target_had_them),

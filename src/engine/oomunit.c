@@ -208,9 +208,15 @@ struct oomunit *oomunit_next_up(struct oomunit *u, const struct oomunit *top) {
 }
 
 struct oomunit *oomunit_owner(struct oomunit *u) {
+    struct oomunit *around;
+
     while (u && !u->target)
         u = u->parent;
-    return u;
+    if (!u || !u->part)
+        return u;
+    for (around = u->parent; around && (!around->target || around->part);)
+        around = around->parent;
+    return around && around->whole ? around : u;
 }
 
 bool oomunit_is_below(const struct oomunit *u, const struct oomunit *top) {

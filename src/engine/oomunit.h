@@ -13,15 +13,16 @@ struct oomunit {
     struct oomunit *busy_next;
     uint64_t hash;
 
-    bool listed;  /* told by whoever knows the groups */
-    bool target;  /* told as a target: `uid` */
-    bool leaving; /* the target was removed, and is not settled yet */
-    bool removed; /* out of the table */
-    bool dead;    /* its group is gone */
-    bool busy;    /* in the list of those that something is due for */
-    bool have;    /* it has a count */
-    bool doubt;   /* what it has `untold` was concluded */
-    bool fresh;   /* v2: its counts begin in this call */
+    bool listed;      /* told by whoever knows the groups */
+    bool target;      /* told as a target: `uid` */
+    bool part, whole; /* see enum oomtally_kind */
+    bool leaving;     /* the target was removed, and is not settled yet */
+    bool removed;     /* out of the table */
+    bool dead;        /* its group is gone */
+    bool busy;        /* in the list of those that something is due for */
+    bool have;        /* it has a count */
+    bool doubt;       /* what it has `untold` was concluded */
+    bool fresh;       /* v2: its counts begin in this call */
     bool unwatched;
     uint32_t uid;
     int64_t born_us; /* 0: it was there before us */
@@ -80,7 +81,7 @@ struct oomunit *oomunit_next(const struct oomunit *u, const struct oomunit *top)
 struct oomunit *oomunit_deepest(struct oomunit *u);
 struct oomunit *oomunit_next_up(struct oomunit *u, const struct oomunit *top);
 
-/* The innermost target that it is or lies in, removed ones too; NULL. */
+/* The target that its kills are told for, which may be removed already; NULL. */
 struct oomunit *oomunit_owner(struct oomunit *u);
 bool oomunit_is_below(const struct oomunit *u, const struct oomunit *top); /* or is it */
 
