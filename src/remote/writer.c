@@ -24,7 +24,6 @@ struct writer {
     struct replay *replay;
     struct sender *sender;
     struct buf answer, packed;
-    struct cursor saved;
     pthread_mutex_t lock; /* of status */
     struct writer_status status;
     int64_t said_us, no_log_us;
@@ -139,9 +138,10 @@ static void save(struct writer *w, const struct cursor *c) {
 
     if (r < 0)
         say(w, LOG_BAD, "how far it is cannot be written: %s", strerror(-r));
-    w->saved = *c;
     pthread_mutex_lock(&w->lock);
     w->status.sent_ms = c->sent_ms;
+    w->status.at_ms = replay_at_ms(w->replay);
+    w->status.targets = replay_targets(w->replay);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -271,7 +271,6 @@ int writer_new(const struct writer_options *options, struct writer **out, struct
     if (!w)
         return err_set(err, -ENOMEM, "no memory for a remote");
     w->options = *options;
-    w->saved = options->cursor;
     w->status.sent_ms = options->cursor.sent_ms;
     buf_init(&w->answer, SOURCE_ANSWER);
     buf_init(&w->packed, 2 * (size_t)PRW_BYTES + (4 << 20));
