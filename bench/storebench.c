@@ -9,6 +9,7 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,10 +261,21 @@ static void report_store(const struct data *d, struct feed *f, double wall_ms) {
     printf("steps_ms %.3f\nsteps_first_ms %.3f\n", often, first);
 }
 
+static void check_health(struct store *store) {
+    struct store_health health;
+
+    store_health(store, &health);
+    if (health.errors > 0 || health.damaged > 0 || health.dropped > 0) {
+        fprintf(stderr,
+                "storebench: %" PRIu64 " errors, %" PRIu64 " damaged, %" PRIu64 " dropped: %s\n",
+                health.errors, health.damaged, health.dropped, health.text);
+        exit(1);
+    }
+}
+
 static void bench_store(const struct data *d, const char *dir) {
     struct feed f = {.id = calloc(d->series, sizeof(int64_t))};
     struct store_options options;
-    struct store_health health;
     struct err err;
     double start = now_ms(CLOCK_MONOTONIC);
 
@@ -277,14 +289,13 @@ static void bench_store(const struct data *d, const char *dir) {
         feed_tick(d, &f, tick);
     end_targets(d, &f);
     start = now_ms(CLOCK_MONOTONIC) - start;
+    check_health(f.store);
     /* Opened anew, so that nothing is in memory. */
     store_close(f.store);
     if (store_open(&options, &f.store, NULL, &err) < 0)
         give_up("the store cannot be opened again");
     report_store(d, &f, start);
-    store_health(f.store, &health);
-    if (health.errors > 0 || health.damaged > 0 || health.dropped > 0)
-        give_up("the store lost something");
+    check_health(f.store);
     store_close(f.store);
     free(f.id);
 }
