@@ -120,7 +120,10 @@ static int run_collector(void *ctx) {
     int r;
 
     log_open("collector", !a->options->foreground);
-    r = collector_run(&(struct collector_options){.front = 3, .life = 4}, &err);
+    r = collector_run(&(struct collector_options){.front = 3,
+                                                  .life = 4,
+                                                  .first = a->child[COLLECTOR].starts == 0},
+                      &err);
     if (r < 0)
         log_line(LOG_BAD, "%s", err.text);
     return r < 0 ? CODE_START : 0;

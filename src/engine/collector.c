@@ -93,21 +93,22 @@ static void say_start(struct collector *c, bool ask, bool resumed) {
 }
 
 static int on_hello(struct collector *c, const struct wire_hello *h) {
-    bool same = c->watch && same_settings(h, &c->settings), resumed;
+    bool same = c->watch && same_settings(h, &c->settings), resumed, anew;
     int r = same ? 0 : begin_watch(c, h);
 
     if (r < 0)
         return r;
     c->hellos++;
     resumed = same && h->boot == c->boot && link_resume(c->link, h->last_seq);
-    if (!resumed) {
+    anew = !resumed && !(same && link_rewind(c->link));
+    if (anew) {
         c->link->lost = true;
         (void)link_resume(c->link, 0);
     }
     c->link->fd = c->o.front;
     c->link->open = true;
     say_start(c, false, resumed);
-    if (!resumed)
+    if (anew)
         watch_tell_all(c->watch);
     (void)link_send(c->link);
     if (!c->ready)
@@ -229,12 +230,13 @@ static void lock_memory(void) {
         log_line(LOG_NOTE, "cannot lock its memory: %s", strerror(errno));
 }
 
-static void lower_oom_score(void) {
+static void lower_oom_score(bool tell) {
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
     if (fd < 0)
         return;
-    if (write(fd, OOM_SCORE, strlen(OOM_SCORE)) < 0) /* CAP_SYS_RESOURCE is not everybody's */
+    /* CAP_SYS_RESOURCE is not everybody's. */
+    if (write(fd, OOM_SCORE, strlen(OOM_SCORE)) < 0 && tell)
         log_line(LOG_INFO,
                  "the kernel's OOM killer may choose it: oom_score_adj cannot be lowered");
     close(fd);
@@ -293,7 +295,7 @@ int collector_run(const struct collector_options *options, struct err *err) {
     err_set(err, 0, "the collector ended");
     r = prepare(&c);
     if (r == 0) {
-        lower_oom_score();
+        lower_oom_score(options->first);
         lock_memory();
         say_start(&c, true, false);
         r = loop_run(c.loop);

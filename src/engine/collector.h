@@ -3,11 +3,14 @@
  * Runs in a child of the agent that is made by fork; see agent.h.
  */
 #pragma once
+#include <stdbool.h>
+
 #include "base/err.h"
 
 struct collector_options {
-    int front; /* our end of the socket to the front */
-    int life;  /* readable when the agent's first process is gone */
+    int front;  /* our end of the socket to the front */
+    int life;   /* readable when the agent's first process is gone */
+    bool first; /* none ran before it: what cannot be helped is said once */
 };
 
 /* 0 when it was told to end; a negative errno with a text. */

@@ -131,3 +131,13 @@ bool link_resume(struct link *l, uint64_t last_seq) {
     }
     return true;
 }
+
+void link_key(struct link *l) {
+    l->key_seq = l->next_seq;
+}
+
+bool link_rewind(struct link *l) {
+    if (l->lost || l->key_seq == 0 || l->first_seq > l->key_seq || l->first == l->end)
+        return false;
+    return link_resume(l, l->key_seq - 1);
+}

@@ -13,8 +13,9 @@ struct link {
     size_t limit;
     size_t first, sent, end; /* offsets: oldest kept, next to send, where the next is written */
     uint64_t first_seq, sent_seq, next_seq; /* of those messages */
-    int fd;                                 /* the socket, -1: none */
-    bool open;                              /* a front has said HELLO and has been answered */
+    uint64_t key_seq; /* of the first message of the last KEY; 0: there was none */
+    int fd;           /* the socket, -1: none */
+    bool open;        /* a front has said HELLO and has been answered */
     bool lost;        /* some were given up that this front should have had: it needs a KEY */
     uint64_t dropped; /* messages that no front has taken */
     uint8_t scratch[WIRE_MESSAGE];
@@ -38,3 +39,10 @@ void link_acked(struct link *l, uint64_t seq);
 /* The front has all up to last_seq: goes on after it if that can be had (true), else forgets all
  * that is queued (false: a KEY is due). */
 bool link_resume(struct link *l, uint64_t last_seq);
+
+/* What follows is a KEY: all targets, then all that is known of them. */
+void link_key(struct link *l);
+
+/* The front has nothing of this collector's, but all since the last KEY is still here: goes on from
+ * there. False: a KEY is due. */
+bool link_rewind(struct link *l);

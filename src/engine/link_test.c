@@ -138,12 +138,32 @@ static void what_was_sent_and_is_given_up_is_no_loss(void **state) {
     close_link(&s);
 }
 
+static void another_front_gets_all_since_the_key(void **state) {
+    struct setting s;
+
+    (void)state;
+    open_link(&s, 1 << 20);
+    assert_false(link_rewind(s.link)); /* there was none */
+    link_key(s.link);
+    put(&s, 40);
+    put(&s, 40);
+    assert_int_equal(link_send(s.link), 0);
+    assert_true(next(&s) == 1 && next(&s) == 2);
+    assert_true(link_rewind(s.link));
+    assert_int_equal(link_send(s.link), 0);
+    assert_true(next(&s) == 1 && next(&s) == 2 && next(&s) == 0);
+    link_acked(s.link, 1);
+    assert_false(link_rewind(s.link)); /* its beginning is no more here */
+    close_link(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_acknowledged_comes_again),
         cmocka_unit_test(a_slow_front_gets_it_in_pieces),
         cmocka_unit_test(no_front_for_long_costs_the_oldest),
         cmocka_unit_test(what_was_sent_and_is_given_up_is_no_loss),
+        cmocka_unit_test(another_front_gets_all_since_the_key),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

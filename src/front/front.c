@@ -72,7 +72,7 @@ static int open_local(struct front *f, struct err *err) {
         if (mkdir(dir, 0755) < 0 && errno != EEXIST)
             return err_set(err, -errno, "cannot make '%s':", dir);
     }
-    r = web_bind_local(f->config->socket, err);
+    r = bind_local(f->config->socket, err);
     if (r < 0)
         return r;
     f->local = r;
@@ -95,7 +95,7 @@ static int open_tcp(struct front *f, struct err *err) {
 
             if (str_copy(listen.path, path, sizeof(path)) < 0)
                 return err_set(err, -ENAMETOOLONG, "the path of a socket is too long");
-            r = web_bind_local(path, err);
+            r = bind_local(path, err);
         } else {
             r = web_bind_tcp(listen.address, listen.port, err);
         }
