@@ -60,6 +60,17 @@ static int load_pem(const char *path, char **out, struct err *err) {
     return r < 0 ? err_set(err, r, "cannot read '%s':", path) : 0;
 }
 
+static int bind_local(const char *path, struct err *err) {
+    int r;
+
+    for (unsigned i = 0; i < LISTEN_TRIES; i++) {
+        r = web_bind_local(path, err);
+        if (r != -EADDRINUSE || usleep(LISTEN_WAIT_US) < 0)
+            break;
+    }
+    return r;
+}
+
 /* The directory of the socket, and the socket for the user we become: the remote writer is it too.
  */
 static int open_local(struct front *f, struct err *err) {
