@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "series/crc32c.h"
 #include "series/store.h"
+#include "series/walcheck.h"
 
 static const char file_name[] = "plimsoll.db";
 
@@ -59,7 +60,6 @@ enum { raw_LEVEL, minute_LEVEL, hour_LEVEL };
 static const char *const sql[DB_STMTS] = {
     [DB_BEGIN] = "BEGIN IMMEDIATE",
     [DB_COMMIT] = "COMMIT",
-    [DB_META_GET] = "SELECT value,sum FROM meta WHERE name=?",
     [DB_META_PUT] = "INSERT OR REPLACE INTO meta(name,value,sum) VALUES(?,?,?)",
 #define SERIES_COLUMNS                                                                             \
     "id,key,identity,first_ms,last_ms,oom_kills,instances,seen,closed_tick,chunks,raw_to,"         \
@@ -239,23 +239,20 @@ static int64_t version_sum(int64_t version) {
 }
 
 /* The schema's number stands in the head of the file, where nothing checks it, and in a table with
- * a checksum: a newer one is believed if both say so. */
-static int check_newer(struct db *d, int64_t version) {
-    sqlite3_stmt *st = db_stmt(d, DB_META_GET);
-    int64_t told = 0, sum = 0;
+ * a checksum, which is believed where it is readable. */
+static int64_t version_of(struct db *d, int64_t in_head) {
+    sqlite3_stmt *st = NULL;
+    int64_t told = in_head;
 
-    if (st)
-        sqlite3_bind_text(st, 1, "version", -1, SQLITE_STATIC);
-    if (db_step(d, st) > 0) {
+    if (sqlite3_prepare_v2(d->h, "SELECT value,sum FROM meta WHERE name='version'", -1, &st,
+                           NULL) == SQLITE_OK &&
+        sqlite3_step(st) == SQLITE_ROW &&
+        sqlite3_column_int64(st, 1) == version_sum(sqlite3_column_int64(st, 0)))
         told = sqlite3_column_int64(st, 0);
-        sum = sqlite3_column_int64(st, 1);
-        sqlite3_reset(st);
-    }
-    if (told == version && sum == version_sum(version))
-        return -EPROTONOSUPPORT;
-    snprintf(d->why, sizeof(d->why), "its schema is said to be number %lld", (long long)version);
-    d->corrupt = true;
-    return -EUCLEAN;
+    else if (in_head < 0 || in_head > STORE_SCHEMA)
+        told = -1; /* nobody stands by it */
+    sqlite3_finalize(st);
+    return told;
 }
 
 static int put_version(struct db *d, unsigned version) {
@@ -278,8 +275,14 @@ int db_migrate(struct db *d, const struct db_step *step, unsigned steps) {
 
     if (r < 0)
         return r;
-    if (version < 0 || version > steps)
-        return check_newer(d, version);
+    version = version_of(d, version);
+    if (version > steps)
+        return -EPROTONOSUPPORT;
+    if (version < 0) {
+        snprintf(d->why, sizeof(d->why), "its schema has no number");
+        d->corrupt = true;
+        return -EUCLEAN;
+    }
     for (unsigned i = (unsigned)version; i < steps; i++) {
         r = execute(d, "BEGIN IMMEDIATE");
         if (r == 0)
@@ -324,10 +327,12 @@ static int check_statements(struct db *d) {
     return 0;
 }
 
-int db_init(struct db *d, const char *dir) {
+int db_init(struct db *d, const char *dir, uint64_t max_bytes) {
     size_t n = strlen(dir);
+    uint64_t pages = max_bytes / DB_PAGE / 8;
 
     *d = (struct db){.h = NULL};
+    d->wal_pages = pages < 16 ? 16 : pages > DB_WAL_PAGES ? DB_WAL_PAGES : (int)pages;
     while (n > 0 && dir[n - 1] == '/')
         n--;
     if (n > DB_PATH - 100)
@@ -347,7 +352,6 @@ static int set_up(struct db *d) {
         "PRAGMA auto_vacuum=INCREMENTAL;" /* of a new file; an old one is what it is */
         "PRAGMA journal_mode=WAL;"
         "PRAGMA synchronous=NORMAL;"
-        "PRAGMA wal_autocheckpoint=512;"
         "PRAGMA journal_size_limit=4194304;";
     int r = execute(d, before);
 
@@ -357,23 +361,32 @@ static int set_up(struct db *d) {
         r = db_migrate(d, schema, STORE_SCHEMA);
     if (r == 0)
         r = check_statements(d);
-    /* The lock is had by the first write, and a file that cannot be written shows now. */
-    if (r == 0)
-        r = db_run(d, DB_BEGIN);
+    if (r < 0)
+        return r;
+    /* A file that cannot be written shows now; one without room can still be read. */
+    r = db_run(d, DB_BEGIN);
     if (r == 0)
         r = put_version(d, STORE_SCHEMA);
     if (r == 0)
         r = db_run(d, DB_COMMIT);
-    if (r < 0 && d->h)
+    if (r < 0)
         db_rollback(d);
-    return r == -ENOSPC ? 0 : r; /* what is there can be read without room */
+    return r == -ENOSPC ? 0 : r;
+}
+
+void db_checkpoint(struct db *d) {
+    if (d->h) /* what cannot be copied now stays in the log */
+        sqlite3_wal_checkpoint_v2(d->h, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 }
 
 int db_open(struct db *d) {
+    char wal[sizeof(d->path) + 8];
     int rc, r;
 
     db_close(d);
     d->corrupt = d->busy = false;
+    snprintf(wal, sizeof(wal), "%s-wal", d->path);
+    d->log_damaged = walcheck(wal) > 0;
     rc = sqlite3_open_v2(d->path, &d->h,
                          SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                              SQLITE_OPEN_NOFOLLOW,
@@ -384,10 +397,13 @@ int db_open(struct db *d) {
         sqlite3_extended_result_codes(d->h, 1);
         sqlite3_db_config(d->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
         sqlite3_limit(d->h, SQLITE_LIMIT_LENGTH, 64 << 20);
+        sqlite3_wal_autocheckpoint(d->h, d->wal_pages);
         r = set_up(d);
     }
     if (r < 0)
         db_close(d);
+    else
+        db_checkpoint(d);
     return r;
 }
 
@@ -405,7 +421,7 @@ void db_close(struct db *d) {
 /* Of the files that were set aside two are kept, the newest: their names are their times. */
 static void drop_old_ones(const char *dir) {
     auto_closedir DIR *all = opendir(dir);
-    char name[3][64] = {{0}};
+    char name[2][64] = {{0}};
     struct dirent *e;
 
     if (!all)
@@ -417,9 +433,8 @@ static void drop_old_ones(const char *dir) {
         if (!str_starts(str_of(e->d_name), STR("plimsoll.db.damaged-")) || n >= sizeof(name[0]) ||
             str_ends(str_of(e->d_name), STR("-wal")))
             continue;
-        for (unsigned i = 1; i < 3; i++)
-            if (strcmp(name[i], slot) < 0)
-                slot = name[i];
+        if (strcmp(name[1], slot) < 0)
+            slot = name[1];
         if (slot[0] && strcmp(slot, e->d_name) < 0) {
             unlinkat(dirfd(all), slot, 0);
             strncat(slot, "-wal", sizeof(name[0]) - strlen(slot) - 1);

@@ -9,13 +9,12 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { DB_APPLICATION = 0x504c4d53, DB_PATH = 3800 };
+enum { DB_APPLICATION = 0x504c4d53, DB_PATH = 3800, DB_PAGE = 4096, DB_WAL_PAGES = 512 };
 
 /* The statements that are kept prepared. Of chunks: each three times, raw, minute, hour. */
 enum db_stmt {
     DB_BEGIN,
     DB_COMMIT,
-    DB_META_GET,
     DB_META_PUT,
     DB_SERIES_BY_KEY,
     DB_SERIES_BY_ID,
@@ -59,6 +58,8 @@ struct db {
     sqlite3 *h; /* NULL: not open */
     sqlite3_stmt *stmt[DB_STMTS];
     bool corrupt, busy; /* the file is damaged; another process has it */
+    int wal_pages;      /* so long the write-ahead log becomes, about */
+    bool log_damaged;   /* the end of its write-ahead log was, when it was opened: it is lost */
     char path[DB_PATH + 16];
     char why[160]; /* of the last error */
 };
@@ -68,7 +69,8 @@ struct db_step {
     const char *sql;
 };
 
-int db_init(struct db *d, const char *dir); /* -ENAMETOOLONG */
+/* max_bytes: of all files, so that the write-ahead log stays a part of it. -ENAMETOOLONG. */
+int db_init(struct db *d, const char *dir, uint64_t max_bytes);
 
 /* Opens or makes the file. 0; -EUCLEAN: damaged or foreign, d->why says how; -EPROTONOSUPPORT:
  * newer than we are; -EBUSY; else -EIO, -ENOSPC ... Half-open is closed again. */
@@ -89,6 +91,10 @@ sqlite3_stmt *db_stmt(struct db *d, unsigned which);
 int db_step(struct db *d, sqlite3_stmt *st);
 int db_run(struct db *d, unsigned which); /* one without parameters */
 void db_rollback(struct db *d);           /* if anything is begun */
+
+/* Empties the write-ahead log. After a transaction that failed: its frames would look like a loss
+ * to whoever opens the file next. */
+void db_checkpoint(struct db *d);
 
 void db_bind_text(sqlite3_stmt *st, int place, struct str s); /* a blob, borrowed until the step */
 struct str db_text(sqlite3_stmt *st, int column);             /* until the next step */

@@ -271,6 +271,8 @@ static void range_all(struct store *s, const struct series *e, int64_t from_ms, 
 
                 finer = raw < finer ? raw : finer;
             }
+            if (finer != INT64_MAX) /* no step of which finer ones have a part */
+                finer = floor_step(finer, level_step[level]);
             end = finer < end ? finer : end;
         }
         if (end <= at)

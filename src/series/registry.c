@@ -281,7 +281,8 @@ int registry_find_key(struct store *s, struct str key, struct series **out) {
 }
 
 int registry_add(struct store *s, struct str key, int64_t now_ms, struct series **out) {
-    struct series fresh = {.id = s->last_series + 1, .first_ms = now_ms, .last_ms = now_ms};
+    struct series fresh = {
+        .id = s->last_series + 1, .first_ms = now_ms, .last_ms = now_ms, .raw_to = -1};
     auto_free char *text = copy(key);
     int r;
 

@@ -327,18 +327,20 @@ static int drop_oldest(struct store *s) {
 }
 
 static int keep_cap(struct store *s) {
-    enum { PAGE = 4096, AT_ONCE = 64, WAL = 4 << 20 };
+    enum { AT_ONCE = 64 };
     int64_t pages = db_number(&s->db, DB_PAGES), unused = db_number(&s->db, DB_FREE_PAGES);
-    uint64_t cap = s->options.max_bytes, reserve = cap / 4 < WAL ? cap / 4 : WAL;
+    uint64_t cap = s->options.max_bytes;
+    uint64_t reserve = (uint64_t)s->db.wal_pages * DB_PAGE * 3 / 2 + cap / 32;
     int r = 0;
 
     if (pages < 0 || unused < 0 || cap == 0)
         return 0;
-    reserve += cap / 32;
-    s->shrink = (uint64_t)(pages - unused) * PAGE > cap - reserve;
+    if (reserve > cap / 2)
+        reserve = cap / 2;
+    s->shrink = (uint64_t)(pages - unused) * DB_PAGE > cap - reserve;
     for (unsigned i = 0; i < AT_ONCE && s->shrink && r == 0; i++)
         r = drop_oldest(s);
-    if (r == 0 && (uint64_t)pages * PAGE > cap - reserve && unused > 0)
+    if (r == 0 && (uint64_t)pages * DB_PAGE > cap - reserve && unused > 0)
         r = db_run(&s->db, DB_VACUUM);
     return r;
 }

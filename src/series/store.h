@@ -28,9 +28,11 @@ void store_defaults(struct store_options *out); /* 24 h, 30 d, 1 y, 2 GiB, 4 MiB
 
 struct store;
 
-/* Opens or makes it. A damaged or foreign file is renamed to plimsoll.db.damaged-TIME, with a text
- * in `told` (which may be NULL) and 0. A newer schema than ours is an error: -EPROTONOSUPPORT; an
- * older one is migrated. */
+/* Opens or makes it. A damaged or foreign file is renamed to plimsoll.db.damaged-TIME (two of them
+ * are kept), with a text in `told` (which may be NULL) and 0. A newer schema than ours is an error:
+ * -EPROTONOSUPPORT; an older one is migrated. A file in use by another process: -EBUSY; a folder
+ * that cannot be written: -EACCES ... Without room for a file it begins in memory, told, and goes
+ * on trying. */
 int store_open(const struct store_options *options, struct store **out, struct buf *told,
                struct err *err);
 void store_close(struct store *s); /* commits what it can */
@@ -38,18 +40,23 @@ void store_close(struct store *s); /* commits what it can */
 /* --- the log ---------------------------------------------------------------------------------- */
 
 /* Gives every message of the log since the newest KEY that all open chunks need, in their order:
- * before anything else is called. The callback feeds them to the same functions that fed them the
- * first time (store_tick, store_put ...), without store_log. */
+ * before anything else is called, and always. The callback feeds them to the same functions that
+ * fed them the first time (store_tick, store_put ...), without store_log. KEYs that follow are left
+ * out, but for one behind a loss: what is not in that one is gone. Chunks that were closed before
+ * are not touched: nothing is there twice. */
 int store_replay(struct store *s, int (*take)(void *ctx, struct str message), void *ctx);
 
-/* The collector's boot and the number of its last message in the log; 0 when there is none. */
+/* The collector's boot and the number of its last message in the log; 0 when there is none, or when
+ * the log was damaged so that the replay did not reach its end: all must be told anew. */
 void store_last(const struct store *s, uint64_t *boot_out, uint64_t *seq_out);
 
-/* Appends a message to the log. `boot` is the collector's. It is safe after the next commit. */
+/* Appends a message to the log, before or after it was taken, but in the same order. `boot` is the
+ * collector's. It is safe after the next commit. */
 int store_log(struct store *s, uint64_t boot, uint64_t seq, int64_t at_ms, struct str message);
 
-/* Whether the log wants a KEY now (it begins here, or five minutes passed): the caller then logs
- * with store_log_key all targets and a KEY tick made from what is known, as messages. */
+/* Whether the log wants a KEY now (it begins here, something was lost, or five minutes passed).
+ * Asked when a tick is whole, before store_commit: the caller then logs with store_log_key all
+ * targets and a KEY tick made from what is known, as messages (store_log_add). */
 bool store_wants_key(const struct store *s, int64_t now_ms);
 int store_log_key(struct store *s, uint64_t boot, uint64_t seq, int64_t at_ms, struct str messages);
 
@@ -82,8 +89,9 @@ int store_series(struct store *s, struct str key, struct str identity, int64_t n
 int store_instance(struct store *s, int64_t series, struct str id, int64_t start_ms,
                    uint64_t *restarts_out);
 
-/* A tick. With `round` every series that is alive (has had store_put and no store_gone) is sampled
- * in it, changed or not; else only those that store_put tells. */
+/* A tick; one of the same time as the last goes on with that. With `round` every series that is
+ * alive (has had store_put and no store_gone) is sampled in it, changed or not; else only
+ * those that store_put tells. After store_gone nothing is known of it any more. */
 int store_tick(struct store *s, int64_t at_ms, bool round);
 int store_put(struct store *s, int64_t series, uint64_t set, uint64_t lost,
               const uint64_t value[METRIC_N]);
@@ -99,18 +107,19 @@ uint64_t store_oom_total(struct store *s, int64_t series);
 /* The processes of a target at a moment, as the body of the message. Kept for the raw retention. */
 int store_procs(struct store *s, int64_t series, int64_t at_ms, struct str body);
 
-/* Commits when two seconds passed since the last, closes chunks, drops what is too old. The number
- * of the last message that is safe (or was given up) in *acked_out. Never fails: see
- * store_health. Call it at every tick, and once with `force` before an orderly end. */
+/* Commits when 1.5 s passed since the last (ticks are a second apart at most: so none waits longer
+ * than two), closes chunks, drops what is too old. The number of the last message that is safe (or
+ * was given up) in *acked_out. Never fails: see store_health. Call it when a tick is whole, and
+ * once with `force` before an orderly end. Not from within a callback of the store. */
 void store_commit(struct store *s, int64_t now_ms, bool force, uint64_t *acked_out);
 
 struct store_health {
-    bool broken;            /* the last commit failed */
-    char text[200];         /* why, and what is done about it */
+    bool broken;            /* the last commit failed, or the file was damaged and another begun */
+    char text[200];         /* why, and what is done about it; empty when not broken */
     uint64_t errors;        /* commits that failed */
     uint64_t dropped;       /* messages given up for want of memory while the disk was away */
     uint64_t pending_bytes; /* wait in memory */
-    uint64_t damaged;       /* chunks and rows that failed their checksum */
+    uint64_t damaged; /* chunks and rows that failed their checksum, each time they are read */
     uint64_t disk_bytes, memory_bytes;
     int64_t oldest_ms; /* 0: nothing yet */
 };
@@ -135,17 +144,20 @@ void store_points_done(struct store_points *p);
 /* One metric of one series in [from, to], oldest first; unknown is no point. step_ms 0: every
  * sample; else one point for each step that has any, its time the multiple of step_ms that begins
  * it, from raw samples, minutes or hours, whichever is the coarsest that the step allows and the
- * range needs. 0; -ENOENT: no such series; -ENOMEM. */
+ * range needs. Where finer levels are gone already, coarser ones answer whatever the step is, with
+ * the times of their own steps. The mean of coarse levels is the mean of their minutes' means. 0;
+ * -ENOENT: no such series; -ENOMEM. */
 int store_range(struct store *s, int64_t series, enum metric metric, int64_t from_ms, int64_t to_ms,
                 int64_t step_ms, size_t max, struct store_points *out);
 
 /* All metrics of a series as of a moment: the last sample at or before it, at most 15 s older.
+ * Where samples are gone already, the minute or hour that the moment is in, as of its end.
  * -ENODATA: none. */
 int store_at(struct store *s, int64_t series, int64_t at_ms, struct sample *out);
 
 struct store_target {
     int64_t series;
-    struct str key, identity; /* valid during the callback */
+    struct str key, identity; /* valid until the callback returns or calls the store */
     int64_t first_ms, last_ms;
     uint64_t oom_kills, instances;
 };
@@ -158,7 +170,8 @@ int store_targets(struct store *s, int64_t from_ms, int64_t to_ms,
 int store_procs_at(struct store *s, int64_t series, int64_t at_ms, int64_t *at_out,
                    struct buf *body_out);
 
-/* OOM kills in [from, to], newest first, at most `max`; series 0: of all. */
+/* OOM kills in [from, to], newest first, at most `max`; series 0: of all. id 0: not committed yet.
+ */
 int store_ooms(struct store *s, int64_t series, int64_t from_ms, int64_t to_ms, size_t max,
                int (*take)(void *ctx, int64_t id, int64_t series, int64_t at_ms, uint64_t kills,
                            struct str json),

@@ -1,8 +1,8 @@
 /* storeint.h - what the files of the store share: its struct, and what each does for the others.
  *
  * registry: logical targets in memory and in their table. pending: what waits for a commit.
- * storelog: the log and its replay. rollup: minutes, hours, retention and the cap. query, tables:
- * reading. store: ticks, closing of heads, commits.
+ * storelog, replay: the log. rollup: minutes, hours, retention and the cap. query, tables: reading.
+ * closing: heads to chunks. store: ticks and commits.
  */
 #pragma once
 #include <zstd.h>
@@ -107,6 +107,7 @@ struct store {
     char error[200]; /* why the last commit failed; empty: it did not */
     uint64_t disk_bytes;
     int64_t oldest_ms;
+    bool unclean; /* a transaction failed since the last that did not */
     uint64_t errors, dropped, damaged;
 
     struct hash_key hash;
@@ -182,6 +183,22 @@ int log_write(struct store *s, const struct item *item, int64_t row);
 void log_committed(struct store *s);
 int log_trim(struct store *s, int64_t now_ms);
 
+/* Columns of DB_LOG_AFTER and DB_LOG_PUT. */
+enum { LOG_ROW_NUMBERS = 10 };
+
+struct log_row {
+    int64_t number[LOG_ROW_NUMBERS]; /* id, boot, seq_from, seq_to, at_ms, flags, tick_from,
+                                    tick_to, need, size */
+    struct str body;
+};
+
+/* A row of DB_LOG_AFTER, its messages unpacked into out. -EBADMSG: damaged. */
+int log_read_row(struct store *s, sqlite3_stmt *st, struct log_row *row, struct buf *out);
+
+/* The newest row from which everything that is in memory alone can be had again, and that is old
+ * enough for readers, in log.key: -1 none. */
+ptrdiff_t log_base(const struct log *l, uint64_t need, int64_t before_ms);
+
 /* --- rollup ----------------------------------------------------------------------------------- */
 
 int64_t rollup_span(const struct store *s, unsigned level); /* of a chunk of that level, ms */
@@ -201,6 +218,16 @@ static const int64_t level_step[STORE_LEVELS] = {0, 60 * 1000, 3600 * 1000};
  * returns nonzero to end it. Damaged ones are counted and left out. */
 int chunks_in(struct store *s, int64_t series, unsigned level, int64_t from_ms, int64_t to_ms,
               int (*take)(void *ctx, const struct chunk *c), void *ctx);
+
+/* --- closing ---------------------------------------------------------------------------------- */
+
+void closing_note(struct store *s, struct series *e); /* its head grew */
+
+/* What is full; a part of all series, of which what is old is closed, and what is dead and written
+ * forgotten; heads that the log cannot bring back any more. Each closes a few at a time. */
+void closing_full(struct store *s);
+void closing_old(struct store *s);
+void closing_unlogged(struct store *s, unsigned at_once);
 
 /* --- store ------------------------------------------------------------------------------------ */
 

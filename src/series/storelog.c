@@ -133,8 +133,9 @@ bool store_wants_key(const struct store *s, int64_t now_ms) {
 
     if (s->ticks.n == 0)
         return false;
-    return l->state == LOG_LOST || !l->have_key || now_ms - l->key_ms >= STORE_KEY_MS ||
-           now_ms < l->key_ms;
+    if (l->state == LOG_LOST)
+        return head_tick_round(&s->ticks, head_tick_now(&s->ticks));
+    return !l->have_key || now_ms - l->key_ms >= STORE_KEY_MS || now_ms < l->key_ms;
 }
 
 int store_log_key(struct store *s, uint64_t boot, uint64_t seq, int64_t at_ms,
@@ -185,16 +186,7 @@ static int add_key(struct log *l, const struct log_key *key) {
     return 0;
 }
 
-/* Columns of DB_LOG_AFTER and DB_LOG_PUT. */
-enum { ROW_NUMBERS = 10 };
-
-struct row {
-    int64_t number[ROW_NUMBERS]; /* id, boot, seq_from, seq_to, at_ms, flags, tick_from, tick_to,
-                                    need, size */
-    struct str body;
-};
-
-static uint32_t row_sum(const struct row *row) {
+static uint32_t row_sum(const struct log_row *row) {
     uint32_t sum = crc32c(0, (struct str){(const char *)row->number, sizeof(row->number)});
 
     return crc32c(sum, row->body);
@@ -202,7 +194,7 @@ static uint32_t row_sum(const struct row *row) {
 
 int log_write(struct store *s, const struct item *item, int64_t id) {
     sqlite3_stmt *st = db_stmt(&s->db, DB_LOG_PUT);
-    struct row row = {
+    struct log_row row = {
         .number = {id, (int64_t)item->boot, (int64_t)item->seq_from, (int64_t)item->seq_to,
                    item->from_ms, item->flags, (int64_t)item->tick_from, (int64_t)item->tick_to,
                    (int64_t)item->need, item->size},
@@ -211,10 +203,10 @@ int log_write(struct store *s, const struct item *item, int64_t id) {
 
     if (!st)
         return -EIO;
-    for (int i = 0; i < ROW_NUMBERS; i++)
+    for (int i = 0; i < LOG_ROW_NUMBERS; i++)
         sqlite3_bind_int64(st, i + 1, row.number[i]);
-    sqlite3_bind_int64(st, ROW_NUMBERS + 1, row_sum(&row));
-    db_bind_text(st, ROW_NUMBERS + 2, row.body);
+    sqlite3_bind_int64(st, LOG_ROW_NUMBERS + 1, row_sum(&row));
+    db_bind_text(st, LOG_ROW_NUMBERS + 2, row.body);
     return db_step(&s->db, st);
 }
 
@@ -237,7 +229,7 @@ void log_committed(struct store *s) {
 
 /* The newest row from which everything that is in memory alone can be had again, and that is old
  * enough for readers: -1 none. */
-static ptrdiff_t base_of(const struct log *l, uint64_t need, int64_t before_ms) {
+ptrdiff_t log_base(const struct log *l, uint64_t need, int64_t before_ms) {
     for (size_t i = l->keys; i-- > 0;)
         if (l->key[i].tick < need && l->key[i].at_ms <= before_ms)
             return (ptrdiff_t)i;
@@ -246,7 +238,7 @@ static ptrdiff_t base_of(const struct log *l, uint64_t need, int64_t before_ms) 
 
 int log_trim(struct store *s, int64_t now_ms) {
     struct log *l = &s->log;
-    ptrdiff_t base = base_of(l, store_need(s), now_ms - s->options.log_ms);
+    ptrdiff_t base = log_base(l, store_need(s), now_ms - s->options.log_ms);
     sqlite3_stmt *st;
     int r;
 
@@ -289,11 +281,11 @@ int log_load(struct store *s) {
 }
 
 /* A row of DB_LOG_AFTER, its messages unpacked into out. -EBADMSG: damaged. */
-static int read_row(struct store *s, sqlite3_stmt *st, struct row *row, struct buf *out) {
-    for (int i = 0; i < ROW_NUMBERS; i++)
+int log_read_row(struct store *s, sqlite3_stmt *st, struct log_row *row, struct buf *out) {
+    for (int i = 0; i < LOG_ROW_NUMBERS; i++)
         row->number[i] = sqlite3_column_int64(st, i);
-    row->body = db_text(st, ROW_NUMBERS + 1);
-    if (sqlite3_column_int64(st, ROW_NUMBERS) != row_sum(row)) {
+    row->body = db_text(st, LOG_ROW_NUMBERS + 1);
+    if (sqlite3_column_int64(st, LOG_ROW_NUMBERS) != row_sum(row)) {
         s->damaged++;
         return -EBADMSG;
     }
@@ -314,135 +306,6 @@ int store_log_message(struct str *messages, struct str *out) {
     *out = str_head(str_from(*messages, LENGTH), n);
     *messages = str_from(*messages, LENGTH + n);
     return 1;
-}
-
-/* --- replay ----------------------------------------------------------------------------------- */
-
-/* A KEY's tick has had its number: it is what the targets were like after it. */
-static int feed(struct store *s, const struct row *row, bool base, struct str messages,
-                int (*take)(void *ctx, struct str message), void *ctx) {
-    bool key = row->number[5] & LOG_KEY;
-    uint64_t tick = (uint64_t)row->number[6];
-    struct str message;
-    int r = head_ticks_skip(&s->ticks, key && tick > 0 ? tick - 1 : tick, row->number[4]);
-
-    if (r == 0 && key && head_tick_now(&s->ticks) < tick)
-        r = head_ticks_add(&s->ticks, row->number[4], false);
-    s->pinned = key;
-    s->key_base = key && base;
-    while (r == 0 && (r = store_log_message(&messages, &message)) > 0)
-        r = take(ctx, message);
-    if (key && !base)
-        store_gone_but_key(s);
-    s->pinned = s->key_base = false;
-    s->key_number++;
-    if (r == 0)
-        r = head_ticks_skip(&s->ticks, (uint64_t)row->number[7], row->number[4]);
-    return r;
-}
-
-struct replay {
-    bool begun, lost; /* something was given already; what follows needs a KEY */
-    int64_t row;      /* the last one */
-};
-
-/* One row; negative ends the replay. */
-static int replay_row(struct store *s, struct replay *p, sqlite3_stmt *st, struct buf *text,
-                      int (*take)(void *ctx, struct str message), void *ctx) {
-    struct log *l = &s->log;
-    struct row row;
-    int r = read_row(s, st, &row, text);
-
-    if (r == -EBADMSG || (p->begun && row.number[0] != p->row + 1) || (row.number[5] & LOG_RESYNC))
-        p->lost = true;
-    p->row = sqlite3_column_int64(st, 0);
-    if (r < 0)
-        return r == -EBADMSG ? 0 : r;
-    l->boot = l->last_boot = (uint64_t)row.number[1];
-    l->seq_to = l->last_seq = l->acked = (uint64_t)row.number[3];
-    if (row.number[5] & LOG_KEY) {
-        l->have_key = true;
-        l->key_ms = row.number[4];
-    }
-    if ((p->lost || !p->begun) && row.number[5] == 0)
-        return 0;
-    if (p->begun && !p->lost && row.number[5] & LOG_KEY)
-        return 0;
-    r = feed(s, &row, !p->begun, buf_str(text), take, ctx);
-    p->lost = false;
-    p->begun = true;
-    if (r == -EBADMSG) { /* it fits its sum, and yet it is none of ours */
-        s->damaged++;
-        p->lost = true;
-        r = 0;
-    }
-    return r;
-}
-
-/* Heads of what is alive and stood still since its last chunk. */
-static int open_the_rest(struct store *s) {
-    for (size_t i = 0; i < s->n_series; i++) {
-        struct series *e = s->series[i];
-        uint64_t first = e->closed_tick + 1 > s->ticks.first ? e->closed_tick + 1 : s->ticks.first;
-        int r = e->head.alive && !e->head.open ? head_open(&e->head, first) : 0;
-
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-/* Where ticks go on when the log does not tell. */
-static void go_on(struct store *s) {
-    int64_t tick = s->log.state == LOG_GOOD ? -1 : db_number(&s->db, DB_LAST_TICK);
-    int64_t at_ms = s->ticks.n > 0 ? head_tick_at(&s->ticks, head_tick_now(&s->ticks)) : 0;
-
-    if (tick >= 0 && (uint64_t)tick > head_tick_now(&s->ticks) &&
-        head_ticks_skip(&s->ticks, (uint64_t)tick, at_ms) < 0) {
-        s->ticks.n = 0;
-        s->ticks.first = (uint64_t)tick + 1;
-    }
-}
-
-int store_replay(struct store *s, int (*take)(void *ctx, struct str message), void *ctx) {
-    struct log *l = &s->log;
-    struct replay p = {.begun = false};
-    struct buf text;
-    ptrdiff_t base;
-    sqlite3_stmt *st;
-    int r;
-
-    if (!s->db.h)
-        return 0;
-    base = l->keys ? base_of(l, l->key[l->keys - 1].need, INT64_MAX) : -1;
-    st = db_stmt(&s->db, DB_LOG_AFTER);
-    if (!st)
-        return 0;
-    sqlite3_bind_int64(st, 1, base >= 0 ? l->key[base].row : 0);
-    buf_init(&text, (size_t)STORE_PENDING_MAX * 2);
-    while ((r = db_step(&s->db, st)) > 0) {
-        r = replay_row(s, &p, st, &text, take, ctx);
-        if (r < 0)
-            break;
-    }
-    buf_done(&text);
-    sqlite3_reset(st);
-    if (p.row > 0) {
-        l->next_row = p.row + 1;
-        l->state = p.begun && !p.lost && r == 0 ? LOG_GOOD : LOG_LOST;
-    }
-    if (l->state == LOG_LOST)
-        l->last_boot = l->last_seq = 0;
-    go_on(s);
-    l->tick_to = head_tick_now(&s->ticks);
-    if (r == 0 || s->db.corrupt)
-        r = open_the_rest(s);
-    return r;
-}
-
-void store_last(const struct store *s, uint64_t *boot_out, uint64_t *seq_out) {
-    *boot_out = s->log.last_boot;
-    *seq_out = s->log.last_seq;
 }
 
 /* --- for remote writers ----------------------------------------------------------------------- */
@@ -487,9 +350,9 @@ int store_log_read(struct store *s, int64_t after, size_t max, struct buf *out) 
     sqlite3_bind_int64(st, 1, from);
     buf_init(&text, (size_t)STORE_PENDING_MAX * 2);
     while (out->n < max && (r = db_step(&s->db, st)) > 0) {
-        struct row row;
+        struct log_row row;
 
-        r = read_row(s, st, &row, &text);
+        r = log_read_row(s, st, &row, &text);
         if (r < 0 || (expected != 0 && row.number[0] != expected))
             need_key = true;
         expected = sqlite3_column_int64(st, 0) + 1;

@@ -1,0 +1,205 @@
+#include "series/db.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "series/crc32c.h"
+#include "series/storetest.h"
+
+static char dir[256], path[300];
+
+static int set_up(void **state) {
+    (void)state;
+    feed_dir(dir, sizeof(dir));
+    snprintf(path, sizeof(path), "%s/plimsoll.db", dir);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    feed_remove(dir);
+    return 0;
+}
+
+static void execute(const char *sql) {
+    sqlite3 *h;
+
+    assert_int_equal(sqlite3_open(path, &h), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(h, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(h);
+}
+
+static int64_t number(const char *sql) {
+    sqlite3_stmt *st;
+    sqlite3 *h;
+    int64_t n;
+
+    assert_int_equal(sqlite3_open(path, &h), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(h, sql, -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    n = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    sqlite3_close(h);
+    return n;
+}
+
+static unsigned set_aside(void) {
+    char command[400];
+    unsigned n = 0;
+    FILE *p;
+
+    snprintf(command, sizeof(command), "ls %s | grep -c 'damaged-[0-9T.]*$'", dir);
+    p = (popen)(command, "r");
+    assert_non_null(p);
+    assert_int_equal((fscanf)(p, "%u", &n), 1);
+    pclose(p);
+    return n;
+}
+
+static int open_store(struct store **out, struct buf *told) {
+    struct store_options options;
+    struct err err;
+
+    store_defaults(&options);
+    options.dir = dir;
+    return store_open(&options, out, told, &err);
+}
+
+static void a_new_file_has_our_number_and_schema(void **state) {
+    struct store *s;
+
+    (void)state;
+    assert_int_equal(open_store(&s, NULL), 0);
+    store_close(s);
+    assert_int_equal(number("PRAGMA application_id"), DB_APPLICATION);
+    assert_int_equal(number("PRAGMA user_version"), STORE_SCHEMA);
+    assert_int_equal(number("PRAGMA auto_vacuum"), 2);
+    assert_int_equal(number("SELECT value FROM meta WHERE name='version'"), STORE_SCHEMA);
+}
+
+static void a_second_process_is_refused(void **state) {
+    struct store *s, *other;
+
+    (void)state;
+    assert_int_equal(open_store(&s, NULL), 0);
+    assert_int_equal(open_store(&other, NULL), -EBUSY);
+    store_close(s);
+    assert_int_equal(open_store(&s, NULL), 0);
+    store_close(s);
+}
+
+static void version_0_becomes_1(void **state) {
+    struct store *s;
+
+    (void)state;
+    /* A file that was begun and has no tables yet: its head alone is ours. */
+    execute("PRAGMA application_id=1347177811; PRAGMA user_version=0;"
+            "CREATE TABLE meta_of_old(x); DROP TABLE meta_of_old;");
+    assert_int_equal(number("PRAGMA application_id"), DB_APPLICATION);
+    assert_int_equal(open_store(&s, NULL), 0);
+    store_close(s);
+    assert_int_equal(number("PRAGMA user_version"), 1);
+    assert_int_equal(number("SELECT count(*) FROM series"), 0);
+}
+
+static void steps_are_made_one_after_the_other_or_not_at_all(void **state) {
+    static const struct db_step step[] = {
+        {"CREATE TABLE meta(name TEXT PRIMARY KEY, value, sum INTEGER) WITHOUT ROWID;"
+         "CREATE TABLE a(x); INSERT INTO a VALUES(1)"},
+        {"ALTER TABLE a ADD COLUMN y DEFAULT 7; UPDATE a SET x=x+1"},
+        {"CREATE TABLE b(z); INSERT INTO a VALUES(5,5); SELECT no_such_function()"},
+    };
+    struct db d;
+
+    (void)state;
+    assert_int_equal(db_init(&d, dir, 0), 0);
+    assert_int_equal(sqlite3_open(d.path, &d.h), SQLITE_OK);
+    assert_int_equal(db_migrate(&d, step, 2), 0);
+    assert_int_equal(db_migrate(&d, step, 2), 0); /* nothing more to do */
+    assert_int_equal(db_migrate(&d, step, 3), -EUCLEAN);
+    db_close(&d);
+    assert_int_equal(number("PRAGMA user_version"), 2);
+    assert_int_equal(number("SELECT x*10+y FROM a"), 27);
+    assert_int_equal(number("SELECT count(*) FROM a"), 1);
+    assert_int_equal(number("SELECT count(*) FROM sqlite_schema WHERE name='b'"), 0);
+    /* Older than what is there: newer than we are. */
+    assert_int_equal(sqlite3_open(d.path, &d.h), SQLITE_OK);
+    assert_int_equal(db_migrate(&d, step, 1), -EPROTONOSUPPORT);
+    db_close(&d);
+}
+
+static void a_newer_schema_is_refused_and_left_alone(void **state) {
+    struct store *s;
+    char sql[200];
+    uint32_t sum;
+    int64_t version = STORE_SCHEMA + 1;
+
+    (void)state;
+    assert_int_equal(open_store(&s, NULL), 0);
+    store_close(s);
+    /* The number in the file's head alone may be damage: it is put right. */
+    snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", STORE_SCHEMA + 1);
+    execute(sql);
+    assert_int_equal(open_store(&s, NULL), 0);
+    store_close(s);
+    assert_int_equal(number("PRAGMA user_version"), STORE_SCHEMA);
+    assert_int_equal(set_aside(), 0);
+    sum = crc32c(0, (struct str){(const char *)&version, sizeof(version)});
+    snprintf(sql, sizeof(sql), "PRAGMA user_version=%d; UPDATE meta SET value=%d, sum=%u",
+             STORE_SCHEMA + 1, STORE_SCHEMA + 1, sum);
+    execute(sql);
+    assert_int_equal(open_store(&s, NULL), -EPROTONOSUPPORT);
+    assert_int_equal(number("PRAGMA user_version"), STORE_SCHEMA + 1);
+    assert_int_equal(set_aside(), 0);
+}
+
+static void what_is_not_ours_is_set_aside_and_two_are_kept(void **state) {
+    struct buf told;
+    struct store *s;
+
+    (void)state;
+    buf_init(&told, 10000);
+    for (unsigned i = 0; i < 5; i++) {
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+        assert_int_equal(
+            write(fd, "this is no database, but a text that is long enough to be one", 60), 60);
+        close(fd);
+        buf_clear(&told);
+        assert_int_equal(open_store(&s, &told), 0);
+        assert_true(told.n > 0);
+        store_close(s);
+    }
+    assert_int_equal(set_aside(), 2);
+    /* Another program's database. */
+    unlink(path);
+    execute("CREATE TABLE accounts(x)");
+    buf_clear(&told);
+    assert_int_equal(open_store(&s, &told), 0);
+    assert_true(told.n > 0);
+    store_close(s);
+    buf_done(&told);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_new_file_has_our_number_and_schema, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_second_process_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(version_0_becomes_1, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(steps_are_made_one_after_the_other_or_not_at_all, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_newer_schema_is_refused_and_left_alone, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_not_ours_is_set_aside_and_two_are_kept, set_up,
+                                        tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
