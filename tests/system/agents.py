@@ -126,8 +126,10 @@ class Agent:
 
     def delete(self):
         self.kill()
-        if self.owns_folder:
+        end = time.monotonic() + 5
+        while self.owns_folder and os.path.exists(self.folder) and time.monotonic() < end:
             shutil.rmtree(self.folder, ignore_errors=True)
+            time.sleep(0.02)  # its processes end a moment later than it, and may write until then
         if self in _agents:
             _agents.remove(self)
 
