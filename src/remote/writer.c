@@ -206,7 +206,7 @@ static int poll_ms(const struct writer *w) {
     return w->options.remote->interval_ms < POLL_MS ? (int)w->options.remote->interval_ms : POLL_MS;
 }
 
-int writer_run(struct writer *w, struct err *err) {
+int writer_run(struct writer *w) {
     int64_t moved_us = clock_mono_us();
     bool anew = false;
 
@@ -224,8 +224,10 @@ int writer_run(struct writer *w, struct err *err) {
         }
         if (n == -ECANCELED)
             return 0;
-        if (n < 0)
-            return err_set(err, n, "remote writing cannot go on:");
+        if (n < 0) {
+            say(w, LOG_BAD, "remote writing begins anew: %s", strerror(-n));
+            return n;
+        }
         if (n > 0)
             anew = false;
         if (n > 0 || r < 0)

@@ -38,8 +38,8 @@ struct writer;
 int writer_new(const struct writer_options *options, struct writer **out, struct err *err);
 void writer_free(struct writer *w);
 
-/* Works until `stop`. 0; -errno with a text when it cannot go on. */
-int writer_run(struct writer *w, struct err *err);
+/* Works until `stop`. 0; -errno when it cannot go on, which has been told then. */
+int writer_run(struct writer *w);
 
 /* From any thread. */
 void writer_status(struct writer *w, struct writer_status *out);

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import tempfile
@@ -140,7 +141,7 @@ class Receiver:
     """Keeps what it was sent; answers what `answer(self)` says: (status, headers). Reading it is
     left for later: the machine may have more groups than Python can read of in a second."""
 
-    def __init__(self, answer=None):
+    def __init__(self, answer=None, tls=None):
         self.answer = answer or (lambda receiver: (204, {}))
         self.requests = []
         receiver = self
@@ -163,7 +164,12 @@ class Receiver:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/api/v1/write"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = (f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_address[1]}"
+                    "/api/v1/write")
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def samples(self, name, cgroup):
@@ -306,6 +312,47 @@ def answers():
             check("HTTP 500" in agent.said(), "a remote that fails is not told")
     for receiver in (good, away, odd):
         receiver.close()
+
+
+def certificate(folder, name, address):
+    """A key and a certificate for the address that signs itself: (both in a file, certificate)."""
+    key, cert, both = (f"{folder}/{name}.{kind}" for kind in ("key", "crt", "pem"))
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-keyout", key, "-out", cert,
+                    "-subj", "/CN=plimsoll test", "-addext", f"subjectAltName=IP:{address}"],
+                   check=True, capture_output=True)
+    with open(both, "w") as out:
+        out.write(harness.read(key) + harness.read(cert))
+    return both, cert
+
+
+@test("over TLS nothing is sent to who has no good certificate", needs=[needs_cgroups])
+def tls():
+    if not shutil.which("openssl"):
+        raise Skip("needs openssl to make certificates")
+    folder = tempfile.mkdtemp(prefix="plimsoll-tls-test-")
+    try:
+        good_pem, good_ca = certificate(folder, "good", "127.0.0.1")
+        other_pem, other_ca = certificate(folder, "other", "127.0.0.2")
+        good, unknown, other = Receiver(tls=good_pem), Receiver(tls=good_pem), Receiver(tls=other_pem)
+        config = (f"targets: services\nremote_write:\n"
+                  f"  - {{url: '{good.url}', interval: 1s, ca_file: {good_ca}}}\n"
+                  f"  - {{url: '{unknown.url}', interval: 1s}}\n"  # the system does not know it
+                  f"  - {{url: '{other.url}', interval: 1s, ca_file: {other_ca}}}\n")  # other name
+        with Agent(config) as agent:
+            until(lambda: len(good.requests) >= 3, "requests over TLS")
+            each_step(good.samples("plimsoll_memory_usage_bytes", "/"), 1000, "over TLS")
+
+            def failed():
+                found = status(agent)
+                return len(found) == 3 and all(f["failures_total"] > 1 for f in found[1:]) and found
+            for one in until(failed, "failures")[1:]:
+                check("SSL" in one["error"] or "certificate" in one["error"], one["error"])
+            equal((len(unknown.requests), len(other.requests)), (0, 0), "requests to the others")
+        for receiver in (good, unknown, other):
+            receiver.close()
+    finally:
+        shutil.rmtree(folder)
 
 
 # --- real stores -----------------------------------------------------------------------------
