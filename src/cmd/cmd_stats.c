@@ -406,7 +406,10 @@ static int ask_past(struct stats *st, const char *target, struct statspast *past
         agentclient_param(&request, "target", str_of(target));
     r = agentclient_get(agentclient_socket(st->options.socket), &request, &answer, err);
     if (r == 0) {
-        r = statspast_add(past, answer, target || st->options.all);
+        r = statspast_add(past, answer,
+                          target            ? STATSPAST_EVERY
+                          : st->options.all ? STATSPAST_ALL
+                                            : STATSPAST_CONTAINERS);
         if (r < 0)
             (void)err_set(err, r, "cannot read the agent's answer:");
     }

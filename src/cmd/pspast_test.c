@@ -19,7 +19,7 @@
 #define SECOND "{\"pid\":9,\"res\":null,\"comm\":\"sh\",\"command\":null,\"pss\":null}"
 #define ANSWER                                                                                     \
     "{\"target\":\"web\",\"at_ms\":1763711296123,\"total\":5,\"processes\":[" FIRST "," SECOND "]" \
-                                                                                               "}"
+    "}"
 #define TARGETS "{\"targets\":[{\"usage\":9000,\"used\":8000,\"file\":500,\"shmem\":100}]}"
 
 static int read_text(struct pspast *p, const char *processes, const char *targets) {

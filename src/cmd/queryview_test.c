@@ -14,7 +14,7 @@
     "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":["                     \
     "{\"metric\":{\"__name__\":\"plimsoll_memory_used_bytes\",\"id\":\"/docker/4f\","              \
     "\"name\":\"web\",\"image\":\"nginx\"},\"value\":[1763711296.123,\"12582912\"]},"              \
-    "{\"metric\":{\"__name__\":\"plimsoll_pids\",\"id\":\"/a\\u001bb\"},"                          \
+    "{\"metric\":{\"__name__\":\"plimsoll_pids\",\"id\":\"/a\\u001Bb\"},"                          \
     "\"value\":[1763711296,\"2.5\"]}]}}"
 
 #define RANGE                                                                                      \
@@ -53,6 +53,9 @@ static void a_key_stands_for_its_metric(void **state) {
         {"plimsoll_memory_used_bytes{name=\"a{b\"}", "plimsoll_memory_used_bytes{name=\"a{b\"}"},
         {"{name=\"used\"}", "{name=\"used\"}"},
         {"use", "use"},
+        {"cpu_us", "plimsoll_cpu_seconds_total"},
+        {"psi_some_avg10{}", "plimsoll_memory_pressure_some_avg10_ratio{}"},
+        {"net_rx", "plimsoll_network_receive_bytes_total"},
         {"", ""},
     };
 
@@ -80,7 +83,7 @@ static void an_instant_is_a_table_of_values(void **state) {
     shows((struct queryview){.json = true}, INSTANT,
           "{\"metric\":{\"__name__\":\"plimsoll_memory_used_bytes\",\"id\":\"/docker/4f\","
           "\"name\":\"web\",\"image\":\"nginx\"},\"at_ms\":1763711296123,\"value\":12582912}\n"
-          "{\"metric\":{\"__name__\":\"plimsoll_pids\",\"id\":\"/a\\u001bb\"},"
+          "{\"metric\":{\"__name__\":\"plimsoll_pids\",\"id\":\"/a\\u001Bb\"},"
           "\"at_ms\":1763711296000,\"value\":2.5}\n");
 }
 

@@ -145,7 +145,25 @@ static int make_room(struct statspast *p, size_t more) {
     return 0;
 }
 
-int statspast_add(struct statspast *p, json_t *answer, bool all) {
+/* The agent has a row for the machine itself, which is no group. */
+static bool is_machine(const struct past_row *row) {
+    return row->target.kind == TARGET_GROUP && str_eq(row->target.path, STR("/")) &&
+           strcmp(row->target.name, "host") == 0;
+}
+
+static bool is_wanted(const struct past_row *row, enum statspast_scope scope) {
+    switch (scope) {
+    case STATSPAST_CONTAINERS:
+        return target_is_container(&row->target);
+    case STATSPAST_ALL:
+        return !is_machine(row);
+    case STATSPAST_EVERY:
+        break;
+    }
+    return true;
+}
+
+int statspast_add(struct statspast *p, json_t *answer, enum statspast_scope scope) {
     const json_t *list = json_object_get(answer, "targets");
     int64_t at_ms = json_integer_value(json_object_get(answer, "at_ms"));
     size_t before = p->n;
@@ -162,9 +180,7 @@ int statspast_add(struct statspast *p, json_t *answer, bool all) {
         if (!json_is_object(json_array_get(list, i)))
             return -EBADMSG;
         read_row(json_array_get(list, i), at_ms, row);
-        if (!all && !target_is_container(&row->target))
-            continue;
-        if (before == 0 || !have_already(p, row))
+        if (is_wanted(row, scope) && (before == 0 || !have_already(p, row)))
             p->n++;
     }
     return 0;

@@ -20,9 +20,16 @@ struct statspast {
     json_t *answers; /* the rows' texts point into these */
 };
 
-/* Takes over the rows of an answer of /api/v1/targets: containers only, or all. Those that are
- * there already (by cgroup and id) are left out. 0; -EBADMSG; -ENOMEM. */
-int statspast_add(struct statspast *p, json_t *answer, bool all);
+/* Whose rows of an answer are taken. */
+enum statspast_scope {
+    STATSPAST_CONTAINERS,
+    STATSPAST_ALL, /* of groups: as `stats --all` shows them, without the machine's own row */
+    STATSPAST_EVERY,
+};
+
+/* Takes over the rows of an answer of /api/v1/targets. Those that are there already (by cgroup and
+ * id) are left out. 0; -EBADMSG; -ENOMEM. */
+int statspast_add(struct statspast *p, json_t *answer, enum statspast_scope scope);
 void statspast_done(struct statspast *p); /* legal on a zeroed struct */
 
 void statspast_sort(struct statspast *p, enum stats_sort key);

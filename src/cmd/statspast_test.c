@@ -85,7 +85,7 @@ static void what_was_prints_as_what_is(void **state) {
     look(&l);
     now.n = l.n;
     answer = answer_of(&now);
-    assert_int_equal(statspast_add(&past, answer, true), 0);
+    assert_int_equal(statspast_add(&past, answer, STATSPAST_ALL), 0);
     json_decref(answer);
     assert_int_equal(past.n, l.n);
     then.n = past.n;
@@ -123,9 +123,10 @@ static void rows_are_chosen_and_sorted(void **state) {
     struct stats_row row;
 
     (void)state;
-    assert_int_equal(statspast_add(&past, answer, false), 0);
+    assert_int_equal(statspast_add(&past, answer, STATSPAST_CONTAINERS), 0);
     assert_int_equal(past.n, 3);
-    assert_int_equal(statspast_add(&past, answer, true), 0); /* the same again, and the service */
+    assert_int_equal(statspast_add(&past, answer, STATSPAST_ALL),
+                     0); /* the same again, and the service */
     assert_int_equal(past.n, 4);
     json_decref(answer);
     statspast_sort(&past, SORT_NAME);
@@ -147,6 +148,22 @@ static void rows_are_chosen_and_sorted(void **state) {
     statspast_done(&past);
 }
 
+static void the_machine_is_no_group(void **state) {
+    struct statspast past = {.row = NULL};
+    json_t *answer = parse("{\"targets\":[{\"name\":\"host\",\"kind\":\"group\",\"cgroup\":\"/\"},"
+                           "{\"name\":\"/\",\"kind\":\"group\",\"cgroup\":\"/\"}]}");
+
+    (void)state;
+    assert_int_equal(statspast_add(&past, answer, STATSPAST_ALL), 0);
+    assert_int_equal(past.n, 1);
+    assert_string_equal(past.row[0].target.name, "/");
+    statspast_done(&past);
+    assert_int_equal(statspast_add(&past, answer, STATSPAST_EVERY), 0);
+    assert_int_equal(past.n, 2);
+    statspast_done(&past);
+    json_decref(answer);
+}
+
 static void odd_answers_do_no_harm(void **state) {
     static const char *const bad[] = {"{}", "[]", "{\"targets\":7}", "{\"targets\":[7]}"};
     struct statspast past = {.row = NULL};
@@ -157,13 +174,13 @@ static void odd_answers_do_no_harm(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         answer = parse(bad[i]);
-        assert_int_equal(statspast_add(&past, answer, true), -EBADMSG);
+        assert_int_equal(statspast_add(&past, answer, STATSPAST_ALL), -EBADMSG);
         assert_int_equal(past.n, 0);
         json_decref(answer);
     }
     answer = parse("{\"targets\":[{},{\"name\":7,\"used\":\"x\",\"usage\":-1,\"kind\":\"x\","
                    "\"state\":null,\"pids\":1e300,\"under_oom\":3,\"ts\":\"soon\"}]}");
-    assert_int_equal(statspast_add(&past, answer, true), 0);
+    assert_int_equal(statspast_add(&past, answer, STATSPAST_ALL), 0);
     json_decref(answer);
     rows.n = past.n;
     assert_int_equal(past.row[1].sample.have, 0);
@@ -177,6 +194,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_prints_as_what_is),
         cmocka_unit_test(rows_are_chosen_and_sorted),
+        cmocka_unit_test(the_machine_is_no_group),
         cmocka_unit_test(odd_answers_do_no_harm),
     };
 

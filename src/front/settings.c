@@ -96,8 +96,11 @@ int settings_read(struct settings *s, int argc, char **argv) {
                    replace(&s->config.listen, words.listen) < 0 ||
                    replace(&s->config.socket, words.socket) < 0))
         r = -ENOMEM;
-    if (r == 0)
-        r = config_check(&s->config, &errors);
+    if (r == 0 || r == -EINVAL) { /* all that is wrong is told at once */
+        int checked = config_check(&s->config, &errors);
+
+        r = r < 0 ? r : checked;
+    }
     if (errors.n > 0)
         (void)buf_flush(&errors, STDERR_FILENO);
     buf_done(&errors);
