@@ -36,10 +36,12 @@ targets: all
 """
 
 
-def stat_cpu_ns(pid):
-    """Of its children that were waited for, in ns, to the clock tick."""
+def whole_cpu_ns(pid):
+    """CPU in ns, that of its children that were waited for with it (to the clock tick). The parent
+    of all waits for nobody but those that were started anew: that is seen."""
     fields = harness.read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return (int(fields[13]) + int(fields[14])) * 10 ** 9 // os.sysconf("SC_CLK_TCK")
+    waited = (int(fields[13]) + int(fields[14])) * 10 ** 9 // os.sysconf("SC_CLK_TCK")
+    return cpu_ns(pid) + waited
 
 
 def rss_kib(pid):
@@ -127,8 +129,11 @@ class Agent:
             except (OSError, http.client.HTTPException):
                 pass
             time.sleep(0.1)
+        self.fail("the agent does not answer")
+
+    def fail(self, why):
         self.log.seek(0)
-        sys.exit(f"the agent does not answer:\n{self.log.read().decode(errors='replace')}")
+        sys.exit(f"{why}:\n{self.log.read().decode(errors='replace')}")
 
     def get(self, path, headers=None):
         """The status, the body as it was sent, and the time of it all in ms."""
@@ -164,23 +169,27 @@ class Agent:
         s.close()
 
     def pids(self):
-        """The collector and the front, the only child it has for long."""
-        fronts = [pid for pid in children_of(self.child.pid)
-                  if harness.read(f"/proc/{pid}/comm").startswith("plimsoll")]
-        if self.child.poll() is not None or len(fronts) != 1:
-            sys.exit("the agent or its front has ended")
-        return self.child.pid, fronts[0]
+        """Of the collector, with the parent of all, and of the front."""
+        if self.child.poll() is not None:
+            self.fail("the agent has ended")
+        found = {harness.read(f"/proc/{pid}/comm").strip(): pid for pid in children_of(self.child.pid)}
+        if set(found) != {"plimsoll-coll", "plimsoll-front"}:
+            self.fail(f"the agent's processes are {sorted(found)}")
+        return (self.child.pid, found["plimsoll-coll"]), (found["plimsoll-front"],)
 
     def cost(self, seconds):
         """CPU of both in seconds a minute."""
         pids, start = self.pids(), time.monotonic()
-        before = [cpu_ns(pid) + stat_cpu_ns(pid) for pid in pids]
+        before = [sum(map(whole_cpu_ns, part)) for part in pids]
         time.sleep(seconds)
         passed = time.monotonic() - start
         if self.pids() != pids:
-            sys.exit("the front was started anew")
-        return [(cpu_ns(pid) + stat_cpu_ns(pid) - b) / 1e9 / passed * 60
-                for pid, b in zip(pids, before)]
+            self.fail("the front or the collector was started anew")
+        return [(sum(map(whole_cpu_ns, part)) - b) / 1e9 / passed * 60
+                for part, b in zip(pids, before)]
+
+    def memory(self):
+        return [sum(map(rss_kib, part)) for part in self.pids()]
 
     def expect(self, text):
         self.arrived.clear()
@@ -210,10 +219,9 @@ def agent_cost(options, more, seconds):
     with Agent(options.binary, more) as it:
         time.sleep(SETTLE_S)
         cost = it.cost(seconds)
-        memory = [rss_kib(pid) for pid in it.pids()]
         if it.scrapes == 0 or it.streamed == 0:
-            sys.exit("nothing was scraped, or nothing streamed")
-        return cost, memory
+            it.fail("nothing was scraped, or nothing streamed")
+        return cost, it.memory()
 
 
 def compare(options, groups, count):

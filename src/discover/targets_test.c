@@ -493,6 +493,69 @@ static void a_run_is_shown_and_hides_nobodys_name(void **state) {
     testtree_done(&t);
 }
 
+static void is_shown(const struct targets *all, const char *path, bool should) {
+    const struct target *x = targets_find(all, str_of(path));
+
+    assert_non_null(x);
+    if ((x->slot != TARGET_NO_SLOT) != should)
+        fail_msg("%s, a %s, is %sshown", path, target_kind_name(x->kind), should ? "not " : "");
+}
+
+static void services_are_what_was_started_under_a_name(void **state) {
+    static const char task[] = "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" A;
+    static const char *const shown[] = {
+        "/docker/" C,
+        "/machine.slice/machine-deb\\x2done.scope",
+        "/qemu.slice/105.scope",
+        "/system.slice/ssh.service",
+        "/system.slice/dbus.socket",
+        "/init.scope",
+        "/user.slice/user-1000.slice/session-3.scope",
+        "/user.slice/user-1000.slice/user@1000.service",
+        "/user.slice/user-1000.slice/user@1000.service/app.slice/app-firefox-77.scope",
+        "/batch/plimsoll-run-web",
+        "/batch/plimsoll-run-web/w/system.slice/tor.service", /* a run is no container */
+        POD_SLICE,
+        POD_SLICE "/cri-containerd-" B ".scope",
+    };
+    static const char *const hidden[] = {
+        "/",
+        "/docker",
+        "/system.slice",
+        "/user.slice/user-1000.slice",
+        "/my-own-group",
+        "/batch",
+        "/batch/plimsoll-run-web/w",
+        "/plimsoll-supervisor",
+        "/machine.slice/machine-deb\\x2done.scope/payload",
+        "/machine.slice/machine-deb\\x2done.scope/payload/system.slice/cron.service",
+        POD_SLICE "/cri-containerd-" A ".scope", /* the sandbox */
+    };
+    struct testtree t;
+    struct targets *all;
+    struct log log;
+
+    (void)state;
+    testtree_init(&t);
+    for (size_t i = 0; i < ARRAY_N(shown); i++)
+        testtree_group(&t, shown[i], "");
+    for (size_t i = 0; i < ARRAY_N(hidden); i++)
+        testtree_group(&t, hidden[i], "");
+    testtree_group(&t, "/plimsoll-supervisor", "500\n");
+    put_container(&t, 201, "pause", POD_SLICE "/cri-containerd-" A ".scope", "/containerd.service",
+                  "k8s.io", A, task);
+    put_container(&t, 301, "nginx", POD_SLICE "/cri-containerd-" B ".scope", "/containerd.service",
+                  "k8s.io", A, task);
+    all = open_targets(&t.host, &t.fs, TARGETS_SERVICES, false, &log);
+    for (size_t i = 0; i < ARRAY_N(shown); i++)
+        is_shown(all, shown[i], true);
+    for (size_t i = 0; i < ARRAY_N(hidden); i++)
+        is_shown(all, hidden[i], false);
+    assert_int_equal(log.added, targets_shown(all));
+    targets_free(all);
+    testtree_done(&t);
+}
+
 /* The inner container's id is that of another one on the host: its name is not given away. */
 static void an_inner_container_gets_no_name_of_the_host(void **state) {
     struct testtree t;
@@ -1166,6 +1229,7 @@ int main(void) {
         cmocka_unit_test(podman_and_crio),
         cmocka_unit_test(machines_and_units),
         cmocka_unit_test(a_run_is_shown_and_hides_nobodys_name),
+        cmocka_unit_test(services_are_what_was_started_under_a_name),
         cmocka_unit_test(an_inner_container_gets_no_name_of_the_host),
         cmocka_unit_test(the_outer_shim_speaks_for_the_outer_container),
         cmocka_unit_test(groups_come_and_go_and_slots_stay),
