@@ -48,9 +48,10 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static double median(double *run) {
+static void print_runs(const char *name, double *run) {
+    printf("%s_first_ms %.3f\n", name, run[0]);
     qsort(run, RUNS, sizeof(*run), compare);
-    return run[RUNS / 2];
+    printf("%s_ms %.3f\n%s_least_ms %.3f\n", name, run[RUNS / 2], name, run[0]);
 }
 
 static uint64_t value_at(const struct data *d, size_t series, size_t tick) {
@@ -119,7 +120,7 @@ static void bench_chunks(const struct data *d) {
         read_chunks(d, chunk, chunks);
         run[i] = now_ms(CLOCK_MONOTONIC) - start;
     }
-    printf("read_ms %.3f\n", median(run));
+    print_runs("read", run);
     for (size_t i = 0; i < chunks; i++)
         buf_done(&chunk[i]);
     free(chunk);
@@ -225,7 +226,7 @@ static void end_targets(const struct data *d, struct feed *f) {
 }
 
 /* The last series, which is one of noise, read whole `RUNS` times. */
-static double read_store(const struct data *d, struct feed *f, int64_t step_ms, double *first) {
+static void read_store(const struct data *d, struct feed *f, const char *name, int64_t step_ms) {
     size_t want = step_ms ? d->samples * 1000 / (size_t)step_ms : d->samples;
     double run[RUNS];
 
@@ -245,20 +246,7 @@ static double read_store(const struct data *d, struct feed *f, int64_t step_ms, 
                 give_up("the store says something else");
         store_points_done(&points);
     }
-    *first = run[0];
-    return median(run);
-}
-
-static void report_store(const struct data *d, struct feed *f, double wall_ms) {
-    double all = (double)(d->series * d->samples), first, often;
-
-    printf("ingest_s %.2f\n", wall_ms / 1e3);
-    printf("commit_cpu_ms %.1f\n", f->commit_cpu_ms);
-    printf("samples %.0f\n", all);
-    often = read_store(d, f, 0, &first);
-    printf("read_ms %.3f\nread_first_ms %.3f\n", often, first);
-    often = read_store(d, f, STEP_MS, &first);
-    printf("steps_ms %.3f\nsteps_first_ms %.3f\n", often, first);
+    print_runs(name, run);
 }
 
 static void check_health(struct store *store) {
@@ -294,7 +282,9 @@ static void bench_store(const struct data *d, const char *dir) {
     store_close(f.store);
     if (store_open(&options, &f.store, NULL, &err) < 0)
         give_up("the store cannot be opened again");
-    report_store(d, &f, start);
+    printf("ingest_s %.2f\ncommit_cpu_ms %.1f\n", start / 1e3, f.commit_cpu_ms);
+    read_store(d, &f, "read", 0);
+    read_store(d, &f, "steps", STEP_MS);
     check_health(f.store);
     store_close(f.store);
     free(f.id);
