@@ -73,7 +73,7 @@ int num_parse_ms(struct str s, uint64_t *ms_out) {
     static const struct {
         const char *unit;
         uint64_t ms;
-    } units[] = {{"", 1000},      {"s", 1000},     {"ms", 1},        {"m", 60000},
+    } units[] = {{"", 1000},     {"s", 1000},     {"ms", 1},        {"m", 60000},
                  {"h", 3600000}, {"d", 86400000}, {"w", 604800000}, {"y", 31536000000}};
     uint64_t whole, fraction, scale;
     struct str rest;
