@@ -492,7 +492,7 @@ def goes_away_and_comes_back(store_type):
                   "it is taken up again", 90)
             kill_writer(agent)
             until(lambda: only(store.samples(usage + '{id="/"}'), "/")[-1][0] > back_ms + 3000,
-                  "all that waited is sent", 120)
+                  "all that waited is sent", 120 + 2 * AWAY)
             samples = only(store.samples(usage + '{id="/"}'), "the machine")
             check(samples[-1][0] - samples[0][0] >= AWAY * 1000, "no time away")
             twice = len(samples) - len(set(samples))
