@@ -94,21 +94,19 @@ static bool cores(const struct live *l, const struct live_row *row, unsigned whi
     return n > 0;
 }
 
-#define GAUGE(NAME, METRIC, HELP)                                                                  \
+#define DECIMALS(METRIC)                                                                           \
+    ((METRIC) == METRIC_CPU_US || (METRIC) == METRIC_PSI_SOME_US || (METRIC) == METRIC_PSI_FULL_US \
+         ? PROM_MICRO                                                                              \
+         : PROM_WHOLE)
+#define PLAIN(NAME, COUNTER, METRIC, HELP)                                                         \
     {                                                                                              \
-        .name = NAME, .help = HELP, .get = family_metric, .lines = 1, .line = { {METRIC, NULL} }   \
-    }
-#define COUNTER(NAME, METRIC, HELP)                                                                \
-    {                                                                                              \
-        .name = NAME, .help = HELP, .counter = true,                                               \
-        .decimals = METRIC == METRIC_CPU_US || METRIC == METRIC_PSI_SOME_US ||                     \
-                            METRIC == METRIC_PSI_FULL_US                                           \
-                        ? PROM_MICRO                                                               \
-                        : PROM_WHOLE,                                                              \
+        .name = (NAME), .help = (HELP), .counter = (COUNTER), .decimals = DECIMALS(METRIC),        \
         .get = family_metric, .lines = 1, .line = {                                                \
-            {METRIC, NULL}                                                                         \
+            {(METRIC), NULL}                                                                       \
         }                                                                                          \
     }
+#define GAUGE(NAME, METRIC, HELP) PLAIN(NAME, false, METRIC, HELP)
+#define COUNTER(NAME, METRIC, HELP) PLAIN(NAME, true, METRIC, HELP)
 
 static const struct family families[] = {
     GAUGE("container_memory_usage_bytes", METRIC_USAGE,

@@ -1,5 +1,6 @@
 #include "export/labels.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"

@@ -48,24 +48,22 @@ static bool started(const struct live *l, const struct live_row *row, unsigned w
 enum { FRONT = 1000 };
 
 static bool self(const struct live *l, const struct live_row *row, unsigned which, uint64_t *out) {
+    bool of_front = which >= FRONT;
+
     (void)row;
-    if (which >= FRONT) {
-        *out = l->self[which - FRONT];
-        return true;
-    }
-    *out = l->wire_self[which];
-    return l->have_wire_self;
+    *out = of_front ? l->self[which - FRONT] : l->wire_self[which];
+    return of_front || l->have_wire_self;
 }
 
 #define COLLECTOR_LINE(field)                                                                      \
-    { field, "process=\"collector\"" }
+    { (field), "process=\"collector\"" }
 #define FRONT_LINE(field)                                                                          \
-    { FRONT + field, "process=\"front\"" }
+    { FRONT + (field), "process=\"front\"" }
 #define SELF(NAME, COUNTER, FIELD, HELP)                                                           \
     {                                                                                              \
-        .name = "plimsoll_self_" NAME, .help = HELP, .counter = COUNTER, .over = OVER_ONCE,        \
-        .get = self, .lines = 1, .line = {                                                         \
-            {FIELD, NULL}                                                                          \
+        .name = (NAME), .help = (HELP), .counter = (COUNTER), .over = OVER_ONCE, .get = self,      \
+        .lines = 1, .line = {                                                                      \
+            {(FIELD), NULL}                                                                        \
         }                                                                                          \
     }
 
@@ -116,33 +114,39 @@ static const struct family families[] = {
      .get = self,
      .lines = 1,
      .line = {{WIRE_SELF_TICK_US, NULL}}},
-    SELF("ticks_total", true, WIRE_SELF_TICKS, "Rounds over all targets."),
-    SELF("ticks_late_total", true, WIRE_SELF_TICKS_LATE,
+    SELF("plimsoll_self_ticks_total", true, WIRE_SELF_TICKS, "Rounds over all targets."),
+    SELF("plimsoll_self_ticks_late_total", true, WIRE_SELF_TICKS_LATE,
          "Rounds that began more than half a period late."),
-    SELF("samples_total", true, WIRE_SELF_SAMPLES, "Targets read, summed over all rounds."),
-    SELF("targets", false, WIRE_SELF_TARGETS, "Targets that are watched."),
-    SELF("targets_fast", false, WIRE_SELF_FAST,
+    SELF("plimsoll_self_samples_total", true, WIRE_SELF_SAMPLES,
+         "Targets read, summed over all rounds."),
+    SELF("plimsoll_self_targets", false, WIRE_SELF_TARGETS, "Targets that are watched."),
+    SELF("plimsoll_self_targets_fast", false, WIRE_SELF_FAST,
          "Targets that are looked at more often, as they come near their limit."),
-    SELF("targets_denied", false, WIRE_SELF_DENIED, "Targets that may not be read."),
-    SELF("messages_dropped_total", true, WIRE_SELF_DROPPED,
+    SELF("plimsoll_self_targets_denied", false, WIRE_SELF_DENIED, "Targets that may not be read."),
+    SELF("plimsoll_self_messages_dropped_total", true, WIRE_SELF_DROPPED,
          "Messages of the collector that no front ever took."),
-    SELF("front_starts_total", true, WIRE_SELF_FRONT_STARTS, "Times the front was started."),
-    SELF("watches_missing", false, WIRE_SELF_NO_WATCHES,
+    SELF("plimsoll_self_front_starts_total", true, WIRE_SELF_FRONT_STARTS,
+         "Times the front was started."),
+    SELF("plimsoll_self_watches_missing", false, WIRE_SELF_NO_WATCHES,
          "1 while groups are found by rescans, for want of inotify watches."),
-    SELF("files_short", false, WIRE_SELF_SHORT_OF_FDS,
+    SELF("plimsoll_self_files_short", false, WIRE_SELF_SHORT_OF_FDS,
          "1 while files cannot be kept open, for want of descriptors."),
-    SELF("store_bytes", false, FRONT + LIVE_SELF_STORE_BYTES, "Size of the history on disk."),
-    SELF("store_pending_bytes", false, FRONT + LIVE_SELF_STORE_PENDING,
+    SELF("plimsoll_self_store_bytes", false, FRONT + LIVE_SELF_STORE_BYTES,
+         "Size of the history on disk."),
+    SELF("plimsoll_self_store_pending_bytes", false, FRONT + LIVE_SELF_STORE_PENDING,
          "History that waits in memory for the disk."),
-    SELF("store_dropped_total", true, FRONT + LIVE_SELF_STORE_DROPPED,
+    SELF("plimsoll_self_store_dropped_total", true, FRONT + LIVE_SELF_STORE_DROPPED,
          "Messages that never got to the disk."),
-    SELF("store_errors_total", true, FRONT + LIVE_SELF_STORE_ERRORS,
+    SELF("plimsoll_self_store_errors_total", true, FRONT + LIVE_SELF_STORE_ERRORS,
          "Commits to disk that failed."),
-    SELF("store_broken", false, FRONT + LIVE_SELF_STORE_BROKEN,
+    SELF("plimsoll_self_store_broken", false, FRONT + LIVE_SELF_STORE_BROKEN,
          "1 while history cannot be written."),
-    SELF("http_requests_total", true, FRONT + LIVE_SELF_REQUESTS, "HTTP requests answered."),
-    SELF("http_refused_total", true, FRONT + LIVE_SELF_REFUSED, "HTTP requests refused."),
-    SELF("event_streams", false, FRONT + LIVE_SELF_STREAMS, "Event streams that are open."),
+    SELF("plimsoll_self_http_requests_total", true, FRONT + LIVE_SELF_REQUESTS,
+         "HTTP requests answered."),
+    SELF("plimsoll_self_http_refused_total", true, FRONT + LIVE_SELF_REFUSED,
+         "HTTP requests refused."),
+    SELF("plimsoll_self_event_streams", false, FRONT + LIVE_SELF_STREAMS,
+         "Event streams that are open."),
 };
 
 static void of_metric(enum metric m, char name_room[PROM_NAME], struct family *out) {

@@ -2,8 +2,10 @@
  *
  * Made in pieces, so that a thousand containers need no buffer of their size: families in turn,
  * inside of each the targets by uid. A target that goes while its page is made is not in what
- * follows; no timestamps are written, so a dead container is stale at the next scrape. Label values
- * are valid UTF-8 with backslash, quote and newline escaped. The text format 0.0.4.
+ * follows, one that comes is in the next page; no timestamps are written, so a dead container is
+ * stale at the next scrape. What is counted over restarts has labels without the id, so that it is
+ * one series, and the OOM kills of what is gone stay for an hour. Label values are valid UTF-8
+ * without control characters (an ESC is written as \x1b). The text format 0.0.4.
  */
 #pragma once
 #include "series/live.h"

@@ -26,9 +26,13 @@ static size_t put_whole(char *p, uint64_t value) {
 }
 
 size_t promtext_number(char *p, uint64_t value, unsigned decimals) {
-    uint64_t part = decimals > 0 ? value % power[decimals] : 0;
-    size_t n = put_whole(p, decimals > 0 ? value / power[decimals] : value);
+    uint64_t part;
+    size_t n;
 
+    if (decimals == PROM_WHOLE)
+        return put_whole(p, value);
+    part = value % power[decimals];
+    n = put_whole(p, value / power[decimals]);
     if (part == 0)
         return n;
     p[n] = '.';

@@ -212,8 +212,10 @@ static void remember(struct live *l, struct live_row *row, uint32_t uid, int64_t
                                     .series = row->series,
                                     .oom_kills = row->oom_kills,
                                     .t = row->t,
-                                    .texts = take_ptr(&row->texts),
-                                    .labels = take_ptr(&row->labels)};
+                                    .texts = row->texts,
+                                    .labels = row->labels};
+    row->texts = NULL;
+    row->labels = NULL;
 }
 
 void live_remove(struct live *l, uint32_t uid, int64_t at_ms) {
@@ -388,6 +390,25 @@ static bool of_the_system(const struct wire_target *t) {
     return true;
 }
 
+static void add_pod_key(struct buf *out, const struct wire_target *t) {
+    struct str container = t->container.n > 0 ? t->container : t->name;
+
+    buf_add(out, t->namespace);
+    buf_add_char(out, '/');
+    buf_add(out, t->pod);
+    if (t->kind == TARGET_POD)
+        return;
+    buf_add_char(out, '/');
+    buf_add(out, t->kind == TARGET_SANDBOX ? STR("POD") : container);
+}
+
+/* Outside of a pod. A helper is named like what it helps. */
+static struct str own_key(const struct wire_target *t) {
+    if (t->unit.n > 0 && t->kind != TARGET_HELPER && of_the_system(t))
+        return t->unit;
+    return is_container(t) && t->name.n > 0 ? t->name : t->path;
+}
+
 void live_add_key(struct buf *out, const struct wire_target *t) {
     if (t->uid == WIRE_UID_HOST) {
         buf_add(out, STR("host"));
@@ -399,25 +420,10 @@ void live_add_key(struct buf *out, const struct wire_target *t) {
         buf_add(out, t->inside);
         buf_add_char(out, ':');
     }
-    if (t->kind == TARGET_HELPER) {
-        buf_add(out, t->path);
-    } else if (t->pod.n > 0) {
-        buf_add(out, t->namespace);
-        buf_add_char(out, '/');
-        buf_add(out, t->pod);
-        if (t->kind == TARGET_POD)
-            return;
-        buf_add_char(out, '/');
-        buf_add(out, t->kind == TARGET_SANDBOX ? STR("POD")
-                     : t->container.n > 0      ? t->container
-                                               : t->name);
-    } else if (t->unit.n > 0 && of_the_system(t)) {
-        buf_add(out, t->unit);
-    } else if (is_container(t) && t->name.n > 0) {
-        buf_add(out, t->name);
-    } else {
-        buf_add(out, t->path);
-    }
+    if (t->pod.n > 0 && t->kind != TARGET_HELPER)
+        add_pod_key(out, t);
+    else
+        buf_add(out, own_key(t));
 }
 
 /* One way to be called so; the first way that fits anything decides. */

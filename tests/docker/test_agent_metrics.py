@@ -344,6 +344,23 @@ def restarted_kills():
     s.engine.remove("looping")
 
 
+@test("restarts are counted under the name, in one series")
+def restarts():
+    s = scene()
+    s.engine.run("again")
+    for n in range(3):
+        found = wait_for(lambda: series(s.agent.metrics(), "plimsoll_target_restarts_total",
+                                        name="again") == [n], 5 * harness.PATIENCE)
+        check(found, f"{series(s.agent.metrics(), 'plimsoll_target_restarts_total', name='again')} "
+                     f"after {n} restarts")
+        if n == 0:
+            s.engine.docker("restart", "-t", "0", "again")
+        else:  # another container, by the same name
+            s.engine.remove("again")
+            s.engine.run("again")
+    s.engine.remove("again")
+
+
 @test("the agent tells what it costs")
 def own_cost():
     s = scene()
