@@ -219,6 +219,8 @@ def promtool():
               page.headers["Content-Type"])
         done = subprocess.run([PROMTOOL, "check", "metrics"], input=page.body, capture_output=True)
         equal((done.stdout + done.stderr).decode().strip(), wanted, f"promtool on {path}")
+        lines = [line.rpartition(b" ")[0] for line in page.body.splitlines() if line[:1] != b"#"]
+        equal(len(lines), len(set(lines)), f"series of {path}, each once")
 
 
 @test("a scrape's figures are those of the engine's own API")
