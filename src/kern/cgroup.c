@@ -248,6 +248,9 @@ static int read_number_file(struct cgroup *cg, const struct file *f, struct cgro
 
     if (cg->fs->ctl[f->ctl].dir < 0 || !f->name[version])
         return 0;
+    if (f->what == CGROUP_READ_BOUNDS && f->ctl == CG_PIDS &&
+        *place_of(cg, CGROUP_READ_PIDS) == MISSING)
+        return -ENOENT; /* there is no such group, then */
     if (f->ctl == CG_CPU && cg->unified_cpu)
         return read_unified_cpu(cg, place_of(cg, f->what), out);
     r = read_file(cg, place_of(cg, f->what), f->ctl, f->name[version], buf, sizeof(buf), &text);

@@ -275,7 +275,7 @@ static unsigned extra_files(const struct ticker *t, const struct ticknode *n,
     if (!pass->spread)
         return t->extra_files;
     return (in->slow ? t->extra_files & OTHER_FILES : 0) |
-           (in->limits || (in->slow && n->stirred) ? t->extra_files & MEMORY_FILES : 0);
+           (in->slow && (n->stirred || !n->have_usage) ? t->extra_files & MEMORY_FILES : 0);
 }
 
 static void begin_reading(const struct ticker *t, const struct ticknode *n, const struct pass *pass,
@@ -317,7 +317,7 @@ static void next_turns(const struct ticker *t, struct ticknode *n, uint32_t i,
         n->rare_us = turn_after(now, i, t->version == CG_V1 ? LIMITS_V1_US : SPREAD_US);
     if (in->looked)
         n->stat_us = turn_after(now, i, ADAPTIVE_US);
-    if (in->whole)
+    if (!(t->extra_files & ~in->what))
         n->stirred = false;
 }
 

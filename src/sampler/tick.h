@@ -81,9 +81,9 @@ void ticker_hurry(struct ticker *t, uint32_t slot);
  *
  * How old what is in it may be, when there are more than 64 targets: without `spread` limits 5 s
  * (v1: 30 s, unless they moved). With it 10 s whatever is not usage and memory.stat (v2: events
- * too), but limits as above; and peak, limit hits and kernel memory as long as neither usage nor a
- * letter of memory.stat has moved, at most 30 s. Room below the machine's memory: 10 s, or until
- * that has moved by a 64th. With `adaptive` memory.stat 5 s, or until usage has moved. */
+ * too), but limits of v1 as above; peak, limit hits and kernel memory are not read as long as
+ * neither usage nor a letter of memory.stat has moved. Room below the machine's memory: 10 s, or
+ * until that has moved by a 64th. With `adaptive` memory.stat 5 s, or until usage has moved. */
 const struct sample *ticker_sample(const struct ticker *t, uint32_t slot);
 
 /* Another number whenever the sample of the slot may have changed in more than its time; 0: there

@@ -537,6 +537,13 @@ static void put_pids(const struct many *x, uint32_t i, uint64_t n) {
     cgtest_write(&x->m.t, path, text);
 }
 
+static void put_peak(const struct many *x, uint32_t i, uint64_t n) {
+    char path[32];
+
+    snprintf(path, sizeof(path), "/g%u", i);
+    put_number(&x->m, path, x->m.v1 ? "memory.max_usage_in_bytes" : "memory.peak", n);
+}
+
 static void put_group(const struct many *x, uint32_t i, uint64_t usage, uint64_t cache,
                       uint64_t limit) {
     char path[32];
@@ -582,8 +589,10 @@ static void what_has_moved_is_read_whole(void **state) {
         struct many x;
 
         many_init(&x, v1, &spread);
-        for (uint32_t i = 0; i < TARGETS; i++)
+        for (uint32_t i = 0; i < TARGETS; i++) {
             put_pids(&x, i, 1);
+            put_peak(&x, i, 10 * MIB);
+        }
         seconds(&x, 20);
         for (uint32_t i = 0; i < TARGETS; i++)
             put_pids(&x, i, 2);
@@ -598,6 +607,7 @@ static void what_has_moved_is_read_whole(void **state) {
         }
         for (uint32_t i = 0; i < TARGETS; i++) { /* all at once: they share a budget */
             put_pids(&x, i, 3);
+            put_peak(&x, i, 40 * MIB);
             put_group(&x, i, 30 * MIB, 2 * MIB, 100 * MIB);
         }
         second(&x);
@@ -605,8 +615,10 @@ static void what_has_moved_is_read_whole(void **state) {
             fresh += ticker_sample(x.m.ticker, i)->value[METRIC_PIDS] == 3;
         assert_true(fresh >= 64 && fresh <= 64 + TARGETS / 4);
         second(&x);
-        for (uint32_t i = 0; i < TARGETS; i++)
+        for (uint32_t i = 0; i < TARGETS; i++) {
             holds(ticker_sample(x.m.ticker, i), METRIC_PIDS, 3);
+            holds(ticker_sample(x.m.ticker, i), METRIC_PEAK, 40 * MIB);
+        }
         machine_done(&x.m);
     }
 }
