@@ -358,7 +358,7 @@ static void fill(const struct head *h, const struct head_ticks *ticks, size_t sk
 }
 
 static bool any_known(const struct columns *c, unsigned i) {
-    return memchr(c->known[i], true, c->n);
+    return memchr(c->known[i], 1, c->n);
 }
 
 static int add_moving(const struct head *h, const struct head_ticks *ticks, size_t skip,

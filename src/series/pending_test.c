@@ -118,12 +118,97 @@ static void without_room_for_a_file_it_begins_in_memory(void **state) {
     buf_done(&told);
 }
 
+/* --- damage while it runs --------------------------------------------------------------------- */
+
+static void overwrite(const char *name, size_t every) {
+    static char garbage[4096];
+    char path[300];
+    off_t size;
+    int fd;
+
+    memset(garbage, 0x5a, sizeof(garbage));
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    fd = open(path, O_WRONLY);
+    assert_true(fd >= 0);
+    size = lseek(fd, 0, SEEK_END);
+    for (off_t at = 0; at < size; at += (off_t)every)
+        assert_int_equal(pwrite(fd, garbage, sizeof(garbage), at), sizeof(garbage));
+    close(fd);
+}
+
+/* From that time on every sample is there. */
+static void compare_since(struct feed *f, int64_t from_ms) {
+    struct store_points points = {0};
+
+    for (unsigned i = 0; i < f->targets; i++) {
+        const struct feed_target *t = &f->target[i];
+        size_t k = 0;
+
+        assert_int_equal(store_range(f->store, feed_series(f, i, f->at_ms), METRIC_USAGE, from_ms,
+                                     INT64_MAX, 0, 10000, &points),
+                         0);
+        for (size_t n = 0; n < t->n; n++)
+            if (t->model[n].at_ms >= from_ms && t->model[n].have & 1) {
+                assert_true(k < points.n);
+                assert_int_equal(points.p[k].at_ms, t->model[n].at_ms);
+                assert_int_equal(points.p[k].value, t->model[n].value[0]);
+                k++;
+            }
+        assert_int_equal(k, points.n);
+    }
+    store_points_done(&points);
+}
+
+static void a_file_damaged_while_it_is_open_is_replaced_by_what_is_in_memory(void **state) {
+    struct store_health health;
+    int64_t broken_ms = 0;
+    struct feed f;
+
+    (void)state;
+    feed_start(&f, dir, 20, 1);
+    f.options.memory = 64 << 10;
+    feed_open(&f, NULL);
+    for (unsigned i = 0; i < 5000; i++) /* more than the page cache holds */
+        feed_tick(&f, 1000, true);
+    overwrite("plimsoll.db", 4096);
+    overwrite("plimsoll.db-wal", 4096);
+    compare_since(&f, f.at_ms - 10000); /* what is in memory needs no file */
+    for (unsigned i = 0; i < 600; i++) {
+        feed_tick(&f, 1000, true);
+        if (i == 300) /* somebody looks, if nothing was noticed yet */
+            for (unsigned k = 0; k < f.targets; k++) {
+                struct store_points points = {0};
+
+                store_range(f.store, f.target[k].series, METRIC_ANON, 0, INT64_MAX, 0, 1 << 20,
+                            &points);
+                store_points_done(&points);
+            }
+        store_health(f.store, &health);
+        if (health.broken && broken_ms == 0) {
+            broken_ms = f.at_ms;
+            assert_non_null(strstr(health.text, "plimsoll.db.damaged-"));
+            print_message("told after %u ticks: %s\n", i, health.text);
+            compare_since(&f, broken_ms - 10000);
+        }
+    }
+    assert_true(broken_ms > 0);
+    assert_false(health.broken);
+    compare_since(&f, broken_ms - 10000);
+    store_close(f.store);
+    feed_open(&f, NULL);
+    assert_true(f.seq > 0);
+    compare_since(&f, broken_ms - 10000);
+    feed_done(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_full_disk_costs_nothing_when_it_is_gone, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(without_room_for_a_file_it_begins_in_memory, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_file_damaged_while_it_is_open_is_replaced_by_what_is_in_memory, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,7 +173,7 @@ static int range_chunk(void *ctx, const struct chunk *c) {
 
     if (r == -ENOMEM)
         g->error = r;
-    if (r < 0) /* else: another metric's chunk */
+    if (r != 0) /* or: another metric's chunk */
         return g->error;
     for (size_t i = 0; i < c->n && !g->error; i++) {
         struct store_point p = {at[i], value[CHUNK_LAST][i], value[CHUNK_MIN][i],
@@ -317,12 +317,14 @@ static int moment_chunk(void *ctx, const struct chunk *c) {
     struct moment *m = ctx;
     auto_free uint64_t *value = malloc(c->n * (2 * sizeof(*value) + sizeof(bool)));
     uint64_t has = chunk_metrics(c, CHUNK_LAST);
-    int64_t *at = (int64_t *)value;
-    bool *known = (bool *)(value + 2 * c->n);
+    int64_t *at;
+    bool *known;
     size_t i = c->n;
 
     if (!value)
         return m->error = -ENOMEM;
+    at = (int64_t *)value;
+    known = (bool *)(value + 2 * c->n);
     if (chunk_times(c, at) < 0)
         return 0;
     while (i > 0 && at[i - 1] > m->to_ms)

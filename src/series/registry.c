@@ -22,8 +22,8 @@ static void insert(struct store *s, struct series *e) {
 }
 
 static int set_buckets(struct store *s, size_t buckets) {
-    struct series **by_key = calloc(buckets, sizeof(struct series *));
-    struct series **by_id = calloc(buckets, sizeof(struct series *));
+    struct series **by_key = buckets ? calloc(buckets, sizeof(struct series *)) : NULL;
+    struct series **by_id = buckets ? calloc(buckets, sizeof(struct series *)) : NULL;
 
     if (!by_key || !by_id) {
         free(by_key);
@@ -89,6 +89,8 @@ static char *copy(struct str s) {
 static int keep(struct store *s, const struct series *from, struct series **out) {
     struct series *e = malloc(sizeof(*e));
 
+    if (s->n_series >= s->buckets)
+        set_buckets(s, s->buckets * 2); /* else they are merely slower */
     if (s->n_series == s->series_room) {
         size_t room = s->series_room ? s->series_room * 2 : 64;
         struct series **all = reallocarray(s->series, room, sizeof(struct series *));
@@ -98,8 +100,6 @@ static int keep(struct store *s, const struct series *from, struct series **out)
             s->series_room = room;
         }
     }
-    if (s->n_series >= s->buckets)
-        set_buckets(s, s->buckets * 2); /* else they are merely slower */
     if (!e || s->n_series == s->series_room) {
         free(e);
         return -ENOMEM;
@@ -249,14 +249,22 @@ static int load(struct store *s, sqlite3_stmt *st, struct series **out) {
     return r == -EBADMSG ? -ENOENT : r;
 }
 
+struct series *registry_has(const struct store *s, int64_t id) {
+    struct series *e = s->by_id[id_bucket(s, id)];
+
+    while (e && e->id != id)
+        e = e->next_by_id;
+    return e;
+}
+
 int registry_find(struct store *s, int64_t id, struct series **out) {
+    struct series *e = registry_has(s, id);
     sqlite3_stmt *st;
 
-    for (struct series *e = s->by_id[id_bucket(s, id)]; e; e = e->next_by_id)
-        if (e->id == id) {
-            *out = e;
-            return 0;
-        }
+    if (e) {
+        *out = e;
+        return 0;
+    }
     st = db_stmt(&s->db, DB_SERIES_BY_ID);
     if (!st)
         return -ENOENT;

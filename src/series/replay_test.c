@@ -90,6 +90,7 @@ static void a_kill_costs_two_seconds_at_most(void **state) {
     struct shared *shared =
         mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct basetest_random random = {12345};
+    unsigned times = feed_times("PLIMSOLL_KILLS", 50);
     struct feed f, twin;
     char other[256];
 
@@ -100,7 +101,7 @@ static void a_kill_costs_two_seconds_at_most(void **state) {
     feed_start(&twin, other, 12, 5);
     f.options.memory = twin.options.memory = 32 << 10;
     feed_open(&twin, NULL);
-    for (unsigned i = 0; i < 50; i++) {
+    for (unsigned i = 0; i < times; i++) {
         killed_once(&f, &twin, shared, (long)(basetest_next(&random) % 60000));
         while (twin.at_ms < f.at_ms)
             live_on(&twin);

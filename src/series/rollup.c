@@ -14,8 +14,8 @@ int64_t rollup_span(const struct store *s, unsigned level) {
     if (level == LEVEL_RAW)
         return HEAD_SPAN_MS;
     if (level == LEVEL_MINUTE)
-        return s->options.raw_ms >= 12ll * HOUR_MS ? 6ll * HOUR_MS : HOUR_MS;
-    return s->options.minute_ms >= 8ll * DAY_MS ? 2ll * DAY_MS : 6ll * HOUR_MS;
+        return s->options.raw_ms >= 12LL * HOUR_MS ? 6LL * HOUR_MS : HOUR_MS;
+    return s->options.minute_ms >= 8LL * DAY_MS ? 2LL * DAY_MS : 6LL * HOUR_MS;
 }
 
 static int64_t floor_to(int64_t at_ms, int64_t step) {

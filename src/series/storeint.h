@@ -144,6 +144,7 @@ struct store {
 int registry_init(struct store *s);
 void registry_done(struct store *s);
 int registry_find(struct store *s, int64_t id, struct series **out); /* -ENOENT */
+struct series *registry_has(const struct store *s, int64_t id);      /* in memory; NULL */
 int registry_find_key(struct store *s, struct str key, struct series **out);
 int registry_add(struct store *s, struct str key, int64_t now_ms, struct series **out);
 int registry_set_identity(struct store *s, struct series *e, struct str identity);

@@ -175,10 +175,13 @@ void log_restart(struct store *s) {
 static int add_key(struct log *l, const struct log_key *key) {
     if (l->keys == l->keys_room) {
         size_t room = l->keys_room ? l->keys_room * 2 : 16;
-        struct log_key *all = reallocarray(l->key, room, sizeof(*all));
+        struct log_key *all = calloc(room, sizeof(*all));
 
         if (!all)
             return -ENOMEM;
+        if (l->keys > 0)
+            memcpy(all, l->key, l->keys * sizeof(*all));
+        free(l->key);
         l->key = all;
         l->keys_room = room;
     }
@@ -343,16 +346,15 @@ int store_log_read(struct store *s, int64_t after, size_t max, struct buf *out) 
     int64_t from = first_row(s, after, &need_key), expected = need_key ? 0 : from;
     sqlite3_stmt *st = db_stmt(&s->db, DB_LOG_AFTER);
     struct buf text;
-    int r;
 
     if (!st)
         return s->db.h ? -EIO : 0;
     sqlite3_bind_int64(st, 1, from);
     buf_init(&text, (size_t)STORE_PENDING_MAX * 2);
-    while (out->n < max && (r = db_step(&s->db, st)) > 0) {
+    while (out->n < max && db_step(&s->db, st) > 0) {
         struct log_row row;
+        int r = log_read_row(s, st, &row, &text);
 
-        r = log_read_row(s, st, &row, &text);
         if (r < 0 || (expected != 0 && row.number[0] != expected))
             need_key = true;
         expected = sqlite3_column_int64(st, 0) + 1;

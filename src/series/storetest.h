@@ -270,6 +270,14 @@ static inline void feed_open(struct feed *f, struct buf *told) {
         f->boot = 78;
 }
 
+/* How many times, unless the environment wants another number. */
+static inline unsigned feed_times(const char *variable, unsigned usual) {
+    const char *n = getenv(variable);
+    uint64_t value;
+
+    return n && str_to_u64(str_of(n), &value) == 0 ? (unsigned)value : usual;
+}
+
 /* A folder of its own. */
 static inline void feed_dir(char *out, size_t size) {
     const char *top = getenv("TMPDIR");

@@ -17,13 +17,6 @@ static void fill_target(const struct series *e, struct store_target *out) {
     };
 }
 
-static bool in_memory(const struct store *s, int64_t id) {
-    for (size_t i = 0; i < s->n_series; i++)
-        if (s->series[i]->id == id)
-            return true;
-    return false;
-}
-
 int store_targets(struct store *s, int64_t from_ms, int64_t to_ms,
                   int (*take)(void *ctx, const struct store_target *t), void *ctx) {
     struct store_target t;
@@ -50,7 +43,7 @@ int store_targets(struct store *s, int64_t from_ms, int64_t to_ms,
     while (r == 0 && db_step(&s->db, st) > 0) {
         struct series row;
 
-        if (in_memory(s, sqlite3_column_int64(st, 0)) || registry_read_row(s, st, &row) < 0)
+        if (registry_has(s, sqlite3_column_int64(st, 0)) || registry_read_row(s, st, &row) < 0)
             continue;
         fill_target(&row, &t);
         r = take(ctx, &t);
