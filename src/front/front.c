@@ -54,9 +54,13 @@ struct front {
 /* --- before rights are given up --------------------------------------------------------------- */
 
 static int load_pem(const char *path, char **out, struct err *err) {
+    auto_close int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : -1;
     size_t n;
-    int r = path ? file_load_in(AT_FDCWD, path, PEM_MAX, out, &n) : 0;
+    int r;
 
+    if (!path)
+        return 0;
+    r = fd < 0 ? -errno : file_load_fd(fd, PEM_MAX, out, &n);
     return r < 0 ? err_set(err, r, "cannot read '%s':", path) : 0;
 }
 

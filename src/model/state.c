@@ -52,7 +52,7 @@ static uint64_t kernel_v1(const struct sample *s) {
 bool state_kernel_unsplit(const struct sample *s, bool v1) {
     uint64_t kernel;
 
-    if (!v1 || !sample_has(s, METRIC_USED))
+    if (!v1 || !sample_has(s, METRIC_USED) || sample_has(s, METRIC_SLAB_RECLAIMABLE))
         return false;
     kernel = kernel_v1(s);
     return kernel >= 4 << 20 && kernel > s->value[METRIC_USED] / 10;
