@@ -15,17 +15,19 @@
 #define LOOK_FIRST_US 500   /* v1: the count moves after the event */
 #define LOOK_OFTEN_US 20000 /* so long it is looked at every LOOK_FIRST_US, then less and less, */
 #define LOOK_LAST_US 300000 /* and then the event was another's */
-#define TELL_US 100000      /* a kill that was counted waits so long for the log to name it */
+#define TELL_US 140000      /* a kill that was counted waits so long for the log to name it */
 #define MISS_US 100000      /* a group's count that nobody below explains */
 #define SETTLE_US 150000    /* a group that is gone */
 #define LEAVE_US 180000     /* a target that was removed: all else is settled before */
 #define RECORD_US 140000    /* the log names a group that has not counted it */
-#define UNNAMED_US 500000   /* a kill that is in the log without its group */
+#define LATE_US 2500000     /* a slow console holds up the log, not the end of the victim */
+#define UNNAMED_US 2500000  /* a kill that is in the log without its group */
 #define ORPHAN_US 2000000   /* a kill in a group that nobody has told of yet */
-#define BLANK_US 2000000    /* a kill that was told without a victim; its line may still come */
+#define BLANK_US 2500000    /* a kill that was told without a victim; its line may still come */
 #define YOUNG_US 5000000
+#define HOLD_US 100000 /* a group that has come may be told as a target in a moment */
 
-enum { EVENTS = 64, LOG_A_TURN = 256, FEW = 64 };
+enum { EVENTS = 64, LOG_A_TURN = 1024, FEW = 64, LATE_MOST = 4096 };
 
 struct oomtally {
     struct loop *loop;
@@ -34,6 +36,9 @@ struct oomtally {
     struct oomunits all;
     struct oomvictims log;
     struct oomunit *busy;
+    struct oomunit *late, *late_last; /* the oldest first */
+    unsigned late_n;
+    int64_t line_us; /* when the log told of a kill last */
     int epoll, timer;
     uint32_t epoll_id, timer_id;
     bool polled;
@@ -59,6 +64,8 @@ static void due_at(struct oomtally *t, int64_t at_us) {
 }
 
 static void make_busy(struct oomtally *t, struct oomunit *u, int64_t at_us) {
+    if (u->late)
+        return; /* what it has is told by whoever finds it there */
     if (!u->busy) {
         u->busy = true;
         u->busy_next = t->busy;
@@ -83,8 +90,10 @@ static bool is_outside(const struct oomtally *t, const struct oomvictim *x,
 /* x: NULL without a victim. owner: NULL for the machine. */
 static void tell(struct oomtally *t, struct oomunit *owner, uint64_t kills, bool sure,
                  int64_t at_us, const struct oomvictim *x) {
+    struct oomunit *known = owner && owner->stray ? oomunit_owner(owner->parent) : owner;
     struct oomtally_kill k = {
-        .uid = owner ? owner->uid : 0,
+        .uid = known ? known->uid : 0,
+        .group = owner && owner->stray ? oomunit_path(owner) : (struct str){"", 0},
         .at_ms = clock_wall_ms() - (clock_mono_us() - at_us) / 1000,
         .kills = kills,
         .sure = sure,
@@ -103,6 +112,27 @@ static void tell(struct oomtally *t, struct oomunit *owner, uint64_t kills, bool
     t->fn(t->ctx, &k);
 }
 
+static bool may_be_target(const struct oomunit *u, const struct oomunit *owner, int64_t now_us) {
+    return !u->target && !u->stray && !owner->whole && u->born_us > 0 &&
+           now_us - u->born_us < HOLD_US;
+}
+
+/* Kills that were kept are to be told. */
+static void adopt(struct oomtally *t, struct oomunit *u, struct oomunit *owner, int64_t now_us) {
+    uint64_t n = u->orphans;
+
+    u->orphans = 0;
+    u->held_us = 0;
+    if (n == 0)
+        return;
+    if (owner->untold == 0) {
+        owner->untold_us = now_us;
+        owner->doubt = false;
+    }
+    owner->untold += n;
+    make_busy(t, owner, now_us);
+}
+
 /* Kills in a unit: accounted for in all groups around it, and to be told for its owner. */
 static void attribute(struct oomtally *t, struct oomunit *u, uint64_t n, bool sure,
                       int64_t now_us) {
@@ -111,8 +141,14 @@ static void attribute(struct oomtally *t, struct oomunit *u, uint64_t n, bool su
     for (struct oomunit *a = u; a; a = a->parent)
         a->counted += n;
     u->kill_us = now_us;
-    if (!owner) {
-        u->orphans += n; /* it may be told as a target later */
+    if (owner)
+        owner->kill_us = now_us;
+    if (!owner || may_be_target(u, owner, now_us)) {
+        u->orphans += n;
+        if (owner) {
+            u->held_us = u->born_us + HOLD_US;
+            make_busy(t, u, u->held_us);
+        }
         return;
     }
     if (owner->untold == 0) {
@@ -131,6 +167,13 @@ static void note_dead(struct oomtally *t, struct oomunit *u, int64_t now_us) {
         return;
     u->dead = true;
     u->dead_us = now_us;
+    if (!u->target && u->born_us > 0 && now_us - u->born_us < YOUNG_US) {
+        struct oomunit *owner = oomunit_owner(u);
+
+        u->stray = !owner || !owner->whole;
+        if (u->stray)
+            adopt(t, u, u, now_us);
+    }
     make_busy(t, u, now_us + SETTLE_US);
 }
 
@@ -287,10 +330,15 @@ static struct oomunit *unit_of(struct oomtally *t, const struct oomvictim *x) {
     struct oomunit *living = oomunits_around(&t->all, path);
 
     for (struct oomunit *u = t->busy; u; u = u->busy_next)
-        if (u->removed && u->dead_us > 0 && str_eq(oomunit_path(u), path) &&
+        if (u->removed && (living->path_n < path.n || u->dead_us > 0) &&
+            str_eq(oomunit_path(u), path) &&
             (living->path_n < path.n || living->born_us > x->at_us ||
              (living->untold == 0 && living->fires == 0)))
             return u;
+    if (living->path_n < path.n)
+        for (struct oomunit *u = t->late; u; u = u->busy_next)
+            if (str_eq(oomunit_path(u), path))
+                return u;
     return living;
 }
 
@@ -348,6 +396,17 @@ static void look_for(struct oomtally *t, struct oomvictim *x, int64_t now_us) {
         look(t, owner, now_us);
 }
 
+/* v2: whether a group around one that is gone has a count that nobody explains. Else always. */
+static bool is_missed(struct oomtally *t, const struct oomunit *u, int64_t now_us) {
+    struct oomunit *around = u->parent;
+
+    while (around && (around->dead || around->removed))
+        around = around->parent;
+    if (t->all.version == CG_V1 || !around || !refresh(t, around, now_us))
+        return true;
+    return missing(around) > 0;
+}
+
 /* A line that names a group. Counts by itself where no count can be had any more. */
 static void settle_named(struct oomtally *t, struct oomvictim *x, int64_t now_us) {
     bool late = now_us - x->at_us >= RECORD_US, exact, readable;
@@ -365,6 +424,8 @@ static void settle_named(struct oomtally *t, struct oomvictim *x, int64_t now_us
     if (owner && owner->blank > 0 && now_us - owner->blank_us < BLANK_US) {
         owner->blank--; /* told without its name, which came too late */
         x->used = false;
+    } else if (owner && u->dead && exact && u->late && !is_missed(t, u, now_us)) {
+        x->used = false; /* its kill was told by the count around it */
     } else if (owner && u->dead && exact) {
         u->fires = 0;
         attribute(t, u, 1, true, now_us);
@@ -422,17 +483,57 @@ static uint64_t unclaimed(struct oomtally *t) {
     return lines > wait ? lines - wait : 0;
 }
 
+/* v1: kills in groups that are nobody's have lines, too. */
+static void look_at_others(struct oomtally *t, int64_t now_us) {
+    for (struct oomunit *u = t->all.top; u; u = oomunit_next(u, t->all.top)) {
+        uint64_t before = u->orphans;
+        struct oomvictim *x = NULL;
+
+        if (u->dead || oomunit_owner(u))
+            continue;
+        look_v1(t, u, now_us);
+        while (u->orphans > before && (x = oomvictims_next(&t->log, x)))
+            before += x->task_n > 0 && unit_of(t, x) == u;
+        for (; u->orphans > before && (x = first_unnamed(t)); before++)
+            x->used = false;
+    }
+}
+
+/* v1: it came and went while nobody looked. A kill at that time that no other group has had, and of
+ * which the log does not tell the group, was here. */
+static bool conclude_stray(struct oomtally *t, struct oomunit *u, int64_t now_us) {
+    struct oomvictim *x = first_unnamed(t);
+
+    if (u->kill_us > 0)
+        return true;
+    if (!x)
+        return false;
+    look_at_others(t, now_us);
+    x = first_unnamed(t);
+    if (!x || unclaimed(t) == 0 || x->constraint != OOM_MEMCG || x->at_us > u->dead_us + LATE_US)
+        return false;
+    x->used = false;
+    u->kill_us = now_us;
+    tell(t, u, 1, false, x->at_us, NULL);
+    return true;
+}
+
 /* v1: it had an event, and was gone before the count could be read. Its removal is an event too;
  * and while one is being killed, others may be told of the same OOM again. */
 static void conclude_v1(struct oomtally *t, struct oomunit *u, int64_t now_us) {
+    bool wait = t->log.fd >= 0 && now_us - t->line_us < LATE_US && now_us - u->dead_us < LATE_US;
     struct oomunit *owner = oomunit_owner(u);
     struct oomvictim *x;
     uint64_t n, lines;
 
+    if (u->stray && u->watch.fd < 0) {
+        if (!conclude_stray(t, u, now_us) && wait)
+            u->conclude_us = now_us + SETTLE_US;
+        return;
+    }
     u->fires += cgwatch_take(&u->watch);
     n = u->fires > 0 ? u->fires - 1 : 0;
-    u->fires = 0;
-    if (n == 0 || !owner || (u->kill_us > 0 && now_us - u->kill_us < BLANK_US))
+    if (n == 0 || !owner || (owner->kill_us > 0 && now_us - owner->kill_us < BLANK_US))
         return;
     if (t->log.fd < 0) {
         if (!was_anothers(t, u))
@@ -441,13 +542,17 @@ static void conclude_v1(struct oomtally *t, struct oomunit *u, int64_t now_us) {
     }
     for (lines = unclaimed(t); n > 0 && lines > 0 && (x = first_unnamed(t)); n--, lines--) {
         x->used = false;
+        u->fires--;
         tell(t, owner, 1, false, x->at_us, NULL);
     }
+    if (n > 0 && wait)
+        u->conclude_us = now_us + SETTLE_US;
 }
 
 static void conclude(struct oomtally *t, struct oomunit *u, int64_t now_us) {
     struct oomunit *around = u->parent;
 
+    u->conclude_us = 0;
     if (t->all.version == CG_V1) {
         conclude_v1(t, u, now_us);
     } else {
@@ -456,6 +561,9 @@ static void conclude(struct oomtally *t, struct oomunit *u, int64_t now_us) {
         if (around)
             look_v2(t, around, now_us, true);
     }
+    if (u->conclude_us > 0)
+        return; /* its line may still come */
+    u->fires = 0;
     u->dead_us = 0;
 }
 
@@ -466,8 +574,8 @@ static bool is_over(const struct oomunit *u) {
 
 /* One that nobody wants any more, and those that were there only as the way to it. */
 static void free_upwards(struct oomtally *t, struct oomunit *u) {
-    while (u && u != t->all.top && !u->busy && is_over(u) && !u->target &&
-           (u->removed || !u->listed)) {
+    while (u && u != t->all.top && !u->busy && !u->late && is_over(u) &&
+           (u->removed || (!u->listed && !u->target))) {
         struct oomunit *parent = u->parent;
 
         oomunits_free(&t->all, u);
@@ -477,6 +585,8 @@ static void free_upwards(struct oomtally *t, struct oomunit *u) {
 
 static void leave(struct oomtally *t, struct oomunit *u) {
     u->leaving = false;
+    if (u->removed)
+        return;
     u->target = false;
     for (struct oomunit *x = u; x; x = oomunit_next(x, u))
         if (!oomunit_owner(x)) {
@@ -491,13 +601,20 @@ static void leave(struct oomtally *t, struct oomunit *u) {
 static void step(struct oomtally *t, struct oomunit *u, int64_t now_us) {
     if (u->fired_us > 0)
         look_again(t, u, now_us);
+    if (u->held_us > 0 && now_us >= u->held_us) {
+        struct oomunit *owner = oomunit_owner(u);
+
+        u->held_us = 0;
+        if (owner)
+            adopt(t, u, owner, now_us);
+    }
     if (u->missed_us > 0) {
         if (now_us >= u->miss_due_us)
             look_v2(t, u, now_us, true);
         if (u->dead)
             u->missed_us = 0;
     }
-    if (u->dead_us > 0 && now_us - u->dead_us >= SETTLE_US)
+    if (u->dead_us > 0 && now_us >= u->conclude_us && now_us - u->dead_us >= SETTLE_US)
         conclude(t, u, now_us);
     if (u->untold > 0)
         name_untold(t, u);
@@ -516,20 +633,52 @@ static int64_t next_of(const struct oomunit *u) {
         next = u->look_us;
     if (u->missed_us > 0 && u->miss_due_us < next)
         next = u->miss_due_us;
-    if (u->dead_us > 0 && u->dead_us + SETTLE_US < next)
+    if (u->dead_us > 0 && u->conclude_us == 0 && u->dead_us + SETTLE_US < next)
         next = u->dead_us + SETTLE_US;
+    if (u->dead_us > 0 && u->conclude_us > 0 && u->conclude_us < next)
+        next = u->conclude_us;
     if (u->untold > 0 && u->untold_us + TELL_US < next)
         next = u->untold_us + TELL_US;
+    if (u->held_us > 0 && u->held_us < next)
+        next = u->held_us;
     if (u->leaving && u->left_us + LEAVE_US < next)
         next = u->left_us + LEAVE_US;
     return next;
+}
+
+static void keep_late(struct oomtally *t, struct oomunit *u, int64_t now_us) {
+    oomunit_unwatch(&t->all, u);
+    u->late = true;
+    u->late_us = now_us + LATE_US;
+    u->busy_next = NULL;
+    if (t->late)
+        t->late_last->busy_next = u;
+    else
+        t->late = u;
+    t->late_last = u;
+    t->late_n++;
+}
+
+static void end_late(struct oomtally *t, int64_t now_us) {
+    while (t->late && (t->late->late_us <= now_us || t->late_n > LATE_MOST)) {
+        struct oomunit *u = t->late;
+
+        t->late = u->busy_next;
+        t->late_n--;
+        u->late = false;
+        free_upwards(t, u);
+    }
+    if (t->late)
+        due_at(t, t->late->late_us);
 }
 
 static void turn(struct oomtally *t, int64_t now_us) {
     struct oomunit *list, *next;
     int64_t due = INT64_MAX;
 
-    (void)oomvictims_read(&t->log, now_us, LOG_A_TURN);
+    if (oomvictims_read(&t->log, now_us, LOG_A_TURN) > 0)
+        t->line_us = now_us;
+    end_late(t, now_us);
     settle_lines(t, now_us);
     list = t->busy;
     t->waiting = 0;
@@ -545,7 +694,10 @@ static void turn(struct oomtally *t, int64_t now_us) {
         next = u->busy_next;
         u->busy = at < INT64_MAX;
         if (!u->busy) {
-            free_upwards(t, u); /* never one that is in the list still: those are busy */
+            if (u->removed && (u->target || u->stray) && u->late_us == 0)
+                keep_late(t, u, now_us);
+            else
+                free_upwards(t, u); /* never one that is in the list still: those are busy */
             continue;
         }
         u->busy_next = t->busy;
@@ -652,8 +804,7 @@ static int come(struct oomtally *t, struct str path, bool born_now, int64_t now_
 static void begin(struct oomtally *t, struct oomunit *u, int64_t now_us) {
     if (oomunit_owner(u))
         watch(t, u, now_us);
-    if (t->all.version == CG_V2 || oomunit_owner(u))
-        look(t, u, now_us);
+    look(t, u, now_us);
     end_fresh(u);
 }
 
@@ -688,20 +839,27 @@ void oomtally_group_remove(struct oomtally *t, struct str path) {
         go(t, u);
 }
 
+static void settle_before(struct oomtally *t, struct oomunit *u, int64_t now_us) {
+    if (t->all.version == CG_V2) {
+        look_v2(t, u, now_us, true);
+        if (missing(u) > 0)
+            attribute(t, u, missing(u), true, now_us);
+        return;
+    }
+    for (struct oomunit *x = u; x; x = oomunit_next(x, u))
+        look_v1(t, x, now_us);
+}
+
 int oomtally_add(struct oomtally *t, uint32_t uid, struct str path, enum oomtally_kind kind,
                  bool born_now) {
     int64_t now_us = clock_mono_us();
     struct oomunit *u;
-    uint64_t orphans = 0;
     int r = come(t, path, born_now, now_us, &u);
 
     if (r < 0)
         return r;
-    if (r == 0 && !u->target && !born_now && t->all.version == CG_V2) {
-        look_v2(t, u, now_us, true);
-        if (missing(u) > 0) /* what was until now is nobody's, or of one around it */
-            attribute(t, u, missing(u), true, now_us);
-    }
+    if (r == 0 && !u->target && !born_now) /* what was until now is nobody's, or of one around it */
+        settle_before(t, u, now_us);
     u->target = true;
     u->part = kind == OOMTALLY_PART;
     u->whole = kind == OOMTALLY_WHOLE;
@@ -713,13 +871,9 @@ int oomtally_add(struct oomtally *t, uint32_t uid, struct str path, enum oomtall
         begin(t, x, now_us);
         if (x != u && oomunit_owner(x) != u)
             continue;
-        orphans += x->orphans;
-        x->orphans = 0;
-    }
-    if (orphans > 0 && born_now) { /* it was killed before it was known what it is */
-        u->untold_us = u->untold > 0 ? u->untold_us : now_us;
-        u->untold += orphans;
-        make_busy(t, u, now_us);
+        if (!born_now)
+            x->orphans = 0;
+        adopt(t, x, u, now_us); /* it was killed before it was known what it is */
     }
     t->unwatched += !u->dead && u->watch.fd < 0;
     u->unwatched = !u->dead && u->watch.fd < 0;
@@ -728,7 +882,7 @@ int oomtally_add(struct oomtally *t, uint32_t uid, struct str path, enum oomtall
 
 static struct oomunit *target_of(const struct oomtally *t, uint32_t uid) {
     for (struct oomunit *u = t->all.top; u; u = oomunit_next(u, t->all.top))
-        if (u->target && !u->leaving && u->uid == uid)
+        if (u->target && !u->leaving && !u->removed && u->uid == uid)
             return u;
     return NULL;
 }

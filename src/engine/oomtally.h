@@ -17,7 +17,9 @@ struct oomtally;
 
 /* What was found. Texts live during the call. */
 struct oomtally_kill {
-    uint32_t uid; /* 0: the machine ran out of memory, and the victim was in no target */
+    uint32_t uid;     /* 0: the machine ran out of memory, and the victim was in no target */
+    struct str group; /* not empty: the kill was in this group, which came and went before it was
+                         told as a target; uid: of the target around it, 0: none */
     int64_t at_ms;
     uint64_t kills;
     bool sure;    /* by the group's own count, or the kernel's log names the group; false: concluded
@@ -55,8 +57,9 @@ enum oomtally_kind {
 int oomtally_add(struct oomtally *t, uint32_t uid, struct str path, enum oomtally_kind kind,
                  bool born_now);
 
-/* It is gone, or is no target any more: what is not clear yet is settled (the log may be a moment
- * late), within 200 ms. The uid stays valid in callbacks until then. */
+/* It is gone, or is no target any more: what is not clear yet is settled within 200 ms. The uid
+ * stays valid in callbacks until 3 s later: a slow console may hold up the log, and then a kill of
+ * which only the log knows is told as soon as the line comes. */
 void oomtally_remove(struct oomtally *t, uint32_t uid);
 
 /* Whoever samples saw a count of the target that is another than before: it is looked at at once,

@@ -22,8 +22,8 @@
 enum { UIDS = 256 };
 
 struct told {
-    uint64_t kills[UIDS], unsure, outside, named, calls, total;
-    char comm[64], limit[256];
+    uint64_t kills[UIDS], unsure, outside, named, strays, total;
+    char comm[64], limit[256], group[256];
     uint64_t anon;
     int32_t pid;
 };
@@ -41,7 +41,8 @@ static void note(void *ctx, const struct oomtally_kill *k) {
     assert_true(k->uid < UIDS && k->kills > 0);
     b->told.kills[k->uid] += k->kills;
     b->told.total += k->kills;
-    b->told.calls++;
+    b->told.strays += k->group.n > 0;
+    snprintf(b->told.group, sizeof(b->told.group), "%.*s", STR_ARG(k->group));
     b->told.unsure += k->sure ? 0 : k->kills;
     b->told.outside += k->outside ? k->kills : 0;
     b->told.named += k->victim_pid > 0;
@@ -412,6 +413,33 @@ static void a_group_killed_before_it_is_a_target_is_counted_when_it_is(void **st
     fake_stop(&f);
 }
 
+static void one_that_came_and_went_unseen_is_told_by_its_path(void **state) {
+    struct fake f;
+
+    (void)state;
+    fake_start(&f, true);
+    assert_int_equal(oomtally_group_add(f.b.tally, STR("/a"), false), 0);
+    assert_int_equal(oomtally_add(f.b.tally, 9, STR("/a"), OOMTALLY_AROUND, false), 0);
+    say_kill(&f, "/a/brief", "/a/brief", 77);
+    set_kills(&f, "/a", 8);
+    assert_int_equal(oomtally_group_add(f.b.tally, STR("/a/brief"), true), 0);
+    oomtally_group_remove(f.b.tally, STR("/a/brief"));
+    run_for(&f.b, 300);
+    assert_int_equal(f.b.told.total, 1);
+    assert_int_equal(f.b.told.strays, 1);
+    assert_int_equal(f.b.told.kills[9], 1);
+    assert_string_equal(f.b.told.group, "/a/brief");
+
+    assert_int_equal(oomtally_group_add(f.b.tally, STR("/a/brief"), true), 0);
+    oomtally_group_remove(f.b.tally, STR("/a/brief"));
+    set_kills(&f, "/a", 9); /* by the count of the group around it alone */
+    run_for(&f.b, 500);
+    assert_int_equal(f.b.told.total, 2);
+    assert_int_equal(f.b.told.strays, 2);
+    assert_false(oomtally_busy(f.b.tally));
+    fake_stop(&f);
+}
+
 static void a_group_of_the_same_name_begins_anew(void **state) {
     struct fake f;
 
@@ -773,6 +801,7 @@ int main(void) {
         cmocka_unit_test(a_kill_below_counts_for_the_innermost_target),
         cmocka_unit_test(a_part_counts_for_the_whole_and_what_is_around_for_the_rest),
         cmocka_unit_test(a_group_killed_before_it_is_a_target_is_counted_when_it_is),
+        cmocka_unit_test(one_that_came_and_went_unseen_is_told_by_its_path),
         cmocka_unit_test(a_group_of_the_same_name_begins_anew),
         cmocka_unit_test(the_machines_own_kills_are_told_when_no_target_had_them),
         cmocka_unit_test(an_oom_around_two_counts_for_the_one_whose_process_was_killed),

@@ -210,9 +210,9 @@ struct oomunit *oomunit_next_up(struct oomunit *u, const struct oomunit *top) {
 struct oomunit *oomunit_owner(struct oomunit *u) {
     struct oomunit *around;
 
-    while (u && !u->target)
+    while (u && !u->target && !u->stray)
         u = u->parent;
-    if (!u || !u->part)
+    if (!u || !u->part || u->stray)
         return u;
     for (around = u->parent; around && (!around->target || around->part);)
         around = around->parent;

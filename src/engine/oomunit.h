@@ -20,7 +20,9 @@ struct oomunit {
     bool removed;     /* out of the table */
     bool dead;        /* its group is gone */
     bool busy;        /* in the list of those that something is due for */
+    bool late;        /* settled, and kept for lines of the log that come late */
     bool have;        /* it has a count */
+    bool stray;       /* it came and went before it could be told as a target */
     bool doubt;       /* what it has `untold` was concluded */
     bool fresh;       /* v2: its counts begin in this call */
     bool unwatched;
@@ -38,6 +40,7 @@ struct oomunit {
     uint64_t fires;   /* v1: signals that no kill has explained yet */
     uint64_t orphans; /* kills in it that were nobody's */
     int64_t fired_us, look_us, dead_us, missed_us, miss_due_us, left_us, kill_us;
+    int64_t conclude_us, late_us, held_us; /* held: `orphans` are its owner's from then on */
 
     /* Of a target: kills that are counted and not told yet; told without a victim. */
     uint64_t untold, blank;
