@@ -33,12 +33,21 @@ struct server {
 static void read_request(int fd, struct buf *out) {
     for (;;) {
         const char *end = out->n ? memmem(out->p, out->n, "\r\n\r\n", 4) : NULL;
-        const char *length = end ? memmem(out->p, out->n, "Content-Length: ", 16) : NULL;
+        struct str length = {NULL, 0};
+        uint64_t body = 0;
         char *room;
         ssize_t n;
 
-        if (length && out->n >= (size_t)(end + 4 - out->p) + (size_t)atoi(length + 16))
-            return;
+        if (end) {
+            const char *at = memmem(out->p, out->n, "Content-Length: ", 16);
+
+            assert_non_null(at);
+            length = str_from(buf_str(out), (size_t)(at + 16 - out->p));
+            length = str_head(length, (size_t)str_find(length, '\r'));
+            assert_int_equal(str_to_u64(length, &body), 0);
+            if (out->n >= (size_t)(end + 4 - out->p) + body)
+                return;
+        }
         room = buf_room(out, 4096);
         n = room ? recv(fd, room, 4096, 0) : 0;
         if (n <= 0)
@@ -240,7 +249,7 @@ static void stop_ends_a_request_and_a_wait(void **state) {
 static void waits_double_up_to_a_minute(void **state) {
     (void)state;
     for (unsigned failures = 1; failures < 40; failures++) {
-        int64_t most = failures >= 7 ? 60000 : 1000ll << (failures - 1);
+        int64_t most = failures >= 7 ? 60000 : 1000LL << (failures - 1);
 
         assert_int_equal(sender_wait_ms(failures, 0, 0), most / 2);
         assert_int_equal(sender_wait_ms(failures, 0, (uint32_t)most / 2), most);
