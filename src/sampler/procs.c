@@ -572,9 +572,10 @@ static int add_group_below(int parent, const struct dirent *entry, unsigned dept
 static int add_groups(int group, unsigned depth, struct pidlist *out) {
     auto_closedir DIR *dir = NULL;
     const struct dirent *entry;
+    struct stat st;
     int fd, r = 0;
 
-    if (depth == DEEPEST)
+    if (depth == DEEPEST || (fstat(group, &st) == 0 && st.st_nlink == 2)) /* no folder in it */
         return 0;
     fd = openat(group, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
