@@ -193,6 +193,7 @@ int config_listen_parse(const char *listen, struct config_listen *out, struct er
 int config_secret(const char *path, size_t shortest, char **out, struct err *err) {
     char memory[SECRET_MAX];
     struct str text, line;
+    char *copy;
     int r = file_read_at(AT_FDCWD, path, memory, sizeof(memory), &text);
 
     if (r < 0)
@@ -206,9 +207,12 @@ int config_secret(const char *path, size_t shortest, char **out, struct err *err
     if (line.n == 0 || line.n < shortest)
         return err_set(err, -EINVAL, "the first line of '%s' is shorter than %zu bytes", path,
                        shortest ? shortest : 1);
-    *out = strndup(line.p, line.n);
+    copy = strndup(line.p, line.n);
     explicit_bzero(memory, sizeof(memory));
-    return *out ? 0 : err_set(err, -ENOMEM, "out of memory");
+    if (!copy)
+        return err_set(err, -ENOMEM, "out of memory");
+    *out = copy;
+    return 0;
 }
 
 struct check {
@@ -231,12 +235,14 @@ static void check_private(struct check *k, const char *key, const char *path) {
 }
 
 static void check_secret(struct check *k, const char *key, const char *path, size_t shortest) {
-    auto_free char *secret = NULL;
     struct err err;
 
     if (!path)
         return;
-    if (config_secret(path, shortest, &secret, &err) < 0) {
+
+    auto_free char *secret = NULL;
+
+    if (config_secret(path, shortest, &secret, &err) < 0 || !secret) {
         buf_add_format(k->errors, "%s: %s\n", key, err.text);
         k->n++;
         return;
@@ -253,7 +259,7 @@ static void check_readable(struct check *k, const char *key, const char *path) {
 }
 
 static void check_listen(struct check *k, const struct config *c) {
-    struct config_listen listen;
+    struct config_listen listen = {.kind = CONFIG_LISTEN_OFF};
     struct err err;
 
     if (config_listen_parse(c->listen, &listen, &err) < 0) {

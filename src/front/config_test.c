@@ -128,9 +128,9 @@ static void every_key_is_taken(void **state) {
     assert_int_equal(p.c.processes, 7);
     assert_false(p.c.cadvisor_names);
     assert_true(p.c.show_commands);
-    assert_int_equal(p.c.store.raw_ms, 48 * 3600000ll);
-    assert_int_equal(p.c.store.minute_ms, 60 * 86400000ll);
-    assert_int_equal(p.c.store.hour_ms, 730 * 86400000ll);
+    assert_int_equal(p.c.store.raw_ms, 48 * 3600000LL);
+    assert_int_equal(p.c.store.minute_ms, 60 * 86400000LL);
+    assert_int_equal(p.c.store.hour_ms, 730 * 86400000LL);
     assert_int_equal(p.c.store.max_bytes, 512 << 20);
     assert_int_equal(p.c.remotes, 2);
     assert_string_equal(p.c.remote[0].url, "https://metrics.example/api/v1/write");

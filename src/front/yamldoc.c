@@ -12,12 +12,8 @@ static void add_place(struct yamldoc *d, size_t line, size_t column) {
     buf_add_format(d->told, ":%zu:%zu: ", line + 1, column + 1);
 }
 
-__attribute__((format(printf, 4, 0))) static void add_line(struct yamldoc *d, const yaml_node_t *at,
-                                                           const char *kind, const char *format,
-                                                           va_list args) {
-    char text[512];
-
-    if (++d->lines > YAMLDOC_LINES || vsnprintf(text, sizeof(text), format, args) < 0)
+static void add_line(struct yamldoc *d, const yaml_node_t *at, const char *kind, const char *text) {
+    if (++d->lines > YAMLDOC_LINES)
         return;
     add_place(d, at->start_mark.line, at->start_mark.column);
     buf_add(d->told, str_of(kind));
@@ -26,20 +22,24 @@ __attribute__((format(printf, 4, 0))) static void add_line(struct yamldoc *d, co
 }
 
 void yamldoc_error(struct yamldoc *d, const yaml_node_t *at, const char *format, ...) {
+    char text[512];
     va_list args;
 
-    d->errors++;
     va_start(args, format);
-    add_line(d, at, "", format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    d->errors++;
+    add_line(d, at, "", text);
 }
 
 void yamldoc_warn(struct yamldoc *d, const yaml_node_t *at, const char *format, ...) {
+    char text[512];
     va_list args;
 
     va_start(args, format);
-    add_line(d, at, "warning: ", format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    add_line(d, at, "warning: ", text);
 }
 
 static struct str line_of(struct str text, size_t number) {

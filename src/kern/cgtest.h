@@ -81,8 +81,10 @@ static inline void cgtest_copy(const struct cgtest *t, const char *from, const c
     auto_closedir DIR *list = opendir(from);
     struct dirent *entry;
 
-    if (!list)
+    if (!list) {
         fail_msg("cannot list %s", from);
+        return; /* which the analyzer does not know */
+    }
     while ((entry = readdir(list))) {
         char path[4096], buf[65536];
         auto_close int fd = openat(dirfd(list), entry->d_name, O_RDONLY | O_CLOEXEC);
