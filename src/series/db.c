@@ -398,6 +398,7 @@ int db_open(struct db *d) {
         sqlite3_db_config(d->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
         sqlite3_limit(d->h, SQLITE_LIMIT_LENGTH, 64 << 20);
         sqlite3_wal_autocheckpoint(d->h, d->wal_pages);
+        sqlite3_busy_timeout(d->h, DB_BUSY_MS); /* one that is ending has it still */
         r = set_up(d);
     }
     if (r < 0)

@@ -9,7 +9,13 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { DB_APPLICATION = 0x504c4d53, DB_PATH = 3800, DB_PAGE = 4096, DB_WAL_PAGES = 512 };
+enum {
+    DB_APPLICATION = 0x504c4d53,
+    DB_PATH = 3800,
+    DB_PAGE = 4096,
+    DB_WAL_PAGES = 512,
+    DB_BUSY_MS = 2000
+};
 
 /* The statements that are kept prepared. Of chunks: each three times, raw, minute, hour. */
 enum db_stmt {

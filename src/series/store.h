@@ -30,9 +30,9 @@ struct store;
 
 /* Opens or makes it. A damaged or foreign file is renamed to plimsoll.db.damaged-TIME (two of them
  * are kept), with a text in `told` (which may be NULL) and 0. A newer schema than ours is an error:
- * -EPROTONOSUPPORT; an older one is migrated. A file in use by another process: -EBUSY; a folder
- * that cannot be written: -EACCES ... Without room for a file it begins in memory, told, and goes
- * on trying. */
+ * -EPROTONOSUPPORT; an older one is migrated. A file in use by another process, after two seconds:
+ * -EBUSY; a folder that cannot be written: -EACCES ... Without room for a file it begins in memory,
+ * told, and goes on trying. */
 int store_open(const struct store_options *options, struct store **out, struct buf *told,
                struct err *err);
 void store_close(struct store *s); /* commits what it can */
