@@ -269,7 +269,7 @@ static void ended(struct agent *a, enum which which, int status, int64_t now_us)
             stop_all(a, SIGTERM);
         return;
     }
-    if (which == REMOTE && good && c->began_us + 2000000 > now_us)
+    if (which == REMOTE && good && !c->stopped)
         c->done = true; /* nothing to write to */
     else if (which == FRONT && code == CODE_CONFIG && c->starts == 1)
         fail(a, -EINVAL, "the configuration is wrong");

@@ -58,6 +58,7 @@ int child_start(struct child *c, int64_t now_us) {
     c->pid = pid;
     c->began_us = now_us;
     c->again_us = 0;
+    c->stopped = false;
     c->starts++;
     return 0;
 }
@@ -72,7 +73,9 @@ void child_ended(struct child *c, bool killed, int64_t now_us) {
     c->again_us = c->failures < AT_ONCE ? now_us : now_us + (wait < most ? wait : most);
 }
 
-void child_signal(const struct child *c, int signal) {
-    if (c->pid > 0)
-        kill(c->pid, signal);
+void child_signal(struct child *c, int signal) {
+    if (c->pid <= 0)
+        return;
+    c->stopped = true;
+    kill(c->pid, signal);
 }

@@ -30,4 +30,5 @@ int child_start(struct child *c, int64_t now_us);
 /* It ended, by a signal or with a code of its own: when it is due again. */
 void child_ended(struct child *c, bool killed, int64_t now_us);
 
-void child_signal(const struct child *c, int signal);
+/* Tells it to end. */
+void child_signal(struct child *c, int signal);
