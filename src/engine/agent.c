@@ -41,7 +41,7 @@ struct agent {
     char front[PATH], remote[PATH];
     int pair[2], life[2];
     uint32_t again_id;
-    bool has_again, ending, answered;
+    bool has_again, ending, only_check;
     struct err *err;
     int result;
 };
@@ -109,6 +109,8 @@ static int find_executables(struct agent *a) {
         r = find_executable("plimsoll-front", a->front, sizeof(a->front), a->err);
     if (r < 0)
         return r;
+    if (a->only_check)
+        return 0;
     if (a->options->remote)
         return str_copy(str_of(a->options->remote), a->remote, sizeof(a->remote));
     return find_executable("plimsoll-remote", a->remote, sizeof(a->remote), a->err);
@@ -384,7 +386,8 @@ int agent_run(const struct agent_options *options, struct err *err) {
 }
 
 int agent_check(const struct agent_options *options, struct err *err) {
-    struct agent a = {.options = options, .err = err, .pair = {-1, -1}, .life = {-1, -1}};
+    struct agent a = {
+        .options = options, .err = err, .pair = {-1, -1}, .life = {-1, -1}, .only_check = true};
     int status, r = find_executables(&a);
 
     if (r < 0)

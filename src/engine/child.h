@@ -20,7 +20,8 @@ struct child {
     int64_t again_us;             /* when to start it again; 0: not to be */
     unsigned failures;            /* in a row, each soon after its start */
     unsigned starts;
-    bool done; /* it said that there is nothing to do for it */
+    bool done;    /* it said that there is nothing to do for it */
+    bool stopped; /* was told to end, since its start */
 };
 
 /* Forks. The child has the standard descriptors, fd[] and nothing else, no blocked signals, and is

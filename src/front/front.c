@@ -93,7 +93,7 @@ static int open_local(struct front *f, struct err *err) {
     f->local = r;
     if (f->user.drop && chown(f->config->socket, f->user.uid, f->user.gid) < 0)
         return err_set(err, -errno, "cannot give '%s' to the front's user:", f->config->socket);
-    return chmod(f->config->socket, 0660) < 0
+    return chmod(f->config->socket, 0600) < 0
                ? err_set(err, -errno, "cannot protect '%s':", f->config->socket)
                : 0;
 }
