@@ -57,7 +57,7 @@ static int clock_time(struct str *s, int64_t *ms_out) {
 
 /* Z, +HH:MM, -HH:MM or nothing: the whole rest. */
 static int zone(struct str s, int64_t *ms_out) {
-    int64_t sign = 1, ms;
+    int64_t sign = 1, ms = 0;
     int r;
 
     *ms_out = 0;

@@ -126,7 +126,7 @@ static void what_is_not_known_is_an_error(void **state) {
 
 static void selectors_are_read(void **state) {
     struct selector s;
-    struct err err;
+    struct err err = {.text = ""};
 
     (void)state;
     assert_int_equal(selector_parse(STR(" plimsoll_memory_used_bytes "), &s, &err), 0);

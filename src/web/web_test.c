@@ -465,9 +465,12 @@ static void a_connection_can_ask_again(void **state) {
 static int64_t number_after(const char *text, unsigned n) {
     const char *at = answer.p;
 
-    for (; at && n > 0; n--)
-        at = strstr(at, text) ? strstr(at, text) + strlen(text) : NULL;
-    assert_non_null(at);
+    for (; n > 0; n--) {
+        at = strstr(at, text);
+        if (!at)
+            fail_msg("no '%s' in '%.2000s'", text, answer.p);
+        at += strlen(text);
+    }
     return strtoll(at, NULL, 10);
 }
 
@@ -718,7 +721,6 @@ static struct str next_event(int fd, const char *name) {
     snprintf(head, sizeof(head), "event: %s\ndata: ", name);
     if (!webtest_until(fd, &answer, head))
         fail_msg("no '%s' comes, but '%.*s'", name, STR_ARG(buf_str(&answer)));
-    at = memmem(answer.p, answer.n, head, strlen(head));
     for (;;) {
         at = memmem(answer.p, answer.n, head, strlen(head));
         end_at = memmem(at, answer.n - (size_t)(at - answer.p), "\n\n", 2);

@@ -293,7 +293,7 @@ static inline void webtest_begin(struct webtest *t, const struct webtest_setup *
     struct err err;
     int pair[2], tcp, local;
 
-    strcpy(t->dir, "/tmp/plimsoll-web-XXXXXX");
+    snprintf(t->dir, sizeof(t->dir), "/tmp/plimsoll-web-XXXXXX");
     assert_non_null(mkdtemp(t->dir));
     snprintf(t->path, sizeof(t->path), "%s/sock", t->dir);
     tcp = web_bind_tcp(STR("127.0.0.1"), 0, &err);
@@ -348,7 +348,7 @@ static inline int webtest_connect(const struct webtest *t, bool local) {
     int fd = socket(local ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    strcpy(un.sun_path, t->path);
+    snprintf(un.sun_path, sizeof(un.sun_path), "%s", t->path);
     assert_true(fd >= 0);
     if (local)
         assert_int_equal(connect(fd, (struct sockaddr *)&un, sizeof(un)), 0);
