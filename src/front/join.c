@@ -287,6 +287,7 @@ static int replay_one(void *ctx, struct str message) {
 }
 
 int join_replay(struct join *j) {
+    struct store_health health;
     int r;
 
     if (!j->store)
@@ -296,6 +297,9 @@ int join_replay(struct join *j) {
     j->replaying = false;
     j->started = false;
     store_last(j->store, &j->boot, &j->seq);
+    store_health(j->store, &health);
+    if (health.damaged > 0)
+        j->boot = j->seq = 0; /* a part of the log is lost: what came and went in it is told anew */
     return r;
 }
 
