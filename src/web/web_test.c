@@ -463,12 +463,14 @@ static void a_connection_can_ask_again(void **state) {
 
 /* The number behind the n-th such text. */
 static int64_t number_after(const char *text, unsigned n) {
-    const char *at = answer.p;
+    const char *at = answer.p ? answer.p : "";
 
     for (; n > 0; n--) {
         at = strstr(at, text);
-        if (!at)
+        if (!at) {
             fail_msg("no '%s' in '%.2000s'", text, answer.p);
+            return -1;
+        }
         at += strlen(text);
     }
     return strtoll(at, NULL, 10);
