@@ -323,23 +323,66 @@ static void look_again(struct oomtally *t, struct oomunit *u, int64_t now_us) {
 
 /* --- the log ---------------------------------------------------------------------------------- */
 
-/* The group that a line is about, or the nearest around it: of two of one name, the one that is
- * gone when only that has had an event, or when the other has come after it. */
-static struct oomunit *unit_of(struct oomtally *t, const struct oomvictim *x) {
-    struct str path = oomvictim_task(x);
-    struct oomunit *living = oomunits_around(&t->all, path);
+static bool is_or_has(const struct oomunit *u, struct str path) {
+    return str_starts(path, oomunit_path(u)) && (path.n == u->path_n || path.p[u->path_n] == '/');
+}
+
+/* A target of that path, or around it, that is gone and whose kill was told without a name. A group
+ * of the same name may be there again: lines come in the order of the kills. */
+static struct oomunit *gone_owing(struct oomtally *t, struct str path) {
+    for (struct oomunit *u = t->late; u; u = u->busy_next)
+        if (u->target && u->blank > 0 && is_or_has(u, path))
+            return u;
+    for (struct oomunit *u = t->busy; u; u = u->busy_next)
+        if (u->removed && u->target && u->blank > 0 && is_or_has(u, path))
+            return u;
+    return NULL;
+}
+
+static bool has_untold(struct oomunit *u) {
+    struct oomunit *owner = oomunit_owner(u);
+
+    return owner && owner->untold > 0;
+}
+
+/* One of that name that is gone and whose kill waits for its line: the first to go. */
+static struct oomunit *gone_waiting(struct oomtally *t, struct str path) {
+    struct oomunit *first = NULL;
 
     for (struct oomunit *u = t->busy; u; u = u->busy_next)
-        if (u->removed && (living->path_n < path.n || u->dead_us > 0) &&
-            str_eq(oomunit_path(u), path) &&
-            (living->path_n < path.n || living->born_us > x->at_us ||
-             (living->untold == 0 && living->fires == 0)))
+        if (u->removed && str_eq(oomunit_path(u), path) && has_untold(u) &&
+            (!first || u->dead_us < first->dead_us))
+            first = u;
+    return first;
+}
+
+/* One of that name that is gone and of which no kill is known; any, when it is not there again. */
+static struct oomunit *gone_unknown(struct oomtally *t, struct str path,
+                                    const struct oomunit *living, int64_t at_us) {
+    bool again = living->path_n == path.n;
+
+    for (struct oomunit *u = t->busy; u; u = u->busy_next)
+        if (u->removed && str_eq(oomunit_path(u), path) &&
+            (!again || (u->kill_us == 0 && u->dead_us > 0 &&
+                        (living->born_us > at_us || living->fires == 0))))
             return u;
-    if (living->path_n < path.n)
-        for (struct oomunit *u = t->late; u; u = u->busy_next)
-            if (str_eq(oomunit_path(u), path))
-                return u;
-    return living;
+    for (struct oomunit *u = again ? NULL : t->late; u; u = u->busy_next)
+        if (str_eq(oomunit_path(u), path))
+            return u;
+    return NULL;
+}
+
+/* The group that a line is about, or the nearest around it. There may be several of one name, one
+ * after the other: lines come in the order of the kills. */
+static struct oomunit *unit_of(struct oomtally *t, const struct oomvictim *x) {
+    struct str path = oomvictim_task(x);
+    struct oomunit *living = oomunits_around(&t->all, path), *u = gone_owing(t, path);
+
+    if (!u)
+        u = gone_waiting(t, path);
+    if (!u && (living->path_n < path.n || !has_untold(living)))
+        u = gone_unknown(t, path, living, x->at_us);
+    return u ? u : living;
 }
 
 /* Tells what the owner has counted by name. */
@@ -376,9 +419,9 @@ static void tell_untold(struct oomtally *t, struct oomunit *owner, int64_t now_u
         } else {
             t->owed++;
             t->owed_us = now_us;
+            owner->blank++;
         }
     }
-    owner->blank += owner->untold;
     owner->blank_us = now_us;
     tell(t, owner, owner->untold, !owner->doubt, owner->untold_us, NULL);
     owner->untold = 0;
@@ -423,6 +466,7 @@ static void settle_named(struct oomtally *t, struct oomvictim *x, int64_t now_us
         return;
     if (owner && owner->blank > 0 && now_us - owner->blank_us < BLANK_US) {
         owner->blank--; /* told without its name, which came too late */
+        t->owed -= t->owed > 0;
         x->used = false;
     } else if (owner && u->dead && exact && u->late && !is_missed(t, u, now_us)) {
         x->used = false; /* its kill was told by the count around it */
@@ -441,6 +485,19 @@ static void settle_named(struct oomtally *t, struct oomvictim *x, int64_t now_us
     }
 }
 
+/* A kill that was told without a victim has had its line, which named no group: the oldest, for
+ * which is not known. */
+static void pay_blank(struct oomtally *t) {
+    struct oomunit *lists[] = {t->late, t->busy};
+
+    for (unsigned i = 0; i < ARRAY_N(lists); i++)
+        for (struct oomunit *u = lists[i]; u; u = u->busy_next)
+            if (u->blank > 0) {
+                u->blank--;
+                return;
+            }
+}
+
 static void settle_lines(struct oomtally *t, int64_t now_us) {
     struct oomvictim *x = NULL;
 
@@ -451,6 +508,7 @@ static void settle_lines(struct oomtally *t, int64_t now_us) {
             settle_named(t, x, now_us);
         } else if (t->owed > 0) {
             t->owed--;
+            pay_blank(t);
             x->used = false;
         } else if (now_us - x->at_us >= UNNAMED_US) {
             x->used = false;
