@@ -450,20 +450,13 @@ static bool is_missed(struct oomtally *t, const struct oomunit *u, int64_t now_u
     return missing(around) > 0;
 }
 
-/* A line that names a group. Counts by itself where no count can be had any more. */
-static void settle_named(struct oomtally *t, struct oomvictim *x, int64_t now_us) {
-    bool late = now_us - x->at_us >= RECORD_US, exact, readable;
-    struct oomunit *u, *owner;
+/* Nobody has counted what the line tells. u: its group or one around it. */
+static void settle_uncounted(struct oomtally *t, struct oomvictim *x, struct oomunit *u,
+                             int64_t now_us) {
+    struct oomunit *owner = oomunit_owner(u);
+    bool late = now_us - x->at_us >= RECORD_US, exact = u->path_n == x->task_n;
+    bool readable = exact && u->have && !u->dead;
 
-    look_for(t, x, now_us);
-    u = unit_of(t, x);
-    owner = oomunit_owner(u);
-    exact = u->path_n == x->task_n;
-    readable = exact && u->have && !u->dead;
-    if (owner && owner->untold > 0)
-        name_untold(t, owner);
-    if (!x->used)
-        return;
     if (owner && owner->blank > 0 && now_us - owner->blank_us < BLANK_US) {
         owner->blank--; /* told without its name, which came too late */
         t->owed -= t->owed > 0;
@@ -483,6 +476,19 @@ static void settle_named(struct oomtally *t, struct oomvictim *x, int64_t now_us
     } else if (late && (owner || now_us - x->at_us >= ORPHAN_US)) {
         x->used = false; /* its group says otherwise, or is nobody's */
     }
+}
+
+/* A line that names a group. Counts by itself where no count can be had any more. */
+static void settle_named(struct oomtally *t, struct oomvictim *x, int64_t now_us) {
+    struct oomunit *u, *owner;
+
+    look_for(t, x, now_us);
+    u = unit_of(t, x);
+    owner = oomunit_owner(u);
+    if (owner && owner->untold > 0)
+        name_untold(t, owner);
+    if (x->used)
+        settle_uncounted(t, x, u, now_us);
 }
 
 /* A kill that was told without a victim has had its line, which named no group: the oldest, for

@@ -274,6 +274,17 @@ static void the_log_names_the_victim_and_whose_limit_it_was(void **state) {
 
     run_for(&f.b, 300);
     assert_int_equal(f.b.told.total, 2);
+
+    /* the report was left out: the victim's group is not known, nor whose limit it was */
+    set_kills(&f, "/a/one", 5);
+    set_kills(&f, "/a", 10);
+    oomtally_seen(f.b.tally, 1, 5);
+    say_kill(&f, NULL, NULL, 79);
+    run_for(&f.b, 300);
+    assert_int_equal(f.b.told.kills[1], 2);
+    assert_int_equal(f.b.told.named, 2);
+    assert_int_equal(f.b.told.outside, 1);
+    assert_string_equal(f.b.told.limit, "");
     fake_stop(&f);
 }
 

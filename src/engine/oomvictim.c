@@ -103,7 +103,7 @@ static bool note(struct oomvictims *v, const struct oomkill *k, int64_t now_us) 
 
     if (task.n > 0 && !strip_root(v, &task))
         return false; /* outside of what we see */
-    if (v->paths)
+    if (v->paths && limit.n > 0)
         (void)strip_root(v, &limit);
     x = free_place(v);
     *x = (struct oomvictim){.used = true,

@@ -11,6 +11,7 @@
 #include "engine/hostsample.h"
 #include "engine/oomtally.h"
 #include "engine/procwatch.h"
+#include "engine/stray.h"
 #include "sampler/pace.h"
 #include "sampler/tick.h"
 
@@ -29,8 +30,9 @@ enum {
 struct watched {
     const struct target *target; /* NULL: nobody has the slot */
     uint32_t uid;
-    bool told;  /* the front knows what it is called now */
-    bool fresh; /* has come since the last update */
+    uint32_t version; /* of the sample that was told, as the ticker counts */
+    bool told;        /* the front knows what it is called now */
+    bool fresh;       /* has come since the last update */
     int64_t born_ms, due_us, looked_us, look_due_us;
     uint64_t looked_used;
     struct tick_limit limit;
@@ -53,7 +55,7 @@ struct watch {
     bool failed;
     uint32_t round_id, fast_id, soon_id, watch_id;
     bool has_fast, has_soon;
-    int64_t round_due_us;
+    int64_t round_due_us, round_before_us;
     struct watch_figures figures;
 };
 
@@ -179,8 +181,11 @@ static const struct sample *ready(struct watch *w, uint32_t slot) {
 }
 
 static void note(struct watch *w, struct watched *x, const struct sample *s, int64_t now_us) {
-    int64_t period = pace_next(&x->pace, s, now_us, w->o.interval_us, w->o.fastest_us);
+    int64_t period;
 
+    if (x->pace.at_us != 0 && x->pace.at_us < w->round_before_us)
+        x->pace.at_us = w->round_before_us; /* until then it was as it had been: see is_quiet */
+    period = pace_next(&x->pace, s, now_us, w->o.interval_us, w->o.fastest_us);
     if (period < w->o.interval_us)
         w->fast++;
     x->due_us = period < w->o.interval_us ? now_us + period : INT64_MAX;
@@ -189,6 +194,15 @@ static void note(struct watch *w, struct watched *x, const struct sample *s, int
          s->value[METRIC_OOM_KILLS] != x->sent.value[METRIC_OOM_KILLS]))
         oomtally_seen(w->oom, x->uid, s->value[METRIC_OOM_KILLS]);
     w->figures.samples++;
+}
+
+/* Nothing of its sample has changed since it was told, and nothing is due: a round passes it over
+ * without looking at either. */
+static bool is_quiet(const struct watch *w, uint32_t slot) {
+    const struct watched *x = &w->at[slot];
+
+    return x->told && x->due_us == INT64_MAX && x->version != 0 &&
+           x->version == ticker_version(w->ticker, slot);
 }
 
 static int on_fast(struct loop *loop, uint32_t what, void *ctx);
@@ -207,25 +221,34 @@ static void want_fast(struct watch *w) {
 static void tell_round(struct watch *w, unsigned flags, int64_t now_us) {
     uint32_t slots = targets_slots(w->targets);
     int64_t at_ms = clock_wall_ms();
+    bool all = flags & WIRE_TICK_KEY;
     struct telling t;
 
     if (!w->host_told)
         tell_host(w);
     for (uint32_t slot = 0; slot < slots; slot++)
-        (void)ready(w, slot);
+        if (w->at[slot].target && (all || !is_quiet(w, slot)))
+            (void)ready(w, slot);
     w->fast = 0;
     hostsample_read(&w->host, at_ms, &w->host_now);
     begin(&t, w, flags, at_ms);
     tell_change(&t, WIRE_UID_HOST, &w->host_sent, &w->host_now, false);
     for (uint32_t slot = 0; slot < slots; slot++) {
         struct watched *x = &w->at[slot];
-        const struct sample *s = x->target && x->told ? ticker_sample(w->ticker, slot) : NULL;
+        const struct sample *s;
 
+        if (x->target && !all && is_quiet(w, slot)) {
+            w->figures.samples++;
+            continue;
+        }
+        s = x->target && x->told ? ticker_sample(w->ticker, slot) : NULL;
         if (!s)
             continue;
         note(w, x, s, now_us);
         tell_change(&t, x->uid, &x->sent, s, false);
+        x->version = ticker_version(w->ticker, slot);
     }
+    w->round_before_us = now_us;
     end(&t);
     want_fast(w);
 }
@@ -277,11 +300,40 @@ static int reserve(struct watch *w, uint32_t slot) {
     return 0;
 }
 
+static bool is_top(const struct target *t) {
+    return t->path.n == 1;
+}
+
+static enum oomtally_kind oom_kind(const struct target *t) {
+    if (t->kind == TARGET_SLICE || t->kind == TARGET_POD)
+        return OOMTALLY_AROUND;
+    return t->kind == TARGET_GROUP && t->runtime != RUNTIME_PLIMSOLL ? OOMTALLY_PART
+                                                                     : OOMTALLY_WHOLE;
+}
+
+/* It came while we were watching: what is known of its first process tells, or nothing does. */
+static bool is_newborn(const struct watch *w, const struct target *t) {
+    return w->round_due_us > 0 && (t->start_ms == 0 || clock_wall_ms() - t->start_ms < YOUNG_MS);
+}
+
+static void on_group_came(void *ctx, const struct target *t) {
+    struct watch *w = ctx;
+
+    if (oomtally_group_add(w->oom, t->path, w->round_due_us > 0) < 0)
+        w->failed = true;
+}
+
+static void on_group_went(void *ctx, const struct target *t) {
+    oomtally_group_remove(((struct watch *)ctx)->oom, t->path);
+}
+
 static void on_added(void *ctx, const struct target *t) {
     struct watch *w = ctx;
     struct watched *x;
     int64_t now_ms = clock_wall_ms(), now_us = clock_mono_us();
 
+    if (is_top(t))
+        return; /* the machine itself stands for it */
     if (reserve(w, t->slot) < 0 || ticker_add(w->ticker, t) < 0) {
         w->failed = true;
         return;
@@ -294,24 +346,27 @@ static void on_added(void *ctx, const struct target *t) {
                           .due_us = INT64_MAX,
                           .look_due_us = now_us + PROCS_SOON_US};
     w->figures.targets++;
-    (void)oomtally_add(w->oom, x->uid, t->path,
-                       w->round_due_us > 0 &&
-                           (t->start_ms == 0 || now_ms - t->start_ms < YOUNG_MS));
+    (void)oomtally_add(w->oom, x->uid, t->path, oom_kind(t), is_newborn(w, t));
+}
+
+static void tell_gone(struct watch *w, uint32_t uid) {
+    struct wire_out out;
+
+    link_begin(w->o.link, &out, WIRE_GONE);
+    (void)wire_add_gone(&out, &(struct wire_gone){uid, clock_wall_ms()});
+    link_put(w->o.link, &out);
 }
 
 static void on_removed(void *ctx, const struct target *t) {
     struct watch *w = ctx;
     struct watched *x = t->slot < w->slots ? &w->at[t->slot] : NULL;
-    struct wire_out out;
 
     if (!x || x->target != t)
         return;
-    if (!x->told && x->fresh)
-        tell_target(w, x); /* it came and went within one update: told all the same */
+    if (!x->told)
+        tell_target(w, x); /* it came and went before it was sampled: told all the same */
     oomtally_remove(w->oom, x->uid);
-    link_begin(w->o.link, &out, WIRE_GONE);
-    (void)wire_add_gone(&out, &(struct wire_gone){x->uid, clock_wall_ms()});
-    link_put(w->o.link, &out);
+    tell_gone(w, x->uid);
     ticker_remove(w->ticker, t);
     w->figures.targets--;
     x->target = NULL;
@@ -324,14 +379,42 @@ static void on_renamed(void *ctx, const struct target *t) {
         w->at[t->slot].told = false;
 }
 
+/* A target that was never seen alive. Its number; 0: it would have been none. */
+static uint32_t tell_stray(struct watch *w, const struct oomtally_kill *k, bool *outside) {
+    struct wire_target told = {
+        .version = w->o.fs->ctl[CG_MEMORY].version == CG_V1 ? WIRE_CG_V1 : WIRE_CG_V2,
+        .born_ms = (uint64_t)k->at_ms,
+    };
+    struct stray stray;
+    struct wire_out out;
+
+    if (!stray_of(k->group, w->o.targets, &stray))
+        return 0;
+    told.uid = ++*w->o.next_uid;
+    told.kind = stray.kind;
+    told.runtime = stray.runtime;
+    told.path = stray.path;
+    told.name = (struct str){stray.name, stray.name_n};
+    told.id = stray.id;
+    link_begin(w->o.link, &out, WIRE_TARGET);
+    (void)wire_add_target(&out, &told);
+    link_put(w->o.link, &out);
+    if (k->limit_path.n > 0) /* seen from the whole, not from the group inside of it */
+        *outside = !str_starts(k->limit_path, told.path) ||
+                   (k->limit_path.n > told.path.n && k->limit_path.p[told.path.n] != '/');
+    return told.uid;
+}
+
 static void on_kill(void *ctx, const struct oomtally_kill *k) {
     struct watch *w = ctx;
+    bool outside = k->outside;
+    uint32_t stray = k->group.n > 0 ? tell_stray(w, k, &outside) : 0;
     const struct wire_oom told = {
-        .uid = k->uid,
+        .uid = stray ? stray : k->uid,
         .at_ms = k->at_ms,
         .kills = k->kills,
         .sure = k->sure,
-        .outside = k->outside,
+        .outside = outside,
         .victim_pid = k->victim_pid,
         .anon = k->anon,
         .file = k->file,
@@ -341,9 +424,19 @@ static void on_kill(void *ctx, const struct oomtally_kill *k) {
     };
     struct wire_out out;
 
+    for (uint32_t slot = 0; slot < w->slots; slot++) /* its count is read in the next round */
+        if (w->at[slot].target && w->at[slot].uid == k->uid)
+            ticker_hurry(w->ticker, slot);
+    if (k->group.n > 0 && told.uid == 0)
+        return; /* in nobody's group */
+    for (uint32_t slot = 0; slot < w->slots; slot++)
+        if (w->at[slot].target && w->at[slot].uid == told.uid && !w->at[slot].told)
+            tell_target(w, &w->at[slot]);
     link_begin(w->o.link, &out, WIRE_OOM);
     (void)wire_add_oom(&out, &told);
     link_put(w->o.link, &out);
+    if (stray)
+        tell_gone(w, stray);
     (void)link_send(w->o.link);
 }
 
@@ -425,6 +518,7 @@ static int on_round(struct loop *loop, uint32_t what, void *ctx) {
     w->figures.late += now_us - w->round_due_us > w->o.interval_us / 2 || what > 1;
     w->round_due_us = now_us + w->o.interval_us;
     update(w, now_us);
+    ticker_events_told(w->ticker, oomtally_unwatched(w->oom) == 0);
     if (ticker_run(w->ticker) < 0)
         w->failed = true;
     tell_round(w, WIRE_TICK_ROUND, now_us);
@@ -487,6 +581,8 @@ static int open_parts(struct watch *w, struct err *err) {
         .added = on_added,
         .removed = on_removed,
         .renamed = on_renamed,
+        .group_came = on_group_came,
+        .group_went = on_group_went,
         .ctx = w,
     };
     int r = ticker_new(w->o.host, w->o.fs, &tick, &w->ticker, err);
@@ -555,6 +651,7 @@ void watch_tell_all(struct watch *w) {
 
     if (w->o.link->limit < room)
         w->o.link->limit = room < LINK_RING ? room : LINK_RING;
+    link_key(w->o.link);
     w->host_told = false;
     for (uint32_t slot = 0; slot < w->slots; slot++) {
         w->at[slot].told = false;

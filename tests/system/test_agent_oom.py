@@ -166,7 +166,7 @@ def named():
         in_tally(agent, found)
         equal(dict(found), {name: rounds}, "kills by name")
         equal(events_total(agent, name), rounds, "container_oom_events_total")
-        equal([i["outside"] for i in incidents(agent) if i["outside"]], [],
+        equal([(i["target"], i["limit_path"]) for i in incidents(agent) if i["outside"]], [],
               "kills at the limit of somebody else")
 
 
