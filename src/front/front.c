@@ -29,6 +29,7 @@ enum {
     PEM_MAX = 256 << 10,
     LISTEN_TRIES = 30, /* the one before us may be about to end */
     LISTEN_WAIT_US = 100 * 1000,
+    EAGER_US = 1500 * 1000,
     OPEN_TRIES = 50,
     OPEN_WAIT_US = 100 * 1000,
     REMOTE_LOG_MS = 4 * 3600 * 1000, /* what the remote writers' queue holds */
@@ -47,6 +48,7 @@ struct front {
     int tcp, local, statm;
     char address[128];
     bool hello_out, told_broken;
+    int64_t eager_us; /* until then all is committed as it comes: see take */
     uint64_t acked;
     uint8_t message[WIRE_MESSAGE];
 };
@@ -280,8 +282,11 @@ static void take(struct front *f, struct str message) {
     if (f->live.clears != clears)
         web_reset(f->web);
 
-    if (f->join.started && !was)
+    if (f->join.started && !was) {
+        /* What the front before us had not committed yet comes now, and only the collector has it. */
         f->hello_out = false;
+        f->eager_us = loop_now_us(f->loop) + EAGER_US;
+    }
     if (r == 1 && !f->hello_out) {
         f->join.started = false; /* what comes before its START is not for us */
         say_hello(f);
@@ -303,7 +308,7 @@ static void take(struct front *f, struct str message) {
 static int on_collector(struct loop *loop, uint32_t what, void *ctx) {
     struct front *f = ctx;
 
-    (void)loop, (void)what;
+    (void)what;
     for (unsigned i = 0; i < BATCH; i++) {
         ssize_t n = recv(f->o->collector, f->message, sizeof(f->message), MSG_DONTWAIT);
 
@@ -313,6 +318,8 @@ static int on_collector(struct loop *loop, uint32_t what, void *ctx) {
             break;
         take(f, (struct str){(const char *)f->message, (size_t)n});
     }
+    if (loop_now_us(loop) < f->eager_us)
+        commit(f, true);
     return 0;
 }
 

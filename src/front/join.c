@@ -207,8 +207,10 @@ static int take_oom(struct join *j, struct wire_in in) {
     row = live_find(j->live, o.uid);
     lost = live_lost(j->live, o.uid); /* a kill is told late when its group went at once */
     if (!row && !lost) {
-        log_line(LOG_WARN, "an OOM kill in a target that nobody knows any more");
-        return 0;
+        log_line(LOG_NOTE, "an OOM kill in a target that nobody knows any more is the machine's");
+        row = live_find(j->live, WIRE_UID_HOST);
+        if (!row)
+            return 0;
     }
     series = row ? row->series : lost->series;
     total = row ? &row->oom_kills : &lost->oom_kills;
