@@ -597,8 +597,13 @@ static void conclude_v1(struct oomtally *t, struct oomunit *u, int64_t now_us) {
     }
     u->fires += cgwatch_take(&u->watch);
     n = u->fires > 0 ? u->fires - 1 : 0;
-    if (n == 0 || !owner || (owner->kill_us > 0 && now_us - owner->kill_us < BLANK_US))
+    if (!owner || (owner->kill_us > 0 && now_us - owner->kill_us < BLANK_US))
         return;
+    if (n == 0) { /* the event of the removal may come later than the removal */
+        if (wait && unclaimed(t) > 0)
+            u->conclude_us = now_us + SETTLE_US;
+        return;
+    }
     if (t->log.fd < 0) {
         if (!was_anothers(t, u))
             attribute(t, u, 1, false, now_us);
