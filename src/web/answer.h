@@ -9,7 +9,7 @@
 #include "base/json.h"
 
 enum {
-    ANSWER_PIECE = 16 << 10, /* about as much as a piece should be */
+    ANSWER_PIECE = 64 << 10, /* about as much as a piece should be */
     ANSWER_PIECE_MAX = 4 << 20,
 };
 

@@ -16,8 +16,8 @@
 #include "web/site.h"
 
 enum {
-    POOL = 48 << 10,         /* memory of a connection: its head and what waits to be sent */
-    BLOCK = 16 << 10,        /* of an answer without a known length for HTTP/1.0 */
+    POOL = 96 << 10,         /* memory of a connection: its head and what waits to be sent */
+    BLOCK = 64 << 10,        /* of an answer without a known length for HTTP/1.0 */
     FIXED_MAX = 64 << 10,    /* answers up to here have a Content-Length */
     PACK_MIN = 1024,         /* smaller ones are not worth compressing */
     IDLE_S = 30,             /* a reader that takes nothing for so long is dropped */
