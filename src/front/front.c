@@ -283,7 +283,8 @@ static void take(struct front *f, struct str message) {
         web_reset(f->web);
 
     if (f->join.started && !was) {
-        /* What the front before us had not committed yet comes now, and only the collector has it. */
+        /* What the front before us had not committed yet comes now, and only the collector has it.
+         */
         f->hello_out = false;
         f->eager_us = loop_now_us(f->loop) + EAGER_US;
     }
