@@ -207,6 +207,9 @@ static void say(struct runlog *log, const char *text) {
     end_text(log);
 }
 
+static void vsay(struct runlog *log, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
 static void vsay(struct runlog *log, const char *format, va_list args) {
     char text[RUNLOG_LINE];
 

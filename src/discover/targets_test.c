@@ -516,20 +516,15 @@ static void services_are_what_was_started_under_a_name(void **state) {
         "/batch/plimsoll-run-web",
         "/batch/plimsoll-run-web/w/system.slice/tor.service", /* a run is no container */
         POD_SLICE,
-        POD_SLICE "/cri-containerd-" B ".scope",
+        POD_SLICE "/cri-containerd-" B ".scope", /* NOLINT(bugprone-suspicious-missing-comma) */
     };
     static const char *const hidden[] = {
-        "/",
-        "/docker",
-        "/system.slice",
-        "/user.slice/user-1000.slice",
-        "/my-own-group",
-        "/batch",
-        "/batch/plimsoll-run-web/w",
-        "/plimsoll-supervisor",
+        "/", "/docker", "/system.slice", "/user.slice/user-1000.slice", "/my-own-group", "/batch",
+        "/batch/plimsoll-run-web/w", "/plimsoll-supervisor",
         "/machine.slice/machine-deb\\x2done.scope/payload",
         "/machine.slice/machine-deb\\x2done.scope/payload/system.slice/cron.service",
-        POD_SLICE "/cri-containerd-" A ".scope", /* the sandbox */
+        /* the sandbox */
+        POD_SLICE "/cri-containerd-" A ".scope", /* NOLINT(bugprone-suspicious-missing-comma) */
     };
     struct testtree t;
     struct targets *all;

@@ -450,6 +450,20 @@ static bool is_missed(struct oomtally *t, const struct oomunit *u, int64_t now_u
     return missing(around) > 0;
 }
 
+/* A line that names a group which is gone. */
+static void settle_dead(struct oomtally *t, struct oomunit *u, struct oomvictim *x,
+                        int64_t now_us) {
+    struct oomunit *owner = oomunit_owner(u);
+
+    if (u->late && !is_missed(t, u, now_us)) {
+        x->used = false; /* its kill was told by the count around it */
+        return;
+    }
+    u->fires = 0;
+    attribute(t, u, 1, true, now_us);
+    name_untold(t, owner);
+}
+
 /* Nobody has counted what the line tells. u: its group or one around it. */
 static void settle_uncounted(struct oomtally *t, struct oomvictim *x, struct oomunit *u,
                              int64_t now_us) {
@@ -461,12 +475,8 @@ static void settle_uncounted(struct oomtally *t, struct oomvictim *x, struct oom
         owner->blank--; /* told without its name, which came too late */
         t->owed -= t->owed > 0;
         x->used = false;
-    } else if (owner && u->dead && exact && u->late && !is_missed(t, u, now_us)) {
-        x->used = false; /* its kill was told by the count around it */
     } else if (owner && u->dead && exact) {
-        u->fires = 0;
-        attribute(t, u, 1, true, now_us);
-        name_untold(t, owner);
+        settle_dead(t, u, x, now_us);
     } else if (late && owner && !readable) {
         attribute(t, owner, 1, true, now_us);
         name_untold(t, owner);

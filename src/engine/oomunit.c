@@ -276,17 +276,15 @@ static int open_counter(const struct oomunits *all, const struct oomunit *u) {
 }
 
 int oomunit_read(const struct oomunits *all, const struct oomunit *u, uint64_t *out) {
-    auto_close int opened = -1;
     int fd = u->counter >= 0 ? u->counter : u->watch.version == CG_V2 ? u->watch.fd : -1, r;
+    auto_close int opened = fd < 0 ? open_counter(all, u) : -1;
     struct cgroup_numbers n = {.have = 0};
     struct str text;
     char buf[512];
 
-    if (fd < 0)
-        fd = opened = open_counter(all, u);
-    if (fd < 0)
-        return fd;
-    r = file_pread(fd, buf, sizeof(buf), &text);
+    if (fd < 0 && opened < 0)
+        return opened;
+    r = file_pread(fd < 0 ? opened : fd, buf, sizeof(buf), &text);
     if (r == 0)
         r = cgroup_parse_events(text, all->version, &n);
     if (r < 0)

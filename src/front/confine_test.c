@@ -206,13 +206,15 @@ static int use_memory_and_time(void) {
     struct timespec now;
     char random[32];
     size_t n = 64 << 20;
-    char *p = malloc(n);
+    char *p = malloc(n), *grown;
 
     NEED(p != NULL);
     memset(p, 1, n);
-    p = realloc(p, 2 * n);
-    NEED(p != NULL && p[n - 1] == 1);
-    free(p);
+    grown = realloc(p, 2 * n);
+    if (!grown)
+        free(p);
+    NEED(grown != NULL && grown[n - 1] == 1);
+    free(grown);
     NEED(clock_gettime(CLOCK_REALTIME, &now) == 0 && now.tv_sec > 0);
     NEED(getrandom(random, sizeof(random), 0) == sizeof(random));
     NEED(getrusage(RUSAGE_SELF, &usage) == 0);

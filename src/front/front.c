@@ -140,7 +140,7 @@ static void add_address(const struct sockaddr_storage *a, char *out, size_t size
 
 /* "127.0.0.1:7533", as it came out: the port may have been chosen by the kernel. */
 static void tell_address(struct front *f) {
-    struct sockaddr_storage a;
+    struct sockaddr_storage a = {0};
     socklen_t n = sizeof(a);
 
     if (f->tcp < 0 || getsockname(f->tcp, (struct sockaddr *)&a, &n) < 0)

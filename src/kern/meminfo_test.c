@@ -42,7 +42,9 @@ static void keys_are_whole_words_in_any_order(void **state) {
                      0);
     assert_int_equal(m.value[MEMINFO_SWAP_CACHED], 1024);
     assert_int_equal(m.value[MEMINFO_CACHED], 2048);
-    assert_int_equal(m.have, 1u << MEMINFO_SWAP_CACHED | 1u << MEMINFO_CACHED);
+    assert_int_equal(m.value[MEMINFO_ACTIVE_ANON], 9 * 1024);
+    assert_int_equal(m.have,
+                     1u << MEMINFO_SWAP_CACHED | 1u << MEMINFO_CACHED | 1u << MEMINFO_ACTIVE_ANON);
 }
 
 static void bad_text_changes_nothing(void **state) {

@@ -545,11 +545,14 @@ static bool find_limit(struct ticker *t, struct ticknode *n) {
     const struct ticknode *from = n;
     bool changed;
 
-    for (const struct ticknode *a = n; a; a = a->parent == NO_NODE ? NULL : &t->all.node[a->parent])
+    for (const struct ticknode *a = n;; a = &t->all.node[a->parent]) {
         t->chain[in.levels++] = (struct limit_level){.limit = a->own_limit,
                                                      .used = a->used,
                                                      .have_limit = a->have_own_limit,
                                                      .have_used = a->have_used};
+        if (a->parent == NO_NODE)
+            break;
+    }
     in.hier_limit = n->hier_limit;
     in.host_total = t->machine.mem_total;
     in.host_available = t->host->live ? t->machine.mem_available : 0;

@@ -32,7 +32,7 @@ static void put(struct wire_out *w, uint64_t value) {
 
 /* Signed numbers: small ones of either sign are short. */
 static void put_signed(struct wire_out *w, int64_t value) {
-    put(w, (uint64_t)value << 1 ^ (uint64_t)(value >> 63));
+    put(w, (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0));
 }
 
 /* Most sizes are whole pages. */

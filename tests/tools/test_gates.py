@@ -1,4 +1,5 @@
 """Each static check passes a good tree and fails when one thing is broken in it."""
+import re
 import contextlib
 import json
 import pathlib
@@ -77,9 +78,9 @@ def layers_agree():
     exec(table, scope)
     linked = {}
     for line in (ROOT / "src/meson.build").read_text().splitlines():
-        if line.startswith("  ['"):
-            name, uses, *_ = eval(line.strip().rstrip(","), {
-                "jansson": None, "true": True, "false": False})
+        if re.match(r" +\['\w+', \[", line):
+            name, uses = re.match(r" +\['(\w+)', \[(.*?)\]", line).groups()
+            uses = re.findall(r"\w+", uses)
             linked[name] = " ".join(uses)
     equal(linked, scope["ALLOWED"], "src/meson.build")
 
