@@ -14,21 +14,6 @@
 
 enum { GRAPH_COLUMNS = 24, TABLE_MAX = 256 << 20 };
 
-/* As the agent exports it: in Prometheus' units. */
-static void add_exported(struct buf *out, const struct metric_info *info) {
-    struct str name = str_of(info->exported);
-
-    buf_add(out, STR("plimsoll_"));
-    if (info->unit == METRIC_US && str_drop(&name, STR("_us_total"))) {
-        buf_add(out, name);
-        buf_add(out, STR("_seconds_total"));
-        return;
-    }
-    buf_add(out, name);
-    if (info->unit == METRIC_CENTIPCT)
-        buf_add(out, STR("_ratio"));
-}
-
 void queryview_expression(struct str typed, struct buf *out) {
     struct str rest = str_trim(typed), name = rest;
     ptrdiff_t brace = str_find(rest, '{');
@@ -37,7 +22,7 @@ void queryview_expression(struct str typed, struct buf *out) {
         name = str_trim(str_head(rest, (size_t)brace));
     for (unsigned m = 0; m < METRIC_N; m++)
         if (str_eq(name, str_of(metric_info(m)->key))) {
-            add_exported(out, metric_info(m));
+            metric_add_exported(out, m);
             if (brace >= 0)
                 buf_add(out, str_from(rest, (size_t)brace));
             return;

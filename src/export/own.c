@@ -154,7 +154,7 @@ static void of_metric(enum metric m, char name_room[PROM_NAME], struct family *o
     struct buf b;
 
     buf_init(&b, PROM_NAME - 1);
-    prom_add_name(&b, m);
+    metric_add_exported(&b, m);
     name_room[0] = '\0';
     (void)str_copy(buf_str(&b), name_room, PROM_NAME);
     buf_done(&b);

@@ -26,10 +26,8 @@ void prompage_free(struct prompage *p);
 /* The next piece, at most `size` (at least 4096); 0 at the end. Never blocks. */
 size_t prompage_read(struct prompage *p, char *buf, size_t size);
 
-/* The name a metric is exported under, "plimsoll_memory_usage_bytes", with its unit's suffix as
- * Prometheus wants it (seconds, ratio), and the value as text: microseconds become seconds,
+/* A value as text, in the unit that metric_add_exported names: microseconds become seconds,
  * hundredths of a percent a ratio. */
-void prom_add_name(struct buf *out, enum metric m);
 void prom_add_value(struct buf *out, enum metric m, uint64_t value);
 double prom_value(enum metric m, uint64_t value);
 /* The metric of an exported name (with "plimsoll_"), or METRIC_N. */

@@ -488,7 +488,7 @@ static void names_lead_back_to_metrics(void **state) {
     buf_init(&b, 200);
     for (unsigned m = 0; m < METRIC_N; m++) {
         buf_clear(&b);
-        prom_add_name(&b, m);
+        metric_add_exported(&b, m);
         assert_int_equal(prom_metric(buf_str(&b)), m);
     }
     assert_int_equal(prom_metric(STR("plimsoll_cpu_seconds_total")), METRIC_CPU_US);

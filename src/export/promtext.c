@@ -58,21 +58,6 @@ unsigned promtext_decimals(enum metric m) {
     return PROM_WHOLE;
 }
 
-void prom_add_name(struct buf *out, enum metric m) {
-    const struct metric_info *info = metric_info(m);
-    struct str name = str_of(info->exported);
-
-    buf_add(out, STR("plimsoll_"));
-    if (info->unit == METRIC_US && str_drop(&name, STR("_us_total"))) {
-        buf_add(out, name);
-        buf_add(out, STR("_seconds_total"));
-        return;
-    }
-    buf_add(out, name);
-    if (info->unit == METRIC_CENTIPCT)
-        buf_add(out, STR("_ratio"));
-}
-
 void prom_add_value(struct buf *out, enum metric m, uint64_t value) {
     char *p = buf_room(out, PROM_NUMBER);
 
@@ -91,7 +76,7 @@ enum metric prom_metric(struct str name) {
     buf_init(&b, PROM_NAME);
     for (unsigned m = 0; m < METRIC_N && found == METRIC_N; m++) {
         buf_clear(&b);
-        prom_add_name(&b, m);
+        metric_add_exported(&b, m);
         if (str_eq(buf_str(&b), name))
             found = m;
     }

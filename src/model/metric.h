@@ -1,5 +1,6 @@
 /* metric.h - the metrics of metric.def as an enum and a table. */
 #pragma once
+#include "base/buf.h"
 
 enum metric {
 #define METRIC(id, key, exported, unit, kind, help) METRIC_##id,
@@ -19,3 +20,7 @@ struct metric_info {
 };
 
 const struct metric_info *metric_info(enum metric m);
+
+/* The whole name as it is exported, in Prometheus' units: "plimsoll_cpu_seconds_total" of
+ * "cpu_us_total", a share of one with "_ratio" behind. */
+void metric_add_exported(struct buf *out, enum metric m);

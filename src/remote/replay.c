@@ -122,7 +122,7 @@ static int make_names(struct replay *r) {
     buf_init(&b, sizeof(r->name[0]));
     for (unsigned m = 0; m < METRIC_N && error == 0; m++) {
         buf_clear(&b);
-        prom_add_name(&b, (enum metric)m);
+        metric_add_exported(&b, (enum metric)m);
         error = str_copy(buf_str(&b), r->name[m], sizeof(r->name[m]));
     }
     buf_done(&b);

@@ -71,7 +71,7 @@ static void begin_metric(struct curves *c) {
     struct buf name;
 
     buf_init(&name, 200);
-    prom_add_name(&name, m);
+    metric_add_exported(&name, m);
     if (!c->single)
         json_begin_object(&c->j);
     json_key_str(&c->j, "metric", buf_str(&name));

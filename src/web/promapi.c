@@ -395,7 +395,7 @@ static void make_names(struct query *q) {
     buf_init(&name, 200);
     for (enum metric m = 0; m < METRIC_N; m++) {
         buf_clear(&name);
-        prom_add_name(&name, m);
+        metric_add_exported(&name, m);
         (void)str_copy(buf_str(&name), q->name[m], sizeof(q->name[m]));
     }
     buf_done(&name);
