@@ -47,7 +47,8 @@ struct front {
     char *token, *cert, *key;
     int tcp, local, statm;
     char address[128];
-    bool hello_out, told_broken;
+    bool hello_out, told_broken, told_damaged;
+    uint64_t told_aside, damaged_before;
     int64_t eager_us; /* until then all is committed as it comes: see take */
     uint64_t acked;
     uint8_t message[WIRE_MESSAGE];
@@ -188,6 +189,7 @@ static int give_up_rights(struct front *f, struct err *err) {
 
 static int open_history(struct front *f, struct err *err) {
     struct store_options options = f->config->store;
+    struct store_health health;
     unsigned tries = 0;
     struct buf told;
     int r;
@@ -200,8 +202,13 @@ static int open_history(struct front *f, struct err *err) {
         r = store_open(&options, &f->store, &told, err);
     while (r == -EBUSY && tries++ < OPEN_TRIES && usleep(OPEN_WAIT_US) == 0);
     if (told.n > 0)
-        log_line(LOG_WARN, "%.*s", STR_ARG(buf_str(&told)));
+        log_line(LOG_WARN, "history: %.*s", STR_ARG(buf_str(&told)));
     buf_done(&told);
+    if (f->store) { /* that much is told */
+        store_health(f->store, &health);
+        f->told_aside = health.set_aside;
+        f->damaged_before = health.damaged;
+    }
     if (r == -EPROTONOSUPPORT || r == -EBUSY)
         return r;
     if (r < 0) {
@@ -209,6 +216,19 @@ static int open_history(struct front *f, struct err *err) {
         f->store = NULL;
     }
     return 0;
+}
+
+/* Once each: a file that was set aside, and that parts of one failed their checksums. */
+static void tell_damage(struct front *f, const struct store_health *h) {
+    if (h->set_aside > f->told_aside) {
+        log_line(LOG_BAD, "history: %s", h->notice);
+        f->damaged_before += h->set_aside - f->told_aside;
+        f->told_aside = h->set_aside;
+    }
+    if (h->damaged > f->damaged_before && !f->told_damaged) {
+        log_line(LOG_BAD, "history: a part of it is damaged, and is left out of what is shown");
+        f->told_damaged = true;
+    }
 }
 
 static void tell_health(struct front *f) {
@@ -228,6 +248,7 @@ static void tell_health(struct front *f) {
     if (!h.broken && f->told_broken)
         log_line(LOG_NOTE, "history is written again");
     f->told_broken = h.broken;
+    tell_damage(f, &h);
 }
 
 static void say(struct front *f, const struct wire_out *w) {

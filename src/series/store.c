@@ -30,8 +30,9 @@ void store_defaults(struct store_options *out) {
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-/* The damaged file goes, a new one comes. `text` gets what a person should know. */
-static int set_aside(struct store *s, char *text, size_t size) {
+/* The damaged file goes, a new one comes. The notice, or the error when the file cannot be renamed,
+ * is what a person should know. */
+static int set_aside(struct store *s) {
     char why[sizeof(s->db.why)];
     struct buf name;
     int r;
@@ -39,12 +40,16 @@ static int set_aside(struct store *s, char *text, size_t size) {
     memcpy(why, s->db.why, sizeof(why));
     buf_init(&name, 200);
     r = db_set_aside(&s->db, clock_wall_ms(), &name);
-    if (r < 0)
-        snprintf(text, size, "the database is damaged (%.80s) and cannot be renamed: %s", why,
-                 strerror(-r));
-    else
-        snprintf(text, size, "the database is damaged (%.80s): it is now %.*s, a new one is begun",
+    if (r < 0) {
+        snprintf(s->error, sizeof(s->error),
+                 "the database is damaged (%.80s) and cannot be renamed: %s", why, strerror(-r));
+    } else {
+        snprintf(s->notice, sizeof(s->notice),
+                 "the database was damaged (%.70s); it is kept as %.*s, and a new one was begun",
                  why, STR_ARG(buf_str(&name)));
+        s->set_aside++;
+        s->damaged++;
+    }
     buf_done(&name);
     return r < 0 ? r : db_open(&s->db);
 }
@@ -78,11 +83,13 @@ static int open_file(struct store *s, struct buf *told, struct err *err) {
     if (r == 0)
         r = load(s);
     for (unsigned i = 0; i < 2 && (r == -EUCLEAN || s->db.corrupt); i++) {
-        r = set_aside(s, s->error, sizeof(s->error));
+        uint64_t before = s->set_aside;
+
+        r = set_aside(s);
         if (told) {
             if (told->n > 0)
                 buf_add_char(told, '\n');
-            buf_add(told, str_of(s->error));
+            buf_add(told, str_of(s->set_aside > before ? s->notice : s->error));
         }
         if (r == 0)
             r = load(s);
@@ -359,7 +366,7 @@ static void look_at_file(struct store *s) {
 /* Everything that memory has goes to the new file: targets, the heads as chunks, and the log begins
  * with the next KEY. */
 static int begin_anew(struct store *s) {
-    int r = set_aside(s, s->error, sizeof(s->error));
+    int r = set_aside(s);
 
     s->errors++;
     log_restart(s);
@@ -433,11 +440,13 @@ void store_health(struct store *s, struct store_health *out) {
         .dropped = s->dropped,
         .pending_bytes = s->log_queue.bytes + s->data_queue.bytes + s->log.raw.n,
         .damaged = s->damaged,
+        .set_aside = s->set_aside,
         .disk_bytes = s->disk_bytes,
         .memory_bytes = memory,
         .oldest_ms = s->oldest_ms,
     };
     memcpy(out->text, s->error, sizeof(out->text));
+    memcpy(out->notice, s->notice, sizeof(out->notice));
     if (out->oldest_ms == 0 && s->ticks.n > 0)
         out->oldest_ms = head_tick_at(&s->ticks, s->ticks.first);
 }

@@ -6,8 +6,8 @@
  * are rolled up to minutes and hours; each level has its retention, and the whole has a cap. Plain
  * tables hold targets, OOM kills and processes. A disk that is full or broken stops history and
  * nothing else: what is to be written waits in memory up to a bound, and store_health tells. A
- * damaged database is set aside under another name and a new one begun. One process, one thread;
- * calls may block on the disk.
+ * damaged database is set aside under another name and a new one begun, which is told as well. One
+ * process, one thread; calls may block on the disk.
  */
 #pragma once
 #include "base/buf.h"
@@ -114,12 +114,15 @@ int store_procs(struct store *s, int64_t series, int64_t at_ms, struct str body)
 void store_commit(struct store *s, int64_t now_ms, bool force, uint64_t *acked_out);
 
 struct store_health {
-    bool broken;            /* the last commit failed, or the file was damaged and another begun */
+    bool broken;            /* the last commit failed: what is told now is not on disk */
     char text[200];         /* why, and what is done about it; empty when not broken */
+    uint64_t set_aside;     /* damaged files since it was opened, then too: another was begun */
+    char notice[200];       /* of the last of them, with its new name; it stays */
     uint64_t errors;        /* commits that failed */
     uint64_t dropped;       /* messages given up for want of memory while the disk was away */
     uint64_t pending_bytes; /* wait in memory */
-    uint64_t damaged; /* chunks and rows that failed their checksum, each time they are read */
+    uint64_t damaged; /* files set aside; chunks and rows that failed their checksum, each time they
+                       are read */
     uint64_t disk_bytes, memory_bytes;
     int64_t oldest_ms; /* 0: nothing yet */
 };

@@ -104,11 +104,12 @@ struct log {
 struct store {
     struct store_options options;
     struct db db;
-    char error[200]; /* why the last commit failed; empty: it did not */
+    char error[200];  /* why the last commit failed; empty: it did not */
+    char notice[200]; /* of the last file that was set aside */
     uint64_t disk_bytes;
     int64_t oldest_ms;
     bool unclean; /* a transaction failed since the last that did not */
-    uint64_t errors, dropped, damaged;
+    uint64_t errors, dropped, damaged, set_aside;
 
     struct hash_key hash;
     struct series **series;

@@ -30,16 +30,22 @@ void api_landing(struct site *site, const struct request *rq, struct answer *a) 
     buf_add(&a->piece, STR(PAGES));
 }
 
+static void add_text(struct json *j, const char *key, const char *text) {
+    if (text[0]) {
+        json_key_str(j, key, str_of(text));
+    } else {
+        json_key(j, key);
+        json_unknown(j);
+    }
+}
+
 static void add_store(struct json *j, const struct store_health *h) {
     json_key(j, "store");
     json_begin_object(j);
     json_key(j, "broken");
     json_bool(j, h->broken);
-    json_key(j, "text");
-    if (h->text[0])
-        json_str(j, str_of(h->text));
-    else
-        json_unknown(j);
+    add_text(j, "text", h->text);
+    add_text(j, "notice", h->notice);
     json_key_u64(j, "errors", h->errors);
     json_key_u64(j, "dropped", h->dropped);
     json_key_u64(j, "damaged", h->damaged);
