@@ -4,13 +4,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "front/configkeys.h"
 
-enum { SECRET_MAX = 4096, TOKEN_SHORTEST = 16 };
+enum { SECRET_MAX = 4096, TOKEN_SHORTEST = 16, LINE_LONGEST = 9000, SOCKET_PATH = 108 };
 
 /* Below a directory of the environment, below HOME, or what is given for want of both. */
 static char *user_path(const char *variable, const char *below_home, const char *else_path) {
@@ -64,7 +67,8 @@ void config_remote_done(struct config_remote *r) {
 }
 
 void config_done(struct config *c) {
-    char *text[] = {c->listen, c->socket, c->state, c->token_file, c->tls_cert, c->tls_key};
+    char *text[] = {c->listen,   c->socket,  c->state, c->token_file,
+                    c->tls_cert, c->tls_key, c->file};
 
     for (size_t i = 0; i < ARRAY_N(text); i++)
         free(text[i]);
@@ -79,10 +83,12 @@ int config_parse(struct config *c, struct str name, struct str text, struct buf 
     struct yamldoc d;
     int r = yamldoc_load(&d, name, text, errors);
 
+    free(c->file);
+    c->file = strndup(name.p, name.n);
     if (r == 0)
         configkeys_read(&d, c);
     yamldoc_done(&d);
-    if (r == 0 && (d.no_memory || !c->listen || !c->socket || !c->state))
+    if (r == 0 && (d.no_memory || !c->file || !c->listen || !c->socket || !c->state))
         r = -ENOMEM;
     return r == 0 && d.errors > 0 ? -EINVAL : r;
 }
@@ -216,25 +222,90 @@ int config_secret(const char *path, size_t shortest, char **out, struct err *err
 }
 
 struct check {
+    const struct config *c;
     struct buf *errors;
     unsigned n;
 };
 
-static void tell(struct check *k, const char *text) {
-    buf_add_format(k->errors, "%s\n", text);
+/* A value that is looked at: its key, whose name has dots, and which of the remotes it is of. */
+struct subject {
+    const char *section, *name;
+    unsigned remote;
+};
+
+#define TOP(name)                                                                                  \
+    (struct subject) {                                                                             \
+        "", name, 0                                                                                \
+    }
+#define OF(section, name)                                                                          \
+    (struct subject) {                                                                             \
+        section, name, 0                                                                           \
+    }
+#define OF_REMOTE(name, i)                                                                         \
+    (struct subject) {                                                                             \
+        "remote_write", name, i                                                                    \
+    }
+
+static const struct config_place *place_of(const struct config *c, struct subject at) {
+    return &c->places[at.remote][config_key_number(at.section, at.name)];
+}
+
+static bool is_default(const struct config *c, struct subject at) {
+    const struct config_place *p = place_of(c, at);
+
+    return !p->option && p->line == 0;
+}
+
+static void add_place(const struct check *k, struct subject at) {
+    const struct config_place *p = place_of(k->c, at);
+
+    if (p->option)
+        buf_add_format(k->errors, "%s: ", p->option);
+    else if (p->line > 0)
+        buf_add_format(k->errors, "%s:%u:%u: ", k->c->file, p->line, p->column);
+    else
+        buf_add_format(k->errors, "%s%s%s: ", at.section, at.section[0] ? "." : "", at.name);
+}
+
+static void add_line(struct check *k, struct subject at, const char *kind, const char *format,
+                     va_list args) {
+    char text[LINE_LONGEST];
+
+    vsnprintf(text, sizeof(text), format, args);
+    add_place(k, at);
+    buf_add(k->errors, str_of(kind));
+    text_add_visible(k->errors, str_of(text), false);
+    buf_add_char(k->errors, '\n');
+}
+
+__attribute__((format(printf, 3, 4))) static void tell(struct check *k, struct subject at,
+                                                       const char *format, ...) {
+    va_list args;
+
+    va_start(args, format);
+    add_line(k, at, "", format, args);
+    va_end(args);
     k->n++;
 }
 
+__attribute__((format(printf, 3, 4))) static void warn(struct check *k, struct subject at,
+                                                       const char *format, ...) {
+    va_list args;
+
+    va_start(args, format);
+    add_line(k, at, "warning: ", format, args);
+    va_end(args);
+}
+
 /* That others may read a secret is worth a word. */
-static void check_private(struct check *k, const char *key, const char *path) {
+static void check_private(struct check *k, struct subject at, const char *path) {
     struct stat st;
 
     if (path && stat(path, &st) == 0 && st.st_mode & (S_IROTH | S_IWOTH | S_IWGRP))
-        buf_add_format(k->errors, "%s: warning: others may read or write '%s' (chmod 600 %s)\n",
-                       key, path, path);
+        warn(k, at, "others may read or write '%s' (chmod 600 %s)", path, path);
 }
 
-static void check_secret(struct check *k, const char *key, const char *path, size_t shortest) {
+static void check_secret(struct check *k, struct subject at, const char *path, size_t shortest) {
     struct err err;
 
     if (!path)
@@ -243,62 +314,85 @@ static void check_secret(struct check *k, const char *key, const char *path, siz
     auto_free char *secret = NULL;
 
     if (config_secret(path, shortest, &secret, &err) < 0 || !secret) {
-        buf_add_format(k->errors, "%s: %s\n", key, err.text);
-        k->n++;
+        tell(k, at, "%s", err.text);
         return;
     }
     explicit_bzero(secret, strlen(secret));
-    check_private(k, key, path);
+    check_private(k, at, path);
 }
 
-static void check_readable(struct check *k, const char *key, const char *path) {
-    if (path && access(path, R_OK) < 0) {
-        buf_add_format(k->errors, "%s: cannot read '%s': %s\n", key, path, strerror(errno));
-        k->n++;
-    }
+static void check_readable(struct check *k, struct subject at, const char *path) {
+    if (path && access(path, R_OK) < 0)
+        tell(k, at, "cannot read '%s': %s", path, strerror(errno));
 }
 
-static void check_listen(struct check *k, const struct config *c) {
+static void check_listen(struct check *k) {
+    const struct config *c = k->c;
     struct config_listen listen = {.kind = CONFIG_LISTEN_OFF};
     struct err err;
 
     if (config_listen_parse(c->listen, &listen, &err) < 0) {
-        tell(k, err.text);
+        tell(k, TOP("listen"), "%s", err.text);
         return;
     }
-    if (listen.kind == CONFIG_LISTEN_TCP && !listen.loopback && !c->token_file) {
-        buf_add_format(
-            k->errors,
-            "listen: %s can be reached from other machines, so it needs a token: set token_file "
-            "to a file with a secret (head -c 24 /dev/urandom | base64 > FILE; chmod 600 FILE), or "
-            "listen on 127.0.0.1:%u\n",
-            c->listen, listen.port);
-        k->n++;
-    }
+    if (listen.kind == CONFIG_LISTEN_TCP && !listen.loopback && !c->token_file)
+        tell(k, TOP("listen"),
+             "%s can be reached from other machines, so it needs a token: set token_file to a file "
+             "with a secret (head -c 24 /dev/urandom | base64 > FILE; chmod 600 FILE), or listen "
+             "on 127.0.0.1:%u",
+             c->listen, listen.port);
+}
+
+static void check_tls(struct check *k) {
+    const struct config *c = k->c;
+
+    if (!c->tls_cert != !c->tls_key)
+        tell(k, OF("tls", c->tls_cert ? "cert" : "key"), "tls: cert and key go together");
+    check_readable(k, OF("tls", "cert"), c->tls_cert);
+    check_readable(k, OF("tls", "key"), c->tls_key);
+    check_private(k, OF("tls", "key"), c->tls_key);
+}
+
+/* Two values do not fit: told where one of them stands, the first if it is not a default. */
+static void tell_pair(struct check *k, struct subject first, struct subject second,
+                      const char *text) {
+    tell(k, is_default(k->c, first) ? second : first, "%s", text);
+}
+
+static void check_times(struct check *k) {
+    const struct config *c = k->c;
+
+    if (c->fastest_ms > c->interval_ms)
+        tell_pair(k, TOP("fastest"), TOP("interval"), "fastest is longer than interval");
+    if (c->store.raw_ms > c->store.minute_ms)
+        tell_pair(k, OF("retention", "raw"), OF("retention", "minute"),
+                  "retention: raw may not be longer than minute");
+    if (c->store.minute_ms > c->store.hour_ms)
+        tell_pair(k, OF("retention", "minute"), OF("retention", "hour"),
+                  "retention: minute may not be longer than hour");
 }
 
 int config_check(const struct config *c, struct buf *errors) {
-    struct check k = {.errors = errors};
+    struct check k = {.c = c, .errors = errors};
 
-    check_listen(&k, c);
-    check_secret(&k, "token_file", c->token_file, TOKEN_SHORTEST);
-    if (!c->tls_cert != !c->tls_key)
-        tell(&k, "tls: cert and key go together");
-    check_readable(&k, "tls.cert", c->tls_cert);
-    check_readable(&k, "tls.key", c->tls_key);
-    check_private(&k, "tls.key", c->tls_key);
-    if (c->fastest_ms > c->interval_ms)
-        tell(&k, "fastest is longer than interval");
-    if (c->store.minute_ms < c->store.raw_ms || c->store.hour_ms < c->store.minute_ms)
-        tell(&k, "retention: raw may not be longer than minute, nor minute longer than hour");
-    if (c->socket[0] != '/' || strlen(c->socket) >= 108)
-        tell(&k, "socket: an absolute path of at most 107 bytes");
+    check_listen(&k);
+    check_secret(&k, TOP("token_file"), c->token_file, TOKEN_SHORTEST);
+    check_tls(&k);
+    check_times(&k);
+    if (c->socket[0] != '/' || strlen(c->socket) >= SOCKET_PATH)
+        tell(&k, TOP("socket"), "socket is an absolute path of at most %d bytes", SOCKET_PATH - 1);
     if (c->state[0] != '/')
-        tell(&k, "state: an absolute path");
+        tell(&k, TOP("state"), "state is an absolute path");
     for (unsigned i = 0; i < c->remotes; i++) {
-        check_secret(&k, "remote_write.token_file", c->remote[i].token_file, 0);
-        check_secret(&k, "remote_write.password_file", c->remote[i].password_file, 0);
-        check_readable(&k, "remote_write.ca_file", c->remote[i].ca_file);
+        const struct config_remote *r = &c->remote[i];
+
+        check_secret(&k, OF_REMOTE("token_file", i), r->token_file, 0);
+        check_secret(&k, OF_REMOTE("password_file", i), r->password_file, 0);
+        check_readable(&k, OF_REMOTE("ca_file", i), r->ca_file);
     }
     return k.n ? -EINVAL : 0;
+}
+
+void config_from_option(struct config *c, const char *key, const char *option) {
+    c->places[0][config_key_number("", key)] = (struct config_place){.option = option};
 }

@@ -8,7 +8,14 @@
 #include "web/web.h"
 #include "wire/wire.h"
 
-enum { CONFIG_REMOTES = 8, CONFIG_HEADERS = 8 };
+enum { CONFIG_REMOTES = 8, CONFIG_HEADERS = 8, CONFIG_KEYS = 40 };
+
+/* Where a value came from: a place in the file, counted from 1, or an option of the command line.
+ * All zero: it is a default. */
+struct config_place {
+    unsigned line, column;
+    const char *option; /* "--listen" */
+};
 
 struct config_remote {
     char *url;
@@ -35,6 +42,9 @@ struct config {
     struct store_options store; /* `dir` is the caller's; retention: {raw, minute, hour, size} */
     struct config_remote remote[CONFIG_REMOTES];
     unsigned remotes;
+    char *file; /* its name as errors tell it; NULL: none was read */
+    /* By config_key's numbers; keys outside of remote_write are in the first row. */
+    struct config_place places[CONFIG_REMOTES][CONFIG_KEYS];
 };
 
 /* The defaults: of root, or of another user (XDG directories). */
@@ -55,8 +65,12 @@ int config_parse(struct config *c, struct str name, struct str text, struct buf 
 
 /* What can be checked without starting: listen's form, a token for an address that is not loopback,
  * what one key demands of another, the files it names. Call it when command lines have had their
- * say too. The lines have no position, since a value may come from elsewhere. 0 or -EINVAL. */
+ * say too. Lines are "FILE:LINE:COL: text" or "--listen: text", after where the value came from;
+ * of a default "listen: text". 0 or -EINVAL. */
 int config_check(const struct config *c, struct buf *errors);
+
+/* Remembers that the value of a key at the top is the command line's: `option` is constant. */
+void config_from_option(struct config *c, const char *key, const char *option);
 
 /* `listen`, taken apart. */
 struct config_listen {
@@ -83,3 +97,6 @@ struct config_key {
 };
 
 const struct config_key *config_key(size_t i); /* NULL: there are no more */
+
+/* The number of a key, which there must be. */
+size_t config_key_number(const char *section, const char *name);

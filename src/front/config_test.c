@@ -480,7 +480,7 @@ static void other_addresses_need_a_token(void **state) {
     assert_int_equal(check(&p, "listen: unix:/run/x\n"), 0);
     done(&p);
     assert_int_equal(check(&p, "listen: 0.0.0.0:7533\n"), -EINVAL);
-    says(&p, "listen: 0.0.0.0:7533 can be reached from other machines, "
+    says(&p, "plimsoll.yaml:1:9: 0.0.0.0:7533 can be reached from other machines, "
              "so it needs a token: set token_file");
     done(&p);
     snprintf(text, sizeof(text), "listen: 0.0.0.0:7533\ntoken_file: %s\n",
@@ -490,17 +490,37 @@ static void other_addresses_need_a_token(void **state) {
     done(&p);
     (void)file("token", "0123456789abcdef\n", 0644);
     assert_int_equal(check(&p, text), 0);
-    says(&p, "token_file: warning: others may read");
+    says(&p, "plimsoll.yaml:2:13: warning: others may read");
     done(&p);
     (void)file("token", "short\n", 0600);
     assert_int_equal(check(&p, text), -EINVAL);
+    says(&p, "plimsoll.yaml:2:13: the first line of '");
     says(&p, "shorter than 16 bytes");
     done(&p);
     (void)file("token", "0123456789 abcdefgh\n", 0600);
     assert_int_equal(check(&p, text), -EINVAL);
     done(&p);
     assert_int_equal(check(&p, "token_file: /nonexistent/token\n"), -EINVAL);
-    says(&p, "cannot read '/nonexistent/token': No such file");
+    basetest_holds(&p.errors, "/etc/plimsoll/plimsoll.yaml:1:13: cannot read "
+                              "'/nonexistent/token': No such file or directory\n");
+    done(&p);
+}
+
+/* That config_check has these lines alone, after the file's name and a colon. */
+static void check_tells(const char *text, const char *lines) {
+    struct parsed p;
+    struct buf wanted;
+    struct str rest = str_of(lines), line;
+
+    assert_int_equal(check(&p, text), -EINVAL);
+    buf_init(&wanted, 1 << 20);
+    while (str_cut(&rest, '\n', &line)) {
+        buf_add(&wanted, NAME);
+        buf_add_format(&wanted, ":%.*s\n", STR_ARG(line));
+    }
+    if (!str_eq(buf_str(&p.errors), buf_str(&wanted)))
+        fail_msg("'%s' gives\n%.*s", text, STR_ARG(buf_str(&p.errors)));
+    buf_done(&wanted);
     done(&p);
 }
 
@@ -509,11 +529,12 @@ static void what_demands_something_else_is_checked(void **state) {
     char text[300];
 
     (void)state;
-    assert_int_equal(check(&p, "tls: {cert: /nonexistent/c}\n"), -EINVAL);
-    basetest_holds(&p.errors, "tls: cert and key go together\n"
-                              "tls.cert: cannot read '/nonexistent/c': No such file or "
-                              "directory\n");
-    done(&p);
+    check_tells("tls: {cert: /nonexistent/c}\n",
+                "1:13: tls: cert and key go together\n"
+                "1:13: cannot read '/nonexistent/c': No such file or directory\n");
+    check_tells("tls:\n  key: /nonexistent/k\n",
+                "2:8: tls: cert and key go together\n"
+                "2:8: cannot read '/nonexistent/k': No such file or directory\n");
     (void)file("cert", "-----BEGIN CERTIFICATE-----\n", 0644);
     (void)file("key", "-----BEGIN PRIVATE KEY-----\n", 0600);
     snprintf(text, sizeof(text), "tls: {cert: %s/cert, key: %s/key}\n", folder, folder);
@@ -521,13 +542,78 @@ static void what_demands_something_else_is_checked(void **state) {
     basetest_holds(&p.errors, "");
     done(&p);
     (void)file("key", "-----BEGIN PRIVATE KEY-----\n", 0644);
+    snprintf(text, sizeof(text), "tls:\n  cert: %s/cert\n  key: %s/key\n", folder, folder);
     assert_int_equal(check(&p, text), 0);
-    says(&p, "tls.key: warning: others may read");
+    says(&p, "plimsoll.yaml:3:8: warning: others may read");
     done(&p);
-    assert_int_equal(check(&p, "interval: 1s\nfastest: 2s\n"), -EINVAL);
-    basetest_holds(&p.errors, "fastest is longer than interval\n");
+}
+
+static void of_two_values_the_one_that_is_no_default_is_told(void **state) {
+    (void)state;
+    check_tells("interval: 1s\nfastest: 2s\n", "2:10: fastest is longer than interval\n");
+    check_tells("fastest: 2s\n", "1:10: fastest is longer than interval\n");
+    check_tells("retention: {raw: 60d}\n", "1:18: retention: raw may not be longer than minute\n");
+    check_tells("retention:\n  minute: 2h\n",
+                "2:11: retention: raw may not be longer than minute\n");
+    check_tells("retention:\n  raw: 10d\n  minute: 9d\n  hour: 8d\n",
+                "2:8: retention: raw may not be longer than minute\n"
+                "3:11: retention: minute may not be longer than hour\n");
+    check_tells("retention: {hour: 29d}\n",
+                "1:19: retention: minute may not be longer than hour\n");
+}
+
+static void each_remote_has_places_of_its_own(void **state) {
+    (void)state;
+    check_tells("remote_write:\n"
+                "  - url: http://a/\n"
+                "    ca_file: /nonexistent/0\n"
+                "  - {url: http://b/}\n"
+                "  - url: http://c/\n"
+                "    username: me\n"
+                "    password_file: /nonexistent/1\n"
+                "    ca_file: /nonexistent/2\n"
+                "  - {url: http://d/, token_file: /nonexistent/3}\n",
+                "3:14: cannot read '/nonexistent/0': No such file or directory\n"
+                "7:20: cannot read '/nonexistent/1': No such file or directory\n"
+                "8:14: cannot read '/nonexistent/2': No such file or directory\n"
+                "9:34: cannot read '/nonexistent/3': No such file or directory\n");
+}
+
+static void a_long_socket_is_told(void **state) {
+    struct buf text;
+
+    (void)state;
+    buf_init(&text, 1000);
+    buf_add(&text, STR("state: a\nsocket: /"));
+    buf_add_fill(&text, 'x', 107);
+    buf_add_char(&text, '\0');
+    check_tells(text.p, "2:9: socket is an absolute path of at most 107 bytes\n");
+    buf_done(&text);
+}
+
+/* What the command line gave is not the file's fault; nor is a default. */
+static void values_of_options_and_defaults_have_no_line(void **state) {
+    struct parsed p;
+
+    (void)state;
+    parse(&p, "listen: 10.0.0.1:80\n");
+    free(p.c.listen);
+    p.c.listen = strdup("0.0.0.0:81");
+    config_from_option(&p.c, "listen", "--listen");
+    assert_int_equal(config_check(&p.c, &p.errors), -EINVAL);
+    assert_memory_equal(p.errors.p, "--listen: 0.0.0.0:81 can", 24);
+    buf_clear(&p.errors);
+    free(p.c.listen);
+    p.c.listen = strdup("nowhere\n");
+    assert_int_equal(config_check(&p.c, &p.errors), -EINVAL);
+    assert_memory_equal(p.errors.p, "--listen: listen is ADDRESS:PORT", 32);
+    assert_ptr_equal(memchr(p.errors.p, '\n', p.errors.n), p.errors.p + p.errors.n - 1);
     done(&p);
-    assert_int_equal(check(&p, "retention: {raw: 60d}\n"), -EINVAL);
+    parse(&p, "");
+    free(p.c.state);
+    p.c.state = strdup("var");
+    assert_int_equal(config_check(&p.c, &p.errors), -EINVAL);
+    basetest_holds(&p.errors, "state: state is an absolute path\n");
     done(&p);
 }
 
@@ -667,6 +753,10 @@ int main(void) {
         cmocka_unit_test(a_file_that_others_may_write_is_refused),
         cmocka_unit_test(other_addresses_need_a_token),
         cmocka_unit_test(what_demands_something_else_is_checked),
+        cmocka_unit_test(of_two_values_the_one_that_is_no_default_is_told),
+        cmocka_unit_test(each_remote_has_places_of_its_own),
+        cmocka_unit_test(a_long_socket_is_told),
+        cmocka_unit_test(values_of_options_and_defaults_have_no_line),
         cmocka_unit_test(every_key_has_words_for_the_manual),
         cmocka_unit_test(the_manual_has_every_key_and_no_other),
         cmocka_unit_test(the_packaged_file_is_the_defaults),

@@ -1,5 +1,7 @@
 #include "front/configkeys.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 #include "base/num.h"
 
@@ -505,8 +507,21 @@ static const struct key keys[] = {
     {{"", "rules", "LIST", "without effect in this version"}, .set = set_rules},
 };
 
+static_assert(ARRAY_N(keys) <= CONFIG_KEYS, "every key has its place in the table");
+
 const struct config_key *config_key(size_t i) {
     return i < ARRAY_N(keys) ? &keys[i].public : NULL;
+}
+
+size_t config_key_number(const char *section, const char *name) {
+    size_t i = 0;
+
+    while (!str_eq(str_of(section), str_of(keys[i].public.section)) ||
+           !str_eq(str_of(name), str_of(keys[i].public.name))) {
+        i++;
+        assert(i < ARRAY_N(keys));
+    }
+    return i;
 }
 
 static const struct key *find_key(struct yamldoc *d, const char *section, const yaml_node_t *node,
@@ -531,6 +546,18 @@ static const struct key *find_key(struct yamldoc *d, const char *section, const 
     return NULL;
 }
 
+/* Remembers where a value stands. */
+static void mark(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+                 const void *into) {
+    struct config *c = d->user;
+    bool of_remote = str_eq(str_of(k->public.section), STR("remote_write"));
+    size_t row = of_remote ? (size_t)((const struct config_remote *)into - c->remote) : 0;
+
+    c->places[row][k - keys] =
+        (struct config_place){.line = (unsigned)value->start_mark.line + 1,
+                              .column = (unsigned)value->start_mark.column + 1};
+}
+
 static void read_map(struct yamldoc *d, const char *section, const yaml_node_t *map, void *into) {
     bool seen[ARRAY_N(keys)] = {false};
     yaml_node_t *name_node, *value;
@@ -538,6 +565,7 @@ static void read_map(struct yamldoc *d, const char *section, const yaml_node_t *
 
     for (size_t i = 0; yamldoc_pair(d, map, i, &name_node, &value); i++) {
         const struct key *k = NULL;
+        unsigned before = d->errors;
 
         if (yamldoc_text(d, name_node, "a key", TEXT_MAX, &name))
             k = find_key(d, section, name_node, name);
@@ -547,6 +575,8 @@ static void read_map(struct yamldoc *d, const char *section, const yaml_node_t *
             yamldoc_error(d, name_node, "key \"%s\" stands here twice", k->public.name);
         else
             k->set(d, k, value, into);
+        if (d->errors == before)
+            mark(d, k, value, into);
         seen[k - keys] = true;
     }
 }
@@ -555,6 +585,7 @@ void configkeys_read(struct yamldoc *d, struct config *c) {
     const yaml_node_t *root = yamldoc_root(d);
     bool nothing = !root || (yamldoc_plain(root) && root->data.scalar.length == 0);
 
+    d->user = c;
     if (!nothing && is_map(d, "the file", root))
         read_map(d, "", root, c);
 }

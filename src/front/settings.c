@@ -65,7 +65,8 @@ static char *default_path(void) {
     return access(path, F_OK) == 0 ? strdup(path) : NULL;
 }
 
-static int replace(char **into, const char *with) {
+static int replace(struct config *c, const char *key, const char *option, char **into,
+                   const char *with) {
     char *copy;
 
     if (!with)
@@ -75,7 +76,16 @@ static int replace(char **into, const char *with) {
         return -ENOMEM;
     free(*into);
     *into = copy;
+    config_from_option(c, key, option);
     return 0;
+}
+
+static int take_words(struct config *c, const struct words *w) {
+    int r = replace(c, "state", "--state", &c->state, w->state);
+
+    if (r == 0)
+        r = replace(c, "listen", "--listen", &c->listen, w->listen);
+    return r < 0 ? r : replace(c, "socket", "--socket", &c->socket, w->socket);
 }
 
 int settings_read(struct settings *s, int argc, char **argv) {
@@ -92,12 +102,9 @@ int settings_read(struct settings *s, int argc, char **argv) {
     buf_init(&errors, ERRORS_MAX);
     if (s->config_path)
         r = config_load(&s->config, s->config_path, &errors);
-    if (r == 0 && (replace(&s->config.state, words.state) < 0 ||
-                   replace(&s->config.listen, words.listen) < 0 ||
-                   replace(&s->config.socket, words.socket) < 0))
-        r = -ENOMEM;
     if (r == 0 || r == -EINVAL) { /* all that is wrong is told at once */
-        int checked = config_check(&s->config, &errors);
+        int taken = take_words(&s->config, &words);
+        int checked = taken < 0 ? taken : config_check(&s->config, &errors);
 
         r = r < 0 ? r : checked;
     }

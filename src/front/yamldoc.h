@@ -18,6 +18,7 @@ struct yamldoc {
     bool no_memory;
     yaml_document_t tree;
     bool have_tree;
+    void *user; /* of whoever reads the tree */
 };
 
 /* Parses. 0; -EINVAL with one line more in `told`; -ENOMEM. An empty text is a document without a
