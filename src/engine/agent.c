@@ -309,6 +309,15 @@ static int on_end(struct loop *loop, uint32_t what, void *ctx) {
     return 0;
 }
 
+/* The collector says that the front hangs. */
+static int on_hang(struct loop *loop, uint32_t what, void *ctx) {
+    struct agent *a = ctx;
+
+    (void)loop, (void)what;
+    child_signal(&a->child[FRONT], SIGKILL);
+    return 0;
+}
+
 static int on_reload(struct loop *loop, uint32_t what, void *ctx) {
     struct agent *a = ctx;
 
@@ -340,6 +349,8 @@ static int join(struct agent *a) {
         r = loop_add_signal(a->loop, SIGINT, on_end, a, NULL);
     if (r == 0)
         r = loop_add_signal(a->loop, SIGHUP, on_reload, a, NULL);
+    if (r == 0)
+        r = loop_add_signal(a->loop, SIGUSR1, on_hang, a, NULL);
     return r;
 }
 

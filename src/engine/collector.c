@@ -23,8 +23,9 @@
 enum {
     RING_LEAST = 4 << 20,
     SELF_US = 5 * 1000000,
-    NICE = -10,              /* where we may */
-    ALONE_US = 10 * 1000000, /* so long without a HELLO: watches as the defaults have it */
+    NICE = -10,                /* where we may */
+    SILENCE_US = 30 * 1000000, /* the front says something every few seconds */
+    ALONE_US = 10 * 1000000,   /* so long without a HELLO: watches as the defaults have it */
 };
 
 static const char OOM_SCORE[] = "-900"; /* where we may */
@@ -41,6 +42,7 @@ struct collector {
     int64_t start_ms;
     uint32_t next_uid;
     bool ready;
+    int64_t heard_us; /* from the front, last */
     struct err *err;
 };
 
@@ -125,6 +127,7 @@ static int take(struct collector *c, struct wire_in in) {
 
     if (wire_read_head(&in, &head) < 0)
         return -EBADMSG;
+    c->heard_us = loop_now_us(c->loop);
     if (head.kind == WIRE_HELLO && wire_read_hello(&in, &hello) == 0)
         return on_hello(c, &hello);
     if (head.kind == WIRE_ACK && wire_read_ack(&in, &ack) == 0) {
@@ -202,6 +205,19 @@ static int on_self(struct loop *loop, uint32_t what, void *ctx) {
     return 0;
 }
 
+/* A front that hangs is ended by whoever can: our parent, who starts another. */
+static int on_silence(struct loop *loop, uint32_t what, void *ctx) {
+    struct collector *c = ctx;
+
+    (void)what;
+    if (!c->link->open || loop_now_us(loop) - c->heard_us < SILENCE_US)
+        return 0;
+    log_line(LOG_WARN, "the front has said nothing for %d s", SILENCE_US / 1000000);
+    c->heard_us = loop_now_us(loop);
+    kill(getppid(), SIGUSR1);
+    return 0;
+}
+
 static int on_watchdog(struct loop *loop, uint32_t what, void *ctx) {
     (void)loop, (void)what, (void)ctx;
     notify_say("WATCHDOG=1");
@@ -251,6 +267,8 @@ static int join(struct collector *c) {
         r = loop_add_fd(c->loop, c->o.life, EPOLLIN, on_end, c, NULL);
     if (r == 0)
         r = loop_add_timer(c->loop, SELF_US / 5, SELF_US, on_self, c, NULL);
+    if (r == 0)
+        r = loop_add_timer(c->loop, SELF_US, SELF_US, on_silence, c, NULL);
     if (r == 0)
         r = loop_add_timer(c->loop, ALONE_US, 0, on_alone, c, NULL);
     if (r == 0 && notify_watchdog_us() > 0)

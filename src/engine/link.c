@@ -8,7 +8,10 @@
 
 #include "base/mem.h"
 
-enum { KEPT_PAGES = 256 << 10 }; /* of an empty ring stay in memory */
+enum {
+    KEPT_PAGES = 256 << 10, /* of an empty ring stay in memory */
+    DONTNEED_LOCKED = 24,   /* MADV_DONTNEED_LOCKED, of newer headers */
+};
 
 int link_new(size_t limit, struct link **out) {
     auto_free struct link *l = calloc(1, sizeof(*l));
@@ -41,10 +44,10 @@ static uint32_t length_at(const struct link *l, size_t at) {
 }
 
 static void forget_all(struct link *l) {
-    /* A KEY or a long absence needed more room than a tick does: it goes back. Fails where the
-     * pages are locked, and then they stay. */
-    if (l->end > KEPT_PAGES)
-        (void)madvise(l->ring, l->end, MADV_DONTNEED);
+    /* A KEY or a long absence needed more room than a tick does: it goes back. Locked pages since
+     * Linux 5.18. */
+    if (l->end > KEPT_PAGES && madvise(l->ring, l->end, MADV_DONTNEED) < 0)
+        (void)madvise(l->ring, l->end, DONTNEED_LOCKED);
     l->first = l->sent = l->end = 0;
     l->first_seq = l->sent_seq = l->next_seq;
 }

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "discover/targets.h"
 #include "engine/hostsample.h"
+#include "engine/instance.h"
 #include "engine/oomtally.h"
 #include "engine/procwatch.h"
 #include "engine/stray.h"
@@ -34,7 +35,7 @@ struct watched {
     bool told;        /* the front knows what it is called now */
     bool fresh;       /* has come since the last update */
     int64_t born_ms, due_us, looked_us, look_due_us;
-    uint64_t looked_used;
+    uint64_t looked_used, instance;
     struct tick_limit limit;
     struct pace pace;
     struct sample sent;
@@ -45,6 +46,7 @@ struct watch {
     struct targets *targets;
     struct ticker *ticker;
     struct oomtally *oom;
+    uint64_t boot;
     struct procwatch procs;
     struct hostsample host;
     struct sample host_now, host_sent;
@@ -80,6 +82,7 @@ static void tell_target(struct watch *w, struct watched *x) {
         .start_ms = t->start_ms,
         .init_pid = t->init_pid,
         .born_ms = (uint64_t)x->born_ms,
+        .instance = x->instance,
         .path = t->path,
         .name = str_of(t->name),
         .id = str_of(t->id),
@@ -343,6 +346,7 @@ static void on_added(void *ctx, const struct target *t) {
                           .uid = ++*w->o.next_uid,
                           .fresh = true,
                           .born_ms = now_ms,
+                          .instance = instance_of(w->o.fs, w->boot, t->path),
                           .due_us = INT64_MAX,
                           .look_due_us = now_us + PROCS_SOON_US};
     w->figures.targets++;
@@ -613,6 +617,7 @@ int watch_new(const struct watch_options *options, struct watch **out, struct er
         return err_set(err, -ENOMEM, "cannot begin to watch:");
     w->o = *options;
     w->round_id = w->watch_id = UINT32_MAX;
+    w->boot = instance_boot(options->host);
     hostsample_init(&w->host, options->host);
     r = reserve(w, 0) < 0 ? err_set(err, -ENOMEM, "cannot begin to watch:") : open_parts(w, err);
     if (r == 0 && join_loop(w) < 0)

@@ -29,6 +29,7 @@ enum {
     PEM_MAX = 256 << 10,
     LISTEN_TRIES = 30, /* the one before us may be about to end */
     LISTEN_WAIT_US = 100 * 1000,
+    ALIVE_US = 5 * 1000000, /* so often at least: it takes us for hung else */
     EAGER_US = 1500 * 1000,
     OPEN_TRIES = 50,
     OPEN_WAIT_US = 100 * 1000,
@@ -51,6 +52,7 @@ struct front {
     uint64_t told_aside, damaged_before;
     int64_t eager_us; /* until then all is committed as it comes: see take */
     uint64_t acked;
+    int64_t said_us; /* when the collector was told of it last */
     uint8_t message[WIRE_MESSAGE];
 };
 
@@ -94,11 +96,9 @@ static int open_local(struct front *f, struct err *err) {
     if (r < 0)
         return r;
     f->local = r;
-    if (f->user.drop && chown(f->config->socket, f->user.uid, f->user.gid) < 0)
+    if (f->user.drop && lchown(f->config->socket, f->user.uid, f->user.gid) < 0)
         return err_set(err, -errno, "cannot give '%s' to the front's user:", f->config->socket);
-    return chmod(f->config->socket, 0600) < 0
-               ? err_set(err, -errno, "cannot protect '%s':", f->config->socket)
-               : 0;
+    return 0;
 }
 
 static int open_tcp(struct front *f, struct err *err) {
@@ -265,9 +265,10 @@ static void commit(struct front *f, bool force) {
         join_key(&f->join, f->join.at_ms);
         store_commit(f->store, clock_wall_ms(), force, &acked);
     }
-    if (acked == f->acked || f->hello_out)
+    if (f->hello_out || (acked == f->acked && loop_now_us(f->loop) - f->said_us < ALIVE_US))
         return;
     f->acked = acked;
+    f->said_us = loop_now_us(f->loop);
     wire_begin(&w, memory, sizeof(memory), WIRE_ACK, 0);
     (void)wire_add_ack(&w, &(struct wire_ack){acked});
     say(f, &w);

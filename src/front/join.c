@@ -88,9 +88,10 @@ static int find_series(struct join *j, struct live_row *row, int64_t *out) {
 static void begin_instance(struct join *j, struct live_row *row) {
     if (!j->store)
         return;
-    (void)store_instance(j->store, row->series, row->t.id.n > 0 ? row->t.id : row->t.path,
-                         row->t.start_ms > 0 ? row->t.start_ms : (int64_t)row->t.born_ms,
-                         &row->restarts);
+    /* By its group, not by when it was seen: another collector sees it anew. */
+    if (row->t.instance != 0)
+        (void)store_instance(j->store, row->series, row->t.id.n > 0 ? row->t.id : row->t.path,
+                             (int64_t)(row->t.instance & INT64_MAX), &row->restarts);
     row->oom_kills = store_oom_total(j->store, row->series);
 }
 
@@ -207,7 +208,9 @@ static int take_oom(struct join *j, struct wire_in in) {
     row = live_find(j->live, o.uid);
     lost = live_lost(j->live, o.uid); /* a kill is told late when its group went at once */
     if (!row && !lost) {
-        log_line(LOG_NOTE, "an OOM kill in a target that nobody knows any more is the machine's");
+        if (!j->replaying)
+            log_line(LOG_NOTE,
+                     "an OOM kill in a target that nobody knows any more is the machine's");
         row = live_find(j->live, WIRE_UID_HOST);
         if (!row)
             return 0;

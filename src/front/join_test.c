@@ -89,6 +89,7 @@ static void target(struct setting *s, uint32_t uid, const char *name, const char
                                   .id = str_of(path),
                                   .name = str_of(name),
                                   .born_ms = (uint64_t)s->now_ms,
+                                  .instance = (uint64_t)path[8],
                                   .limit_from = STR("host")};
 
     make(s, WIRE_TARGET);

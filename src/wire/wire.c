@@ -78,6 +78,7 @@ bool wire_add_target(struct wire_out *w, const struct wire_target *t) {
     put_signed(w, t->start_ms);
     put_signed(w, t->init_pid);
     put(w, t->born_ms);
+    put(w, t->instance);
     put_text(w, t->path);
     put_text(w, t->name);
     put_text(w, t->id);
@@ -334,6 +335,7 @@ int wire_read_target(struct wire_in *in, struct wire_target *out) {
     t.start_ms = get_signed(&r);
     t.init_pid = get_pid(&r);
     t.born_ms = get(&r);
+    t.instance = get(&r);
     t.path = get_text(&r);
     t.name = get_text(&r);
     t.id = get_text(&r);

@@ -66,7 +66,9 @@ struct wire_target {
     enum cg_word { WIRE_CG_V1, WIRE_CG_V2 } version; /* of its memory controller */
     int64_t start_ms;                                /* 0: not known */
     int32_t init_pid;                                /* 0: not known */
-    uint64_t born_ms; /* when the collector saw it first, wall clock */
+    uint64_t born_ms;  /* when the collector saw it first, wall clock */
+    uint64_t instance; /* of its group: another when it was made again; the same for every collector
+                          since the machine's start. 0: not known */
     struct str path, name;
     struct str id, image, pod, namespace, container, unit; /* empty: none */
     struct str inside;     /* path of the container around it; empty: none */

@@ -32,6 +32,7 @@ static const struct wire_target target = {
     .start_ms = 1700000000123,
     .init_pid = 4711,
     .born_ms = 1700000000999,
+    .instance = UINT64_MAX,
     .path = {"/docker/abc", 11},
     .name = {"we\0b", 4}, /* any byte */
     .id = {"abc", 3},
@@ -56,6 +57,7 @@ static void a_target_comes_back_as_it_was(void **state) {
     assert_true(back.limit_certain);
     assert_int_equal(back.version, WIRE_CG_V2);
     assert_true(back.start_ms == target.start_ms && back.born_ms == target.born_ms);
+    assert_true(back.instance == UINT64_MAX);
     assert_int_equal(back.init_pid, 4711);
     assert_true(str_eq(back.path, target.path) && str_eq(back.name, target.name));
     assert_true(str_eq(back.image, target.image) && back.pod.n == 0 && back.inside.n == 0);

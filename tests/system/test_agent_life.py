@@ -121,6 +121,7 @@ def collector_killed():
 @test("everything killed at any moment: history opens each time and lacks at most two seconds",
       needs=[needs_cgroups])
 def all_killed():
+    group = harness.group()
     agent = Agent("targets: all\n")
     try:
         for number in range(ROUNDS // 2):
@@ -135,8 +136,29 @@ def all_killed():
             check(not lost, f"round {number}: died at {died}, lost {lost}")
             agent.stop()
         check("damaged" not in agent.said(), agent.said())
+        agent.start()
+        equal(agent.target(group.path)["restarts"], 0, "restarts of a group that was never restarted")
     finally:
         agent.delete()
+
+
+def front_hangs():
+    with Agent("targets: all\n") as agent:
+        begin = now_ms()
+        time.sleep(2)
+        front = agent.children()["front"]
+        os.kill(front, signal.SIGSTOP)
+        until(lambda: agent.children().get("front", front) != front and answers(agent),
+              "another front", 60)
+        time.sleep(2.5)
+        gap, count = host_gaps(agent, begin)
+        note(f"{count} samples, longest gap {gap} ms")
+        check(gap <= 2000 * PATIENCE, f"a gap of {gap} ms between samples")
+
+
+if not SMALL:  # half a minute of waiting; the same on either version
+    test("a front that hangs is ended, and another takes over without a loss",
+         needs=[needs_cgroups])(front_hangs)
 
 
 @test("HUP: a good configuration is taken over without losing samples, a bad one is told",
