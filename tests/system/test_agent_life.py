@@ -3,6 +3,7 @@
 what is left of history then."""
 import os
 import random
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -13,6 +14,7 @@ from agents import Agent
 from harness import MIB, PATIENCE, SMALL, check, equal, near, needs_cgroups, note, test
 
 ROUNDS = 6 if SMALL else 30
+BIT_ROUNDS = int(os.environ.get("PLIMSOLL_BIT_ROUNDS", "2" if SMALL else "5"))
 WAIT = 10 * PATIENCE
 
 
@@ -265,6 +267,70 @@ def damaged():
         check("damaged" in agent.said(), agent.said())
         check(any("damaged" in name for name in os.listdir(agent.state)), os.listdir(agent.state))
         until(lambda: len(points(agent, "host")) >= 3, "history again")
+    finally:
+        agent.delete()
+
+
+def flip_bits(path, dice, count):
+    """Single bits between the ends of a file; their places."""
+    places = []
+    with open(path, "r+b") as file:
+        size = file.seek(0, 2)
+        for _ in range(count):
+            places.append(dice.randrange(size // 10, size * 9 // 10))
+            file.seek(places[-1])
+            byte = file.read(1)[0]
+            file.seek(places[-1])
+            file.write(bytes([byte ^ 1 << dice.randrange(8)]))
+    return places
+
+
+@test("single bits of a database flipped: all is there still, or it is told that it is not",
+      needs=[needs_cgroups])
+def flipped():
+    groups = ["host"] + [harness.group().path for _ in range(12)]
+    agent = Agent("targets: all\ninterval: 100ms\n")
+    path, whole = agent.state + "/plimsoll.db", agent.folder + "/whole.db"
+    seed = int(os.environ.get("PLIMSOLL_SEED", time.time_ns() % 10000))
+    dice = random.Random(seed)
+    ends = []
+
+    def history():
+        return {name: [p for p in points(agent, name) if p[0] <= ends[0]] for name in groups}
+
+    try:
+        agent.start()
+        until(lambda: len(points(agent, "host")) >= 80, "history", 3 * WAIT)
+        ends.append(points(agent, "host")[-1][0])
+        kept = history()
+        agent.stop()
+        shutil.copyfile(path, whole)
+        said = []
+        for number in range(BIT_ROUNDS):
+            for name in os.listdir(agent.state):
+                if name.startswith("plimsoll.db") and name != "plimsoll.db":
+                    os.unlink(f"{agent.state}/{name}")
+            shutil.copyfile(whole, path)  # over the one that is there: it stays its user's
+            where = f"seed {seed}, round {number}, bytes {flip_bits(path, dice, 6)}"
+            before = len(agent.said())
+            agent.start()
+            begin = now_ms()
+            found = history()
+            lost = [name for name in groups if found[name] != kept[name]]
+            time.sleep(2.5)  # what reading found is dealt with by the next commit
+            words = agent.said()[before:]
+            aside = [name for name in os.listdir(agent.state) if "db.damaged-" in name]
+            for name in aside:
+                check(name in words or name.endswith("-wal"), f"{where}: {name}: {words}")
+            check(not lost or "it is kept as plimsoll.db.damaged-" in words
+                  or "a part of it is damaged" in words, f"{where}: {lost} lost: {words!r}")
+            health = agent.json("/healthz")
+            equal(health["status"], "ok", f"{where}: status")
+            equal(bool(health["store"]["notice"]), bool(aside), f"{where}: {health['store']}")
+            check(len(points(agent, "host", query=f"&from={begin}")) >= 5, f"{where}: no samples")
+            equal(agent.stop(), 0, f"{where}: exit code")
+            said.append("set aside" if aside else "a part" if "a part" in words else "whole")
+        note(f"{os.path.getsize(whole)} bytes, seed {seed}: " + ", ".join(said))
     finally:
         agent.delete()
 
