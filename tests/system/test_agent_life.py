@@ -126,7 +126,7 @@ def all_killed():
     group = harness.group()
     agent = Agent("targets: all\n")
     try:
-        for number in range(ROUNDS // 2):
+        for number in range(ROUNDS // 3):
             agent.start()
             time.sleep(random.uniform(0.5, 3.5))
             seen = [at for at, _ in until(lambda: points(agent, "host"), "history")]
