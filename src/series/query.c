@@ -57,12 +57,15 @@ int chunks_in(struct store *s, int64_t series, unsigned level, int64_t from_ms, 
 
 /* --- points ----------------------------------------------------------------------------------- */
 
+enum { ROOM_FIRST = 256, ROOM_AHEAD = 128 << 10 };
+
 struct range {
     struct store_points *out;
     size_t max;
     enum metric metric;
     int64_t from_ms, to_ms, step_ms;
-    uint64_t parts; /* samples in the last point, for its mean */
+    int64_t newest_ms; /* nothing is after it, if the clock was not set back */
+    uint64_t parts;    /* samples in the last point, for its mean */
     unsigned __int128 sum;
     bool unsorted;
     int error;
@@ -76,6 +79,24 @@ void store_points_done(struct store_points *p) {
     *p = (struct store_points){.p = NULL};
 }
 
+/* Room for `more` points, or as many as the maximum allows. */
+static bool make_room(struct range *g, size_t more) {
+    struct store_points *out = g->out;
+    size_t room = more < g->max - out->n ? out->n + more : g->max;
+    struct store_point *p;
+
+    if (room <= out->room)
+        return true;
+    p = reallocarray(out->p, room, sizeof(*p));
+    if (!p) {
+        g->error = -ENOMEM;
+        return false;
+    }
+    out->p = p;
+    out->room = room;
+    return true;
+}
+
 static struct store_point *new_point(struct range *g) {
     struct store_points *out = g->out;
 
@@ -84,17 +105,8 @@ static struct store_point *new_point(struct range *g) {
         g->error = 1;
         return NULL;
     }
-    if (out->n == out->room) {
-        size_t room = out->room ? out->room * 2 : 256;
-        struct store_point *p = reallocarray(out->p, room, sizeof(*p));
-
-        if (!p) {
-            g->error = -ENOMEM;
-            return NULL;
-        }
-        out->p = p;
-        out->room = room;
-    }
+    if (out->n == out->room && !make_room(g, out->n > ROOM_FIRST ? out->n : ROOM_FIRST))
+        return NULL;
     return &out->p[out->n++];
 }
 
@@ -112,22 +124,29 @@ static void merge(struct store_point *into, const struct store_point *p) {
         into->max = p->max;
 }
 
-static void set_mean(const struct range *g, struct store_point *p) {
-    p->mean = p->max == SAMPLE_NONE ? p->value : (uint64_t)((g->sum + g->parts / 2) / g->parts);
+/* Once a step: a division of that many bits is slow. */
+static void end_step(struct range *g) {
+    struct store_point *last;
+
+    if (g->parts <= 1)
+        return;
+    last = &g->out->p[g->out->n - 1];
+    last->mean =
+        last->max == SAMPLE_NONE ? last->value : (uint64_t)((g->sum + g->parts / 2) / g->parts);
+    g->parts = 1;
 }
 
-static void add_point(struct range *g, const struct store_point *p) {
-    int64_t at = g->step_ms > 0 ? floor_step(p->at_ms, g->step_ms) : p->at_ms;
-    struct store_point *last = g->out->n > 0 ? &g->out->p[g->out->n - 1] : NULL, *now;
+/* A point of its own: of the next step, or every sample. */
+static void begin_point(struct range *g, const struct store_point *p) {
+    struct store_points *out = g->out;
+    struct store_point *now;
+    int64_t at = p->at_ms;
 
-    if (last && g->step_ms > 0 && last->at_ms == at) {
-        merge(last, p);
-        g->sum += p->mean;
-        g->parts++;
-        set_mean(g, last);
-        return;
+    if (g->step_ms > 0) {
+        end_step(g);
+        at = floor_step(at, g->step_ms);
     }
-    if (last && at <= last->at_ms)
+    if (out->n > 0 && at <= out->p[out->n - 1].at_ms)
         g->unsorted = true;
     now = new_point(g);
     if (!now)
@@ -136,6 +155,21 @@ static void add_point(struct range *g, const struct store_point *p) {
     now->at_ms = at;
     g->sum = p->mean;
     g->parts = 1;
+}
+
+static inline void add_point(struct range *g, const struct store_point *p) {
+    uint64_t step = (uint64_t)g->step_ms;
+    struct store_points *out = g->out;
+    struct store_point *now = out->n > 0 ? &out->p[out->n - 1] : NULL;
+
+    if (step == 0 || !now || p->at_ms < now->at_ms ||
+        (uint64_t)p->at_ms - (uint64_t)now->at_ms >= step) {
+        begin_point(g, p);
+        return;
+    }
+    merge(now, p);
+    g->sum += p->mean;
+    g->parts++;
 }
 
 static int columns(struct range *g, const struct chunk *c, uint64_t *value[CHUNK_COLUMNS],
@@ -164,22 +198,68 @@ static int columns(struct range *g, const struct chunk *c, uint64_t *value[CHUNK
     return r == 0 ? chunk_times(c, *at_out) : r;
 }
 
+/* Room for this chunk and all that follow, if they are like it: memory that grows again and again
+ * takes longer than what is read into it. */
+static void room_ahead(struct range *g, const struct chunk *c) {
+    int64_t to_ms = g->to_ms < g->newest_ms ? g->to_ms : g->newest_ms;
+    uint64_t span = (uint64_t)c->to_ms - (uint64_t)c->from_ms + 1, chunks = 1, n = c->n;
+
+    if (g->step_ms > 0 && span / (uint64_t)g->step_ms + 2 < n)
+        n = span / (uint64_t)g->step_ms + 2;
+    if (g->out->room - g->out->n >= n)
+        return;
+    if (to_ms > c->to_ms)
+        chunks += ((uint64_t)to_ms - (uint64_t)c->to_ms) / span;
+    (void)make_room(g, chunks < ROOM_AHEAD / n ? n * chunks + n : ROOM_AHEAD);
+}
+
+/* Samples as they are, and all at once. */
+static void add_samples(struct range *g, const int64_t *at, const uint64_t *value,
+                        const bool *known, size_t n) {
+    struct store_points *out = g->out;
+    int64_t last = out->n > 0 ? out->p[out->n - 1].at_ms : INT64_MIN;
+    struct store_point *p = out->p + out->n;
+    bool unsorted = false;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!known[i])
+            continue;
+        unsorted |= at[i] <= last;
+        last = at[i];
+        *p++ = (struct store_point){at[i], value[i], value[i], value[i], value[i]};
+    }
+    g->unsorted |= unsorted;
+    out->n = (size_t)(p - out->p);
+}
+
 static int range_chunk(void *ctx, const struct chunk *c) {
     struct range *g = ctx;
     uint64_t *value[CHUNK_COLUMNS];
     int64_t *at;
     bool *known;
+    size_t from = 0, to = c->n;
     int r = columns(g, c, value, &at, &known);
 
     if (r == -ENOMEM)
         g->error = r;
     if (r != 0) /* or: another metric's chunk */
         return g->error;
-    for (size_t i = 0; i < c->n && !g->error; i++) {
+    while (from < to && at[from] < g->from_ms)
+        from++;
+    while (to > from && at[to - 1] > g->to_ms)
+        to--;
+    room_ahead(g, c);
+    if (g->step_ms == 0 && value[CHUNK_MIN] == value[CHUNK_LAST] &&
+        value[CHUNK_MAX] == value[CHUNK_LAST] && value[CHUNK_MEAN] == value[CHUNK_LAST] &&
+        to - from <= g->out->room - g->out->n) {
+        add_samples(g, at + from, value[CHUNK_LAST] + from, known + from, to - from);
+        return g->error;
+    }
+    for (size_t i = from; i < to && !g->error; i++) {
         struct store_point p = {at[i], value[CHUNK_LAST][i], value[CHUNK_MIN][i],
                                 value[CHUNK_MAX][i], value[CHUNK_MEAN][i]};
 
-        if (known[i] && at[i] >= g->from_ms && at[i] <= g->to_ms)
+        if (known[i])
             add_point(g, &p);
     }
     return g->error;
@@ -285,12 +365,20 @@ static void range_all(struct store *s, const struct series *e, int64_t from_ms, 
 
 int store_range(struct store *s, int64_t series, enum metric metric, int64_t from_ms, int64_t to_ms,
                 int64_t step_ms, size_t max, struct store_points *out) {
-    struct range g = {.out = out, .max = max, .metric = metric, .step_ms = step_ms};
+    struct range g = {
+        .out = out,
+        .max = max,
+        .metric = metric,
+        .step_ms = step_ms,
+        .newest_ms = INT64_MAX,
+    };
     struct series *e;
     int r = registry_find(s, series, &e);
 
     if (r < 0)
         return r == -ENOMEM ? r : -ENOENT;
+    if (s->ticks.n > 0)
+        g.newest_ms = head_tick_at(&s->ticks, head_tick_now(&s->ticks));
     out->n = 0;
     out->cut = false;
     if (step_ms > 0) { /* whole steps */
@@ -298,6 +386,7 @@ int store_range(struct store *s, int64_t series, enum metric metric, int64_t fro
         to_ms = to_ms > INT64_MAX - step_ms ? to_ms : floor_step(to_ms, step_ms) + step_ms - 1;
     }
     range_all(s, e, from_ms, to_ms, &g);
+    end_step(&g);
     free(g.memory);
     if (g.unsorted)
         sort_points(&g);
