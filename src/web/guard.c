@@ -88,6 +88,12 @@ static bool origin_is_ours(const struct guard_head *h) {
     return h->hosts == 1 && same_name(origin, h->host);
 }
 
+/* What a browser says of pages elsewhere: cross-site, and same-site, which may be another's too. */
+static bool site_may_ask(const struct guard_head *h) {
+    return !h->have_fetch_site || same_name(h->fetch_site, STR("same-origin")) ||
+           same_name(h->fetch_site, STR("none")) || (h->navigates && str_eq(h->path, STR("/")));
+}
+
 bool guard_token(const char *token, struct str authorization) {
     size_t n = strlen(token);
     unsigned char differs;
@@ -117,8 +123,7 @@ unsigned guard_check(const struct guard *g, const struct guard_head *h, const ch
         *text_out = "pages of other origins may not ask";
         return 403;
     }
-    if (h->have_fetch_site && !same_name(h->fetch_site, STR("same-origin")) &&
-        !same_name(h->fetch_site, STR("none"))) {
+    if (!site_may_ask(h)) {
         *text_out = "pages of other sites may not ask";
         return 403;
     }

@@ -2,7 +2,8 @@
  *
  * A page of somewhere else in a visitor's browser can send requests here, and with a name of its
  * own that it points to our address it could read the answers (DNS rebinding). So the Host header
- * must be an address of ours or a name that was configured, and an Origin must be our own.
+ * must be an address of ours or a name that was configured, and an Origin must be our own. A link
+ * there may lead to our first page, which they cannot read.
  */
 #pragma once
 #include "base/str.h"
@@ -19,8 +20,9 @@ struct guard_head {
     bool no_token;          /* through our own one, which has its file's rights */
     bool http10;            /* of HTTP/1.0: Host may be missing */
     unsigned hosts, tokens; /* how many such headers there are */
-    struct str method, host;
+    struct str method, path, host;
     bool have_origin, have_fetch_site;
+    bool navigates; /* the browser says that the answer is to be a page, not something in one */
     struct str origin, fetch_site;
     struct str authorization;
     size_t bytes; /* of the whole head */

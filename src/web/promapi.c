@@ -687,6 +687,17 @@ void promapi_labels(struct site *site, const struct request *rq, struct answer *
         answer_labels(q, NULL, a);
 }
 
+static bool is_label_name(struct str s) {
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+
+        if (!letter && (i == 0 || c < '0' || c > '9'))
+            return false;
+    }
+    return s.n > 0;
+}
+
 void promapi_values(struct site *site, const struct request *rq, struct answer *a) {
     struct str name = rq->path;
     struct query *q;
@@ -694,6 +705,10 @@ void promapi_values(struct site *site, const struct request *rq, struct answer *
     (void)str_skip(&name, STR("/api/v1/label/"));
     if (!str_drop(&name, STR("/values")) || name.n == 0 || str_find(name, '/') >= 0) {
         answer_error(a, 404, "there is no page '%.*s'", STR_ARG(str_head(rq->path, 200)));
+        return;
+    }
+    if (!is_label_name(name)) {
+        prom_error(a, "bad_data", "invalid label name: \"%.*s\"", STR_ARG(str_head(name, 60)));
         return;
     }
     q = query_new(site, rq, "match[]", MODE_SERIES, a);

@@ -2,7 +2,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/tcp.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -26,10 +29,12 @@ enum {
     BODY_US = 120 * 1000000, /* for taking a whole answer, but for streams */
     SWEEP_US = 1000000,
     TURNS = 16, /* of a server in one turn of the loop */
-    /* Of WEB_CONNECTIONS the unix socket has its own, so that nobody on TCP can take them. Above
-     * SPARE the one that has waited longest without asking anything goes when another comes. */
+    /* Of WEB_CONNECTIONS the unix socket has its own, so that nobody on TCP can take them. The
+     * spare ones are for those that come until those that must go are gone. */
     LOCAL_CONNECTIONS = 16,
     SPARE = 8,
+    LOCAL_SPARE = 4,
+    PACE_STEP = 4096, /* readers that differ by less are equally slow */
 };
 
 enum phase { PHASE_HEAD, PHASE_BUSY, PHASE_BETWEEN };
@@ -44,6 +49,8 @@ struct visit {
     int fd;
     enum phase phase;
     int64_t since_us; /* it is in that phase */
+    uint64_t taken;   /* bytes that the client's side has acknowledged, of all answers */
+    uint64_t pace;    /* of this answer, what was taken in about the last two seconds */
     bool stream, suspended, dropped;
 };
 
@@ -51,7 +58,7 @@ struct server {
     struct web *web;
     struct MHD_Daemon *daemon;
     struct visit *visits;
-    unsigned n, limit;
+    unsigned n, limit, spare;
     bool full;       /* the library has stopped listening */
     uint32_t source; /* in the loop */
     bool own_socket; /* the unix socket that has its file's rights */
@@ -89,11 +96,37 @@ static void set_phase(struct visit *v, enum phase phase) {
     v->since_us = clock_mono_us();
 }
 
+/* How much of the answers has arrived on the other side. A unix socket does not tell (there
+ * read_reply counts), nor does Linux before 4.1: all readers are equally slow then. */
+static void look_at_pace(struct visit *v) {
+    struct tcp_info info = {0};
+    socklen_t n = sizeof(info);
+
+    if (v->server->is_unix || getsockopt(v->fd, IPPROTO_TCP, TCP_INFO, &info, &n) < 0 ||
+        n < offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked))
+        return;
+    if (info.tcpi_bytes_acked > v->taken)
+        v->pace += info.tcpi_bytes_acked - v->taken;
+    v->taken = info.tcpi_bytes_acked;
+}
+
+/* A new answer begins with a step of credit. */
+static void set_busy(struct visit *v) {
+    set_phase(v, PHASE_BUSY);
+    look_at_pace(v);
+    v->pace = PACE_STEP;
+}
+
 /* The library sees the end of the connection in its next turn. */
 static void drop(struct visit *v) {
+    /* Else the kernel would keep what nobody reads for minutes. */
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
     if (v->dropped)
         return;
     v->dropped = true;
+    if (v->phase == PHASE_BUSY)
+        (void)setsockopt(v->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     shutdown(v->fd, SHUT_RDWR);
     if (v->suspended) {
         v->suspended = false;
@@ -101,20 +134,46 @@ static void drop(struct visit *v) {
     }
 }
 
-/* Makes room for who comes: the one goes that has asked nothing for the longest time. */
+/* Of those that ask nothing the oldest goes first, of readers the slowest. */
+static bool goes_before(const struct visit *v, const struct visit *other) {
+    uint64_t pace = v->pace / PACE_STEP;
+
+    if (!other)
+        return true;
+    if (v->phase == PHASE_BUSY && pace != other->pace / PACE_STEP)
+        return pace < other->pace / PACE_STEP;
+    return v->since_us <= other->since_us;
+}
+
+/* Makes room for who comes. Readers have half of it where it is scarce: neither those who ask
+ * nothing nor those who do not read what they asked for can keep the others out. Streams have a
+ * limit of their own. */
 static void make_room(struct server *s) {
-    struct visit *oldest = NULL;
-    unsigned n = 0;
+    unsigned n_silent = 0, n_readers = 0, room = s->limit - s->spare;
+    struct visit *silent = NULL, *reader = NULL;
 
     for (struct visit *v = s->visits; v; v = v->next) {
         if (v->dropped)
             continue;
-        n++;
-        if (v->phase != PHASE_BUSY && (!oldest || v->since_us <= oldest->since_us))
-            oldest = v;
+        if (v->stream) {
+            room -= room > 0;
+        } else if (v->phase == PHASE_BUSY) {
+            look_at_pace(v);
+            n_readers++;
+            if (goes_before(v, reader))
+                reader = v;
+        } else {
+            n_silent++;
+            if (goes_before(v, silent))
+                silent = v;
+        }
     }
-    if (n > s->limit - SPARE && oldest)
-        drop(oldest);
+    if (n_silent + n_readers <= room)
+        return;
+    if (reader && n_readers > room / 2)
+        drop(reader);
+    else if (silent)
+        drop(silent);
 }
 
 static int on_sweep(struct loop *loop, uint32_t what, void *ctx);
@@ -230,6 +289,8 @@ static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const cha
     } else if (strcasecmp(key, "Sec-Fetch-Site") == 0) {
         h->head->have_fetch_site = true;
         h->head->fetch_site = str_trim(v);
+    } else if (strcasecmp(key, "Sec-Fetch-Mode") == 0) {
+        h->head->navigates = str_eq(str_trim(v), STR("navigate"));
     } else if (strcasecmp(key, "Authorization") == 0) {
         h->head->tokens++;
         h->head->authorization = str_trim(v);
@@ -271,6 +332,7 @@ static bool make_answer(struct web *w, struct visit *v, const char *url, const c
         .no_token = v->server->own_socket,
         .http10 = strcmp(version, "HTTP/1.0") == 0,
         .method = str_of(method),
+        .path = str_of(url),
         .bytes = size ? size->header_size : 0,
         .port = v->server->port,
     };
@@ -311,8 +373,11 @@ static ssize_t read_reply(void *ctx, uint64_t pos, char *to, size_t size) {
     ptrdiff_t n = answer_read(&reply->answer, to, size);
 
     (void)pos;
-    if (n > 0)
+    if (n > 0) {
+        if (reply->visit && reply->visit->server->is_unix)
+            reply->visit->pace += (uint64_t)n; /* it has taken what was before */
         return n;
+    }
     if (n == -ENODATA)
         return MHD_CONTENT_READER_END_OF_STREAM;
     if (n < 0 || !reply->visit || reply->visit->dropped)
@@ -419,7 +484,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
         return MHD_NO;
     if (!*place) {
         *place = v;
-        set_phase(v, PHASE_BUSY);
+        set_busy(v);
         if (!has_body)
             return MHD_YES;
     }
@@ -520,9 +585,12 @@ static int on_sweep(struct loop *loop, uint32_t what, void *ctx) {
         struct server *s = &w->server[i];
 
         n += s->n;
-        for (struct visit *v = s->visits; v; v = v->next)
+        for (struct visit *v = s->visits; v; v = v->next) {
+            look_at_pace(v);
+            v->pace /= 2;
             if (now_us - v->since_us > patience_us(v) || has_left(v))
                 drop(v);
+        }
         wake(s);
         if (s->n > 0)
             turn(s);
@@ -593,6 +661,7 @@ static int start(struct web *w, int fd, bool own_socket, const struct web_option
 
     *s = (struct server){.web = w, .own_socket = own_socket};
     s->limit = own_socket ? LOCAL_CONNECTIONS : WEB_CONNECTIONS - LOCAL_CONNECTIONS;
+    s->spare = own_socket ? LOCAL_SPARE : SPARE;
     look_at_socket(s, fd);
     options[n++] = (struct MHD_OptionItem){MHD_OPTION_LISTEN_SOCKET, fd, NULL};
     options[n++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_LIMIT, (intptr_t)s->limit, NULL};

@@ -18,6 +18,8 @@ static struct buf answer;
 static const struct webtest_setup plain = {.rows = 3}, guarded = {.rows = 3, .token = true},
                                   open_commands = {.rows = 3, .commands = true},
                                   large = {.rows = 600}, remembering = {.rows = 3, .history = 600};
+/* Its pages are larger than what the kernel takes for one who does not read. */
+static const struct webtest_setup huge = {.rows = 2400};
 
 static int begin(const struct webtest_setup *setup) {
     buf_init(&answer, 64 << 20);
@@ -43,6 +45,11 @@ static int begin_open(void **state) {
 static int begin_large(void **state) {
     (void)state;
     return begin(&large);
+}
+
+static int begin_huge(void **state) {
+    (void)state;
+    return begin(&huge);
 }
 
 static int begin_remembering(void **state) {
@@ -154,6 +161,21 @@ static void pages_of_others_are_refused(void **state) {
     assert_int_equal(ask_host(ours, "Origin: http://localhost\r\n"), 403);
     assert_int_equal(ask_host(ours, "Sec-Fetch-Site: cross-site\r\n"), 403);
     assert_int_equal(ask_host(ours, "Sec-Fetch-Site: same-site\r\n"), 403);
+    assert_int_equal(ask_host(ours, "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n"),
+                     403);
+    assert_int_equal(webtest_get(&site, false, "/",
+                                 "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n",
+                                 &answer),
+                     200);
+    assert_int_equal(webtest_get(&site, false, "/",
+                                 "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n",
+                                 &answer),
+                     403);
+    assert_int_equal(
+        webtest_get(&site, false, "/",
+                    "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nOrigin: null\r\n",
+                    &answer),
+        403);
     assert_false(webtest_has(&answer, "Access-Control"));
     assert_int_equal(
         webtest_get(&site, true, "/healthz", "Origin: http://evil.example\r\n", &answer), 403);
@@ -310,6 +332,9 @@ static void what_is_wrong_is_told(void **state) {
         {"/api/v1/series?match[]=%7B%7D", 400},
         {"/api/v1/label/x/y/values", 404},
         {"/api/v1/label//values", 404},
+        {"/api/v1/label/../values", 400},
+        {"/api/v1/label/0a/values", 400},
+        {"/api/v1/label/a-b/values", 400},
         {"/api/v1/", 404},
         {"/metrics/", 404},
         {"/..", 404},
@@ -373,6 +398,7 @@ static void labels_and_values_are_as_prometheus_has_them(void **state) {
     assert_int_equal(webtest_get(&site, false, "/api/v1/label/name/values", NULL, &answer), 200);
     is_json();
     assert_true(webtest_has(&answer, "\"data\":[\"we\\\"b"));
+    assert_int_equal(webtest_get(&site, false, "/api/v1/label/_a0/values", NULL, &answer), 200);
     assert_int_equal(webtest_get(&site, false, "/api/v1/series?match[]=plimsoll_memory_usage_bytes",
                                  NULL, &answer),
                      200);
@@ -701,6 +727,58 @@ static void a_reader_who_reads_nothing_does_not_stop_others(void **state) {
         close(fd[i]);
 }
 
+/* Asks again and again as more and more do who read nothing. */
+static void ask_beside_the_deaf(bool local, int *fd, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        fd[i] = webtest_connect_with(&site, local, 2048);
+        webtest_send(fd[i], "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        if (i % 10 != 9)
+            continue;
+        assert_int_equal(webtest_get(&site, local, "/healthz", NULL, &answer), 200);
+        assert_int_equal(webtest_get(&site, local, "/api/v1/targets", NULL, &answer), 200);
+        is_json();
+    }
+}
+
+/* Beside those a reader that takes its time gets all that it asked for. */
+static void readers_who_read_nothing_keep_nobody_out(void **state) {
+    static int fd[130];
+    int slow = webtest_connect(&site, false);
+    struct str page;
+    struct buf all;
+
+    (void)state;
+    buf_init(&all, 64 << 20);
+    webtest_send(slow, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    assert_true(webtest_until(slow, &all, "\r\n\r\n"));
+    ask_beside_the_deaf(false, fd, ARRAY_N(fd));
+    for (ssize_t n = 1; n > 0;) {
+        char *room = buf_room(&all, 32768);
+
+        assert_non_null(room);
+        n = recv(slow, room, 32768, 0);
+        assert_true(n >= 0);
+        buf_grow(&all, (size_t)n);
+        assert_int_equal(webtest_get(&site, false, "/healthz", NULL, &answer), 200);
+    }
+    assert_int_equal(webtest_get(&site, false, "/metrics", NULL, &answer), 200);
+    page = webtest_body(&answer);
+    assert_true(str_ends(buf_str(&all), str_from(page, page.n - 100)));
+    for (size_t i = 0; i < ARRAY_N(fd); i++)
+        close(fd[i]);
+    close(slow);
+    buf_done(&all);
+}
+
+static void readers_of_the_unix_socket_are_no_different(void **state) {
+    static int fd[60];
+
+    (void)state;
+    ask_beside_the_deaf(true, fd, ARRAY_N(fd));
+    for (size_t i = 0; i < ARRAY_N(fd); i++)
+        close(fd[i]);
+}
+
 /* --- streams ------------------------------------------------------------------------------------
  */
 
@@ -904,6 +982,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(whatever_is_sent_the_server_lives, begin_plain, end),
         cmocka_unit_test_setup_teardown(a_reader_who_reads_nothing_does_not_stop_others,
                                         begin_large, end),
+        cmocka_unit_test_setup_teardown(readers_who_read_nothing_keep_nobody_out, begin_huge, end),
+        cmocka_unit_test_setup_teardown(readers_of_the_unix_socket_are_no_different, begin_large,
+                                        end),
         cmocka_unit_test_setup_teardown(a_stream_tells_all_then_what_changes, begin_plain, end),
         cmocka_unit_test_setup_teardown(a_stream_goes_on_where_it_was, begin_plain, end),
         cmocka_unit_test_setup_teardown(an_oom_kill_is_told_at_once, begin_plain, end),

@@ -342,7 +342,8 @@ static inline void webtest_end(struct webtest *t) {
     webtest_clear(t->dir);
 }
 
-static inline int webtest_connect(const struct webtest *t, bool local) {
+/* room: what may wait to be read, 0: as much as the kernel likes. */
+static inline int webtest_connect_with(const struct webtest *t, bool local, int room) {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(t->port)};
     int fd = socket(local ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -350,11 +351,17 @@ static inline int webtest_connect(const struct webtest *t, bool local) {
     in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     snprintf(un.sun_path, sizeof(un.sun_path), "%s", t->path);
     assert_true(fd >= 0);
+    if (room > 0)
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)), 0);
     if (local)
         assert_int_equal(connect(fd, (struct sockaddr *)&un, sizeof(un)), 0);
     else
         assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
     return fd;
+}
+
+static inline int webtest_connect(const struct webtest *t, bool local) {
+    return webtest_connect_with(t, local, 0);
 }
 
 static inline void webtest_send(int fd, const char *text) {

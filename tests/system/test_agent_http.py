@@ -236,6 +236,70 @@ def crowd():
             sock.close()
 
 
+def deaf(port, path, room=2048):
+    """One that asks for a page and has little room for the answer."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    sock.settimeout(10 * PATIENCE)
+    sock.connect(("127.0.0.1", port))
+    try:
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+    except ConnectionError:
+        pass
+    return sock
+
+
+def takes_a_byte(sock):
+    """False: it was thrown out."""
+    try:
+        return len(sock.recv(1)) == 1
+    except OSError:
+        return False
+
+
+@test("readers that read nothing, or a byte now and then, keep nobody out; who goes on reading stays",
+      needs=[needs_cgroups])
+def readers():
+    outer = group("many", limit=None)
+    for i in range(100 if SMALL else 400):
+        harness.Group(outer, f"g{i}")
+    with Agent("targets: all\n", listen="127.0.0.1:0") as agent:
+        port = port_of(agent)
+        harness.wait_for(lambda: len(agent.targets()) > (100 if SMALL else 400), 10, "all groups")
+        size = len(ask(port, "/metrics"))
+        steady = connected(port)
+        steady.sendall(f"GET /metrics HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        got = steady.recv(4096)
+        crowd_of = [deaf(port, "/metrics") for _ in range(130)]
+        began = time.monotonic()
+        asked, slowest = 0, 0
+        steadies = 0
+        while time.monotonic() - began < 6 * PATIENCE:
+            start = time.monotonic()
+            equal(status(ask(port, "/healthz")), 200, "/healthz beside readers that do not read")
+            page = ask(port, "/metrics")
+            equal(status(page), 200, "/metrics beside them")
+            check(len(page) > size * 0.9, f"{len(page)} bytes of {size} came")
+            slowest = max(slowest, time.monotonic() - start)
+            asked += 1
+            for i, sock in enumerate(crowd_of):
+                if i % 2 and not takes_a_byte(sock) or i % 10 == 0:
+                    sock.close()
+                    crowd_of[i] = deaf(port, "/metrics")
+            part = steady.recv(max(size // 40, 1000))
+            got += part
+            steadies += 1
+        steady.settimeout(10 * PATIENCE)
+        rest = until_end(steady)
+        check(len(got) + len(rest) > size * 0.7, f"who read on got {len(got) + len(rest)} of {size}")
+        check((got + rest).endswith(b"\n"), f"its end: {(got + rest)[-80:]!r}")
+        note(f"{size} bytes; asked {asked} times beside {len(crowd_of)}, the slowest pair took "
+             f"{slowest * 1000:.0f} ms; who read on did so in {steadies} steps")
+        for sock in crowd_of:
+            sock.close()
+        steady.close()
+
+
 @test("a head that does not come to its end is cut off, however often something of it comes")
 def slow_head():
     with Agent(listen="127.0.0.1:0") as agent:
