@@ -141,6 +141,8 @@ static const struct family families[] = {
          "Commits to disk that failed."),
     SELF("plimsoll_self_store_broken", false, FRONT + LIVE_SELF_STORE_BROKEN,
          "1 while history cannot be written."),
+    SELF("plimsoll_self_store_damaged_total", true, FRONT + LIVE_SELF_STORE_DAMAGED,
+         "Chunks, rows and files that failed their checksum or were set aside."),
     SELF("plimsoll_self_http_requests_total", true, FRONT + LIVE_SELF_REQUESTS,
          "HTTP requests answered."),
     SELF("plimsoll_self_http_refused_total", true, FRONT + LIVE_SELF_REFUSED,

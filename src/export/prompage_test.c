@@ -445,9 +445,11 @@ static void self_metrics_tell_the_process(void **state) {
     live_init(&l);
     l.self[LIVE_SELF_RSS] = 11;
     l.self[LIVE_SELF_STORE_BYTES] = 12;
+    l.self[LIVE_SELF_STORE_DAMAGED] = 13;
     page = read_page(&l, PROMPAGE_PLIMSOLL, PIECE);
     check_line(page, "plimsoll_self_resident_bytes{process=\"front\"} 11");
     check_line(page, "plimsoll_self_store_bytes 12");
+    check_line(page, "plimsoll_self_store_damaged_total 13");
     assert_null(strstr(page, "process=\"collector\""));
     free(page);
     l.have_wire_self = true;

@@ -243,6 +243,7 @@ static void tell_health(struct front *f) {
     self[LIVE_SELF_STORE_DROPPED] = h.dropped;
     self[LIVE_SELF_STORE_ERRORS] = h.errors;
     self[LIVE_SELF_STORE_BROKEN] = h.broken;
+    self[LIVE_SELF_STORE_DAMAGED] = h.damaged;
     if (h.broken && !f->told_broken)
         log_line(LOG_BAD, "history is not written: %s", h.text);
     if (!h.broken && f->told_broken)

@@ -18,6 +18,7 @@ enum live_self_field {
     LIVE_SELF_STORE_DROPPED, /* messages that never got to the disk */
     LIVE_SELF_STORE_ERRORS,  /* commits that failed */
     LIVE_SELF_STORE_BROKEN,  /* 1 while history cannot be written */
+    LIVE_SELF_STORE_DAMAGED, /* chunks, rows and files that failed their checksum */
     LIVE_SELF_REQUESTS,      /* HTTP requests answered */
     LIVE_SELF_REFUSED,       /* ... and refused */
     LIVE_SELF_STREAMS,       /* open event streams */
