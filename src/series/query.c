@@ -213,7 +213,21 @@ static void room_ahead(struct range *g, const struct chunk *c) {
     (void)make_room(g, chunks < ROOM_AHEAD / n ? n * chunks + n : ROOM_AHEAD);
 }
 
-/* Samples as they are, and all at once. */
+static bool has_room(const struct range *g, size_t n) {
+    size_t room = g->out->room < g->max ? g->out->room : g->max;
+
+    return n <= room - g->out->n;
+}
+
+/* They are, and are wished as they are. */
+static bool are_samples(const struct range *g, uint64_t *const value[CHUNK_COLUMNS]) {
+    for (unsigned k = CHUNK_MIN; k < CHUNK_COLUMNS; k++)
+        if (value[k] != value[CHUNK_LAST])
+            return false;
+    return g->step_ms == 0;
+}
+
+/* All at once. */
 static void add_samples(struct range *g, const int64_t *at, const uint64_t *value,
                         const bool *known, size_t n) {
     struct store_points *out = g->out;
@@ -249,9 +263,7 @@ static int range_chunk(void *ctx, const struct chunk *c) {
     while (to > from && at[to - 1] > g->to_ms)
         to--;
     room_ahead(g, c);
-    if (g->step_ms == 0 && value[CHUNK_MIN] == value[CHUNK_LAST] &&
-        value[CHUNK_MAX] == value[CHUNK_LAST] && value[CHUNK_MEAN] == value[CHUNK_LAST] &&
-        to - from <= g->out->room - g->out->n) {
+    if (are_samples(g, value) && has_room(g, to - from)) {
         add_samples(g, at + from, value[CHUNK_LAST] + from, known + from, to - from);
         return g->error;
     }

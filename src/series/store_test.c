@@ -53,6 +53,31 @@ static void every_sample_is_there_from_chunks_and_head(void **state) {
     feed_done(&f);
 }
 
+static void no_more_points_than_the_maximum(void **state) {
+    struct store_points points = {0};
+    struct feed f;
+    int64_t id;
+    size_t n;
+
+    (void)state;
+    feed_start(&f, dir, 2, 4);
+    f.options.memory = 4 << 10;
+    feed_open(&f, NULL);
+    run(&f, 1000);
+    id = feed_series(&f, 0, f.at_ms);
+    assert_int_equal(store_range(f.store, id, METRIC_USAGE, 0, INT64_MAX, 0, 10000, &points), 0);
+    assert_false(points.cut);
+    n = points.n;
+    assert_true(n > 100);
+    for (size_t max = 1; max <= n; max += max < 20 ? 1 : n / 7) { /* the room is there already */
+        assert_int_equal(store_range(f.store, id, METRIC_USAGE, 0, INT64_MAX, 0, max, &points), 0);
+        assert_int_equal(points.n, max);
+        assert_int_equal(points.cut, max < n);
+    }
+    store_points_done(&points);
+    feed_done(&f);
+}
+
 static void a_replay_brings_back_all_and_nothing_twice(void **state) {
     struct feed f;
 
@@ -456,6 +481,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_sample_is_there_from_chunks_and_head, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(no_more_points_than_the_maximum, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_replay_brings_back_all_and_nothing_twice, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(minutes_and_hours_say_what_samples_said, set_up, tear_down),
