@@ -927,6 +927,29 @@ static void there_are_so_many_streams_and_no_more(void **state) {
     close(fd[0]);
 }
 
+static void streams_leave_room_for_questions(void **state) {
+    enum { LOCAL = 8, TCP = 8, SILENT = 50 };
+    int fd[LOCAL + TCP], silent[SILENT];
+
+    (void)state;
+    for (unsigned i = 0; i < LOCAL + TCP; i++) {
+        fd[i] = open_stream(i < LOCAL, "");
+        (void)next_event(fd[i], "snapshot");
+    }
+    for (unsigned i = 0; i < SILENT; i++) {
+        silent[i] = webtest_connect(&site, i % 2);
+        assert_int_equal(webtest_get(&site, i % 2, "/healthz", NULL, &answer), 200);
+    }
+    webtest_tell(&site, 't');
+    for (unsigned i = 0; i < LOCAL + TCP; i++) {
+        buf_clear(&answer);
+        (void)next_event(fd[i], "tick"); /* it is still there */
+        close(fd[i]);
+    }
+    for (unsigned i = 0; i < SILENT; i++)
+        close(silent[i]);
+}
+
 /* Nothing waits in a queue for a slow reader: it finds what holds now, once. */
 static void a_slow_stream_reader_skips_what_it_missed(void **state) {
     int fd = open_stream(true, ""), small = 4096;
@@ -989,6 +1012,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_stream_goes_on_where_it_was, begin_plain, end),
         cmocka_unit_test_setup_teardown(an_oom_kill_is_told_at_once, begin_plain, end),
         cmocka_unit_test_setup_teardown(there_are_so_many_streams_and_no_more, begin_plain, end),
+        cmocka_unit_test_setup_teardown(streams_leave_room_for_questions, begin_plain, end),
         cmocka_unit_test_setup_teardown(a_slow_stream_reader_skips_what_it_missed, begin_plain,
                                         end),
     };
