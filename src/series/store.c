@@ -14,20 +14,6 @@
  * longer than STORE_COMMIT_MS. */
 enum { COMMIT_AFTER_MS = STORE_COMMIT_MS - 1300 };
 
-void store_defaults(struct store_options *out) {
-    const int64_t day = 24 * 3600 * 1000;
-
-    *out = (struct store_options){
-        .dir = "/var/lib/plimsoll",
-        .raw_ms = day,
-        .minute_ms = 30 * day,
-        .hour_ms = 365 * day,
-        .max_bytes = 2ull << 30,
-        .memory = 4 << 20,
-        .log_ms = 0,
-    };
-}
-
 /* --- opening ---------------------------------------------------------------------------------- */
 
 /* The damaged file goes, a new one comes. The notice, or the error when the file cannot be renamed,

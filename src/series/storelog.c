@@ -295,39 +295,12 @@ int log_read_row(struct store *s, sqlite3_stmt *st, struct log_row *row, struct 
     return unpack(row->body, (size_t)row->number[9], out);
 }
 
-int store_log_message(struct str *messages, struct str *out) {
-    size_t n = 0;
-
-    if (messages->n == 0)
-        return 0;
-    if (messages->n < LENGTH)
-        return -EBADMSG;
-    for (unsigned i = 0; i < LENGTH; i++)
-        n |= (size_t)(uint8_t)messages->p[i] << 8 * i;
-    if (n > messages->n - LENGTH)
-        return -EBADMSG;
-    *out = str_head(str_from(*messages, LENGTH), n);
-    *messages = str_from(*messages, LENGTH + n);
-    return 1;
-}
-
 /* --- for remote writers ----------------------------------------------------------------------- */
 
-/* HEADER: row 8, flags 4, at_ms 8, length 4 bytes, little endian. */
-enum { HEADER = 24 };
-
+/* Row 8, flags 4, at_ms 8, length 4 bytes, little endian: see logread.c. */
 static void add_number(struct buf *out, uint64_t value, unsigned bytes) {
     for (unsigned i = 0; i < bytes; i++)
         buf_add_char(out, (char)(value >> 8 * i));
-}
-
-static uint64_t cut_number(struct str *s, unsigned bytes) {
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < bytes; i++)
-        value |= (uint64_t)(uint8_t)s->p[i] << 8 * i;
-    *s = str_from(*s, bytes);
-    return value;
 }
 
 /* The first row that a reader who has seen `after` gets: one that goes on there, or a KEY. */
@@ -370,24 +343,4 @@ int store_log_read(struct store *s, int64_t after, size_t max, struct buf *out) 
     sqlite3_reset(st);
     buf_done(&text);
     return buf_error(out);
-}
-
-int store_log_next(struct str *rest, struct store_log_row *out) {
-    struct str in = *rest;
-    uint64_t flags, length;
-
-    if (in.n == 0)
-        return 0;
-    if (in.n < HEADER)
-        return -EBADMSG;
-    out->row = (int64_t)cut_number(&in, 8);
-    flags = cut_number(&in, 4);
-    out->key = flags != 0;
-    out->at_ms = (int64_t)cut_number(&in, 8);
-    length = cut_number(&in, 4);
-    if (length > in.n)
-        return -EBADMSG;
-    out->messages = str_head(in, (size_t)length);
-    *rest = str_from(in, (size_t)length);
-    return 1;
 }
