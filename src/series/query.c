@@ -124,13 +124,16 @@ static void merge(struct store_point *into, const struct store_point *p) {
         into->max = p->max;
 }
 
+static struct store_point *last_point(const struct store_points *out) {
+    return out->p && out->n > 0 ? &out->p[out->n - 1] : NULL;
+}
+
 /* Once a step: a division of that many bits is slow. */
 static void end_step(struct range *g) {
-    struct store_point *last;
+    struct store_point *last = last_point(g->out);
 
-    if (g->parts <= 1)
+    if (!last || g->parts <= 1)
         return;
-    last = &g->out->p[g->out->n - 1];
     last->mean =
         last->max == SAMPLE_NONE ? last->value : (uint64_t)((g->sum + g->parts / 2) / g->parts);
     g->parts = 1;
@@ -138,15 +141,14 @@ static void end_step(struct range *g) {
 
 /* A point of its own: of the next step, or every sample. */
 static void begin_point(struct range *g, const struct store_point *p) {
-    struct store_points *out = g->out;
-    struct store_point *now;
+    struct store_point *last = last_point(g->out), *now;
     int64_t at = p->at_ms;
 
     if (g->step_ms > 0) {
         end_step(g);
         at = floor_step(at, g->step_ms);
     }
-    if (out->n > 0 && at <= out->p[out->n - 1].at_ms)
+    if (last && at <= last->at_ms)
         g->unsorted = true;
     now = new_point(g);
     if (!now)
@@ -159,8 +161,7 @@ static void begin_point(struct range *g, const struct store_point *p) {
 
 static inline void add_point(struct range *g, const struct store_point *p) {
     uint64_t step = (uint64_t)g->step_ms;
-    struct store_points *out = g->out;
-    struct store_point *now = out->n > 0 ? &out->p[out->n - 1] : NULL;
+    struct store_point *now = last_point(g->out);
 
     if (step == 0 || !now || p->at_ms < now->at_ms ||
         (uint64_t)p->at_ms - (uint64_t)now->at_ms >= step) {
