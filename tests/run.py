@@ -45,6 +45,7 @@ class Stage:
     programs: object        # function(options) -> [Program]
     seconds: int            # limit on the whole stage
     parallel: int = 1
+    beside: str = ""        # the stage with which it is begun already: that one mostly waits
 
 
 @dataclasses.dataclass
@@ -281,7 +282,8 @@ STAGES = [
     Stage("fuzz", "every fuzz seed once, plain and sanitized", seed_programs, 600, CPUS),
     Stage("system", "the program on this machine's cgroups", system_programs, 1800),
     Stage("docker", "the program beside real container engines", docker_programs, 900),
-    Stage("vm", "the system tests on cgroup v2, in a virtual machine", vm_programs, 1800),
+    Stage("vm", "the system tests on cgroup v2, in a virtual machine", vm_programs, 1800,
+          beside="system"),
 ]
 
 
@@ -336,21 +338,40 @@ def chosen_stages(options):
     return [stage for stage in STAGES if stage.name in names]
 
 
+def run_timed(stage, options):
+    """(cases, seconds)."""
+    programs = [p for p in stage.programs(options) if options.k in p.label]
+    start = time.monotonic()
+    cases = run_stage(stage, programs)
+    if not cases and not options.k:
+        cases = [Case("failed", stage.name, "the stage has no tests")]
+    return cases, time.monotonic() - start
+
+
+def list_programs(stage, options):
+    labels = [p.label for p in stage.programs(options) if options.k in p.label]
+    print(f"{stage.name}: {stage.about}", *(f"    {label}" for label in labels), sep="\n")
+
+
 def run(options):
-    everything = []
-    for stage in chosen_stages(options):
-        programs = [p for p in stage.programs(options) if options.k in p.label]
-        if options.list:
-            print(f"{stage.name}: {stage.about}", *(f"    {p.label}" for p in programs), sep="\n")
-            continue
-        start = time.monotonic()
-        cases = run_stage(stage, programs)
-        if not cases and not options.k:
-            cases = [Case("failed", stage.name, "the stage has no tests")]
-        report(stage, cases, time.monotonic() - start)
-        everything += cases
+    stages = chosen_stages(options)
     if options.list:
+        for stage in stages:
+            list_programs(stage, options)
         return 0
+    everything, begun = [], {}
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for stage in stages:
+            begun.update({other.name: pool.submit(run_timed, other, options)
+                          for other in stages if other.beside == stage.name})
+            try:
+                cases, seconds = (begun[stage.name].result() if stage.name in begun
+                                  else run_timed(stage, options))
+            except BaseException:
+                children.end_all()
+                raise
+            report(stage, cases, seconds)
+            everything += cases
     report_skips(everything)
     print(summary(everything))
     return 0 if count(everything, "failed") == 0 and count(everything, "passed") > 0 else 1

@@ -278,12 +278,29 @@ static void settle_swap_limit(const struct cgroup *cg, struct cgroup_numbers *n)
         n->value[CGROUP_SWAP_LIMIT] -= n->value[CGROUP_LIMIT];
 }
 
+/* Whether the group has the memory controller, or is being removed: its controllers' files go
+ * first, and the directory last. */
+static bool should_have_stat(int dir) {
+    char buf[512];
+    struct str text, word;
+
+    if (file_read_at(dir, "cgroup.controllers", buf, sizeof(buf), &text) < 0)
+        return true;
+    text = str_trim(text);
+    while (str_word(&text, &word))
+        if (str_eq(word, STR("memory")))
+            return true;
+    return false;
+}
+
 /* Whether a failure says that the whole group is gone, or only that a file is not offered: on v2 a
  * group without the memory controller has no memory.stat. */
 static bool is_gone(const struct cgroup *cg, int r) {
     auto_close int dir = r == -ENOENT ? cgfs_open_dir(cg->fs, CG_MEMORY, cg->path) : -1;
 
-    return r == -ENODEV || (r == -ENOENT && dir < 0);
+    if (r != -ENOENT || dir < 0)
+        return r == -ENODEV || r == -ENOENT;
+    return cg->fs->ctl[CG_MEMORY].version == CG_V2 && should_have_stat(dir);
 }
 
 int cgroup_read(struct cgroup *cg, unsigned what, struct memstat_order *order, struct memstat *stat,
