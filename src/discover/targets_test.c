@@ -504,7 +504,7 @@ static void is_shown(const struct targets *all, const char *path, bool should) {
 static void services_are_what_was_started_under_a_name(void **state) {
     static const char task[] = "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" A;
     static const char *const shown[] = {
-        "/docker/" C,
+        "/docker/" C, /* NOLINT(bugprone-suspicious-missing-comma) */
         "/machine.slice/machine-deb\\x2done.scope",
         "/qemu.slice/105.scope",
         "/system.slice/ssh.service",

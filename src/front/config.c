@@ -268,6 +268,9 @@ static void add_place(const struct check *k, struct subject at) {
 }
 
 static void add_line(struct check *k, struct subject at, const char *kind, const char *format,
+                     va_list args) __attribute__((format(printf, 4, 0)));
+
+static void add_line(struct check *k, struct subject at, const char *kind, const char *format,
                      va_list args) {
     char text[LINE_LONGEST];
 
