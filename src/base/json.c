@@ -107,6 +107,14 @@ void json_key_u64(struct json *j, const char *key, uint64_t value) {
     json_u64(j, value);
 }
 
+void json_key_centi(struct json *j, const char *key, bool have, uint64_t hundredths) {
+    json_key(j, key);
+    if (have)
+        json_centi(j, hundredths);
+    else
+        json_unknown(j);
+}
+
 void json_key_maybe(struct json *j, const char *key, bool have, uint64_t value) {
     json_key(j, key);
     if (have)

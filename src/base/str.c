@@ -125,6 +125,16 @@ int str_to_i64(struct str s, int64_t *out) {
     return 0;
 }
 
+int str_hex(char digit) {
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F')
+        return digit - 'A' + 10;
+    return -1;
+}
+
 int str_copy(struct str s, char *dst, size_t size) {
     if (s.n >= size)
         return -ENAMETOOLONG;

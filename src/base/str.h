@@ -52,6 +52,9 @@ bool str_drop(struct str *s, struct str suffix);
 int str_to_u64(struct str s, uint64_t *out);
 int str_to_i64(struct str s, int64_t *out);
 
+/* The value of a hexadecimal digit of either case, or -1. */
+int str_hex(char digit);
+
 /* Copies s with a NUL into dst, which has `size` bytes. -ENAMETOOLONG, and nothing written, if it
  * does not fit; -EILSEQ if s holds a NUL itself. */
 int str_copy(struct str s, char *dst, size_t size);

@@ -170,3 +170,10 @@ int agentclient_since(struct str text, int64_t *ms_out, struct err *err) {
     }
     return agentclient_moment(text, ms_out, err);
 }
+
+int agentclient_set_socket(struct str value, const char **out, struct err *err) {
+    if (value.n == 0)
+        return err_set(err, -EINVAL, "--socket needs a path");
+    *out = value.p;
+    return 0;
+}

@@ -28,3 +28,6 @@ int agentclient_moment(struct str text, int64_t *ms_out, struct err *err);
 
 /* The same, but a bare "10m" means 10 minutes ago: what --since takes. */
 int agentclient_since(struct str text, int64_t *ms_out, struct err *err);
+
+/* The setter of --socket: its path, which lives as long as the command line. */
+int agentclient_set_socket(struct str value, const char **out, struct err *err);

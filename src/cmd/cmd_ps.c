@@ -61,10 +61,7 @@ static int set_at(void *into, struct str value, struct err *err) {
 }
 
 static int set_socket(void *into, struct str value, struct err *err) {
-    if (value.n == 0)
-        return err_set(err, -EINVAL, "--socket needs a path");
-    ((struct options *)into)->socket = value.p;
-    return 0;
+    return agentclient_set_socket(value, &((struct options *)into)->socket, err);
 }
 
 static void defaults(void *options) {

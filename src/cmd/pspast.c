@@ -9,27 +9,6 @@
 
 enum { TEXT_MAX = 64 << 20 };
 
-/* Where an integer of a row goes: sizes and counts. */
-static const struct {
-    const char *key;
-    enum proc_field field;
-    size_t offset;
-} numbers[] = {
-    {"fds", PROC_FDS, offsetof(struct proc_row, fds)},
-    {"virt", PROC_VIRT, offsetof(struct proc_row, virt)},
-    {"res", PROC_RES, offsetof(struct proc_row, res)},
-    {"shr", PROC_SHR, offsetof(struct proc_row, shr)},
-    {"data", PROC_DATA, offsetof(struct proc_row, data)},
-    {"code", PROC_CODE, offsetof(struct proc_row, code)},
-    {"swap", PROC_SWAP, offsetof(struct proc_row, swap)},
-    {"anon", PROC_ANON, offsetof(struct proc_row, anon)},
-    {"file", PROC_FILE, offsetof(struct proc_row, file)},
-    {"shmem", PROC_SHMEM, offsetof(struct proc_row, shmem)},
-    {"pss", PROC_PSS, offsetof(struct proc_row, pss)},
-    {"uss", PROC_USS, offsetof(struct proc_row, uss)},
-    {"lazyfree", PROC_LAZYFREE, offsetof(struct proc_row, lazyfree)},
-};
-
 static bool integer_at(const json_t *row, const char *key, int64_t least, int64_t most,
                        int64_t *out) {
     const json_t *value = json_object_get(row, key);
@@ -85,10 +64,6 @@ static void read_odd_ones(const json_t *row, struct proc_row *out) {
         out->uid = (uint32_t)n;
         out->have |= PROC_BIT(PROC_UID);
     }
-    if (integer_at(row, "threads", 0, UINT32_MAX, &n)) {
-        out->threads = (uint32_t)n;
-        out->have |= PROC_BIT(PROC_THREADS);
-    }
     if (integer_at(row, "oom_score", INT64_MIN, INT64_MAX, &n)) {
         out->oom_score = n;
         out->have |= PROC_BIT(PROC_OOM_SCORE);
@@ -110,11 +85,9 @@ static bool read_row(struct procs *p, const json_t *row, struct proc_row *out) {
     if (!integer_at(row, "pid", 1, INT32_MAX, &n))
         return false;
     out->pid = (int32_t)n;
-    for (size_t i = 0; i < ARRAY_N(numbers); i++)
-        if (integer_at(row, numbers[i].key, 0, INT64_MAX, &n)) {
-            *(uint64_t *)(void *)((char *)out + numbers[i].offset) = (uint64_t)n;
-            out->have |= PROC_BIT(numbers[i].field);
-        }
+    for (size_t i = 0; i < PROC_NUMBERS; i++)
+        if (integer_at(row, proc_numbers[i].key, 0, INT64_MAX, &n))
+            proc_put(out, proc_numbers[i].field, (uint64_t)n);
     read_odd_ones(row, out);
     read_comm(row, out);
     keep_text(p, row, "command", PROC_COMMAND, out, &out->command);

@@ -599,19 +599,8 @@ static void json_value(struct json *j, const struct proc_row *row, enum proc_fie
 }
 
 static void json_sizes(struct json *j, const struct proc_row *row) {
-    static const struct {
-        const char *key;
-        enum proc_field field;
-    } sizes[] = {
-        {"threads", PROC_THREADS}, {"fds", PROC_FDS},           {"virt", PROC_VIRT},
-        {"res", PROC_RES},         {"shr", PROC_SHR},           {"data", PROC_DATA},
-        {"code", PROC_CODE},       {"swap", PROC_SWAP},         {"anon", PROC_ANON},
-        {"file", PROC_FILE},       {"shmem", PROC_SHMEM},       {"pss", PROC_PSS},
-        {"uss", PROC_USS},         {"lazyfree", PROC_LAZYFREE},
-    };
-
-    for (size_t i = 0; i < ARRAY_N(sizes); i++)
-        json_value(j, row, sizes[i].field, sizes[i].key);
+    for (size_t i = 0; i < PROC_NUMBERS; i++)
+        json_value(j, row, proc_numbers[i].field, proc_numbers[i].key);
 }
 
 static void json_row(const struct psview *v, struct json *j, const struct proc_row *row) {

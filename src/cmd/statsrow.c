@@ -145,14 +145,6 @@ static void key_text(struct json *j, const char *key, const char *text) {
         json_unknown(j);
 }
 
-static void key_centi(struct json *j, const char *key, bool have, uint64_t centi) {
-    json_key(j, key);
-    if (have)
-        json_centi(j, centi);
-    else
-        json_unknown(j);
-}
-
 static void add_identity(struct json *j, const struct stats_row *r) {
     const struct target *t = r->target;
 
@@ -181,22 +173,6 @@ static void add_identity(struct json *j, const struct stats_row *r) {
         json_unknown(j);
 }
 
-static void add_metrics(struct json *j, const struct stats_row *r) {
-    for (unsigned m = 0; m < METRIC_N; m++) {
-        const struct metric_info *info = metric_info(m);
-
-        json_key(j, info->key);
-        if (!row_has(r, m) || (info->kind == METRIC_BOUND && row_value(r, m) == SAMPLE_NONE))
-            json_unknown(j);
-        else if (info->unit == METRIC_CENTIPCT)
-            json_centi(j, row_value(r, m));
-        else if (info->unit == METRIC_FLAG)
-            json_bool(j, row_value(r, m) != 0);
-        else
-            json_u64(j, row_value(r, m));
-    }
-}
-
 void row_add_json(struct buf *out, const struct stats_row *r) {
     uint64_t pct = 0;
     struct json j;
@@ -205,8 +181,8 @@ void row_add_json(struct buf *out, const struct stats_row *r) {
     json_start(&j, out);
     json_begin_object(&j);
     add_identity(&j, r);
-    key_centi(&j, "cpu_pct", r->have_cpu, r->cpu_centi);
-    key_centi(&j, "used_pct", have_pct, pct);
+    json_key_centi(&j, "cpu_pct", r->have_cpu, r->cpu_centi);
+    json_key_centi(&j, "used_pct", have_pct, pct);
     json_key(&j, "limit_from");
     if (row_has(r, METRIC_LIMIT))
         json_str(&j, row_limit_from(r, false));
@@ -217,7 +193,8 @@ void row_add_json(struct buf *out, const struct stats_row *r) {
     key_text(&j, "state", r->sample ? state_name(r->state) : NULL);
     json_key(&j, "kernel_reclaimable_unknown");
     json_bool(&j, row_kernel_unsplit(r));
-    add_metrics(&j, r);
+    for (unsigned m = 0; m < METRIC_N; m++)
+        sample_add_json(&j, r->sample, m);
     json_end(&j);
     buf_add_char(out, '\n');
 }

@@ -437,16 +437,6 @@ size_t pathrule_container(struct str path, struct pathrule *out, size_t *outer) 
     return base;
 }
 
-static int hex_value(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 size_t pathrule_unescape(struct str s, char *dst) {
     size_t n = 0;
 
@@ -454,8 +444,8 @@ size_t pathrule_unescape(struct str s, char *dst) {
         int high = -1, low = -1;
 
         if (s.p[i] == '\\' && i + 3 < s.n && s.p[i + 1] == 'x') {
-            high = hex_value(s.p[i + 2]);
-            low = hex_value(s.p[i + 3]);
+            high = str_hex(s.p[i + 2]);
+            low = str_hex(s.p[i + 3]);
         }
         if (high < 0 || low < 0 || (high == 0 && low == 0)) {
             dst[n++] = s.p[i];

@@ -5,6 +5,7 @@
  */
 #include "engine/agent.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -37,7 +38,6 @@ struct agent {
     const struct agent_options *options;
     struct loop *loop;
     struct child child[CHILDREN];
-    struct collector_options collector;
     char front[PATH], remote[PATH];
     int pair[2], life[2];
     uint32_t again_id;
@@ -50,7 +50,7 @@ struct agent {
 
 /* Beside our own executable as in the build, or in libexec as installed. */
 static int find_executable(const char *name, char *out, size_t size, struct err *err) {
-    static const char *const places[] = {"%.*s/%s", "%.*s/../libexec/plimsoll/%s"};
+    static const char *const folders[] = {"", "/../libexec/plimsoll"};
     char own[PATH];
     struct str path;
     int r = file_link_at(AT_FDCWD, "/proc/self/exe", own, sizeof(own), &path);
@@ -58,11 +58,8 @@ static int find_executable(const char *name, char *out, size_t size, struct err 
     if (r < 0)
         return err_set(err, r, "cannot tell where plimsoll itself is:");
     path.n = (size_t)(str_rfind(path, '/') > 0 ? str_rfind(path, '/') : 0);
-    for (size_t i = 0; i < ARRAY_N(places); i++) {
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-        int n = snprintf(out, size, places[i], STR_ARG(path), name);
-#pragma GCC diagnostic pop
+    for (size_t i = 0; i < ARRAY_N(folders); i++) {
+        int n = snprintf(out, size, "%.*s%s/%s", STR_ARG(path), folders[i], name);
 
         if (n > 0 && (size_t)n < size && access(out, X_OK) == 0)
             return 0;
@@ -73,31 +70,31 @@ static int find_executable(const char *name, char *out, size_t size, struct err 
                    name);
 }
 
-static void add_arg(struct child *c, const char *option, const char *value) {
+static void add_arg(struct child *c, const char *arg) {
     unsigned n = 0;
 
     while (c->argv[n])
         n++;
-    if (!option || n + 2 >= CHILD_ARGS)
-        return;
-    c->argv[n] = option;
-    c->argv[n + 1] = value;
+    assert(n + 1 < CHILD_ARGS);
+    c->argv[n] = arg;
 }
 
 static void set_args(const struct agent *a, struct child *c, const char *path) {
     const struct agent_options *o = a->options;
+    const char *const given[][2] = {{"--config", o->config},
+                                    {"--state", o->state},
+                                    {"--listen", o->listen},
+                                    {"--socket", o->socket}};
 
     c->path = path;
-    c->argv[0] = path;
-    if (o->config)
-        add_arg(c, "--config", o->config);
-    if (o->state)
-        add_arg(c, "--state", o->state);
-    if (o->listen)
-        add_arg(c, "--listen", o->listen);
-    if (o->socket)
-        add_arg(c, "--socket", o->socket);
-    add_arg(c, o->foreground ? "--foreground" : NULL, NULL);
+    add_arg(c, path);
+    for (size_t i = 0; i < ARRAY_N(given); i++)
+        if (given[i][1]) {
+            add_arg(c, given[i][0]);
+            add_arg(c, given[i][1]);
+        }
+    if (o->foreground)
+        add_arg(c, "--foreground");
 }
 
 static int find_executables(struct agent *a) {
@@ -150,7 +147,7 @@ static void describe(struct agent *a) {
     c[REMOTE].fd[0] = a->life[0];
     c[CHECK].name = "check of the configuration";
     set_args(a, &c[CHECK], a->front);
-    add_arg(&c[CHECK], "--check", NULL);
+    add_arg(&c[CHECK], "--check");
 }
 
 /* --- their lives ------------------------------------------------------------------------------ */
@@ -161,8 +158,6 @@ static void stop_all(struct agent *a, int signal) {
     for (unsigned i = 0; i < CHILDREN; i++)
         child_signal(&a->child[i], signal);
 }
-
-static void begin_end(struct agent *a);
 
 static int on_patience(struct loop *loop, uint32_t what, void *ctx) {
     (void)loop, (void)what;
@@ -363,7 +358,6 @@ static void close_channels(struct agent *a) {
     }
 }
 
-/* The collector's loop has signals, timers and descriptors of its own: it must not share ours. */
 static int run_all(struct agent *a) {
     int r = open_channels(a);
 

@@ -86,17 +86,13 @@ static void add_pss(const struct procwatch *p, const struct proc_row *row, struc
 }
 
 static void fill(const struct procwatch *p, const struct proc_row *row, struct wire_proc *out) {
-    static const enum proc_field sizes[] = {PROC_VIRT, PROC_RES,  PROC_SHR,  PROC_DATA, PROC_CODE,
-                                            PROC_SWAP, PROC_ANON, PROC_FILE, PROC_SHMEM};
-
     *out = (struct wire_proc){.pid = row->pid, .have = row->have & WANT};
     out->value[PROC_PPID] = (uint32_t)row->ppid;
     out->value[PROC_UID] = row->uid;
     out->value[PROC_STATE] = (uint8_t)row->state;
-    out->value[PROC_THREADS] = row->threads;
     out->value[PROC_START] = (uint64_t)row->start_ms;
-    for (size_t i = 0; i < ARRAY_N(sizes); i++)
-        (void)proc_value(row, sizes[i], &out->value[sizes[i]]);
+    for (size_t i = 0; i < PROC_NUMBERS; i++)
+        (void)proc_value(row, proc_numbers[i].field, &out->value[proc_numbers[i].field]);
     out->comm = procs_comm(row);
     out->command = str_head(procs_text(&p->procs, row->command), COMMAND);
     add_pss(p, row, out);

@@ -9,9 +9,7 @@
 
 struct front_options {
     const struct config *config;
-    const char *config_path; /* for words; NULL: there is none */
-    int collector, life;     /* descriptors */
-    bool foreground;
+    int collector, life; /* descriptors */
     const char *version;
 };
 

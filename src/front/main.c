@@ -42,8 +42,6 @@ int main(int argc, char **argv) {
         return CODE_CONFIG;
     }
     options.config = &settings.config;
-    options.config_path = settings.config_path;
-    options.foreground = settings.foreground;
     r = front_run(&options, &err);
     if (r < 0)
         log_line(LOG_BAD, "%s", err.text);

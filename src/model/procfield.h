@@ -28,3 +28,13 @@ enum proc_field {
 };
 
 #define PROC_BIT(field) (1U << (field))
+
+/* The sizes and counts of a process under their JSON keys, in the order of `ps --json`. */
+struct proc_number {
+    const char *key;
+    enum proc_field field;
+};
+
+enum { PROC_NUMBERS = 14 };
+
+extern const struct proc_number proc_numbers[PROC_NUMBERS];

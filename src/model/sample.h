@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/json.h"
 #include "model/metric.h"
 
 #define SAMPLE_NONE UINT64_MAX /* the value of a BOUND that is known to be none */
@@ -31,3 +32,7 @@ static inline void sample_take(struct sample *s, enum metric m, bool have, uint6
     else
         s->have &= ~(1ull << m);
 }
+
+/* The metric under its JSON key, in the unit of `stats --json`; null when it is not known, when
+ * it is a bound that is none, or when there is no sample (s NULL). */
+void sample_add_json(struct json *j, const struct sample *s, enum metric m);

@@ -444,33 +444,43 @@ int procs_collect(struct procs *p, const struct pidlist *pids) {
     return r;
 }
 
-bool proc_value(const struct proc_row *row, enum proc_field field, uint64_t *out) {
-    static const size_t place[PROC_N] = {
-        [PROC_FDS] = offsetof(struct proc_row, fds),
-        [PROC_VIRT] = offsetof(struct proc_row, virt),
-        [PROC_RES] = offsetof(struct proc_row, res),
-        [PROC_SHR] = offsetof(struct proc_row, shr),
-        [PROC_DATA] = offsetof(struct proc_row, data),
-        [PROC_CODE] = offsetof(struct proc_row, code),
-        [PROC_SWAP] = offsetof(struct proc_row, swap),
-        [PROC_ANON] = offsetof(struct proc_row, anon),
-        [PROC_FILE] = offsetof(struct proc_row, file),
-        [PROC_SHMEM] = offsetof(struct proc_row, shmem),
-        [PROC_PSS] = offsetof(struct proc_row, pss),
-        [PROC_USS] = offsetof(struct proc_row, uss),
-        [PROC_LAZYFREE] = offsetof(struct proc_row, lazyfree),
-    };
+static const size_t place_of[PROC_N] = {
+    [PROC_FDS] = offsetof(struct proc_row, fds),
+    [PROC_VIRT] = offsetof(struct proc_row, virt),
+    [PROC_RES] = offsetof(struct proc_row, res),
+    [PROC_SHR] = offsetof(struct proc_row, shr),
+    [PROC_DATA] = offsetof(struct proc_row, data),
+    [PROC_CODE] = offsetof(struct proc_row, code),
+    [PROC_SWAP] = offsetof(struct proc_row, swap),
+    [PROC_ANON] = offsetof(struct proc_row, anon),
+    [PROC_FILE] = offsetof(struct proc_row, file),
+    [PROC_SHMEM] = offsetof(struct proc_row, shmem),
+    [PROC_PSS] = offsetof(struct proc_row, pss),
+    [PROC_USS] = offsetof(struct proc_row, uss),
+    [PROC_LAZYFREE] = offsetof(struct proc_row, lazyfree),
+};
 
+bool proc_value(const struct proc_row *row, enum proc_field field, uint64_t *out) {
     if (!proc_has(row, field))
         return false;
     if (field == PROC_THREADS) {
         *out = row->threads;
         return true;
     }
-    if (place[field] == 0)
+    if (place_of[field] == 0)
         return false;
-    memcpy(out, (const char *)row + place[field], sizeof(*out));
+    memcpy(out, (const char *)row + place_of[field], sizeof(*out));
     return true;
+}
+
+void proc_put(struct proc_row *row, enum proc_field field, uint64_t value) {
+    if (field == PROC_THREADS && value <= UINT32_MAX)
+        row->threads = (uint32_t)value;
+    else if (place_of[field] != 0)
+        memcpy((char *)row + place_of[field], &value, sizeof(value));
+    else
+        return;
+    set(row, PROC_BIT(field));
 }
 
 struct kinship {

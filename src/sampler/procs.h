@@ -80,6 +80,9 @@ static inline bool proc_has(const struct proc_row *row, enum proc_field field) {
 /* The sizes of a row by field (RES, PSS ...), false when unknown or no size or count. */
 bool proc_value(const struct proc_row *row, enum proc_field field, uint64_t *out);
 
+/* Sets such a value, and that it is known; one that does not fit leaves the row as it was. */
+void proc_put(struct proc_row *row, enum proc_field field, uint64_t value);
+
 /* Appends `pid` and all its descendants. -ENOENT when there is no such process; -ENOMEM; -errno.
  * Orphans that init has adopted are nobody's descendants any more. */
 int procs_descendants(int proc, int32_t pid, struct pidlist *out);

@@ -8,27 +8,9 @@
 
 #include "series/storetest.h"
 
-static char dir[256];
-
-static int set_up(void **state) {
-    (void)state;
-    feed_dir(dir, sizeof(dir));
-    return 0;
-}
-
 static int tear_down(void **state) {
-    (void)state;
-    umount2(dir, MNT_DETACH); /* of a test that failed */
-    feed_remove(dir);
-    return 0;
-}
-
-static void compare_all(struct feed *f, int64_t until_ms) {
-    size_t n = 0;
-
-    for (unsigned i = 0; i < f->targets; i++)
-        n += feed_compare(f, i, until_ms);
-    assert_true(n > 0);
+    umount2(feed_folder, MNT_DETACH); /* of a test that failed */
+    return feed_tear_down(state);
 }
 
 static void fill(const char *path) {
@@ -50,12 +32,12 @@ static void a_full_disk_costs_nothing_when_it_is_gone(void **state) {
     struct feed f;
 
     (void)state;
-    if (geteuid() != 0 || mount("none", dir, "tmpfs", 0, "size=3m") < 0) {
+    if (geteuid() != 0 || mount("none", feed_folder, "tmpfs", 0, "size=3m") < 0) {
         print_message("no tmpfs: root is needed\n");
         skip();
     }
-    snprintf(path, sizeof(path), "%s/ballast", dir);
-    feed_start(&f, dir, 20, 2);
+    snprintf(path, sizeof(path), "%s/ballast", feed_folder);
+    feed_start(&f, feed_folder, 20, 2);
     f.options.memory = 64 << 10;
     feed_open(&f, NULL);
     for (unsigned i = 0; i < 200; i++)
@@ -69,7 +51,7 @@ static void a_full_disk_costs_nothing_when_it_is_gone(void **state) {
     assert_true(health.pending_bytes > 0);
     assert_int_equal(health.dropped, 0);
     assert_non_null(strstr(health.text, "waits in memory"));
-    compare_all(&f, INT64_MAX);
+    feed_compare_all(&f, INT64_MAX);
     unlink(path);
     for (unsigned i = 0; i < 3; i++)
         feed_tick(&f, 1000, true);
@@ -78,9 +60,9 @@ static void a_full_disk_costs_nothing_when_it_is_gone(void **state) {
     assert_true(health.pending_bytes < 20000);
     store_close(f.store);
     feed_open(&f, NULL);
-    compare_all(&f, INT64_MAX);
+    feed_compare_all(&f, INT64_MAX);
     feed_done(&f);
-    umount2(dir, MNT_DETACH);
+    umount2(feed_folder, MNT_DETACH);
 }
 
 static void without_room_for_a_file_it_begins_in_memory(void **state) {
@@ -90,13 +72,13 @@ static void without_room_for_a_file_it_begins_in_memory(void **state) {
     struct feed f;
 
     (void)state;
-    if (geteuid() != 0 || mount("none", dir, "tmpfs", 0, "size=1m") < 0) {
+    if (geteuid() != 0 || mount("none", feed_folder, "tmpfs", 0, "size=1m") < 0) {
         print_message("no tmpfs: root is needed\n");
         skip();
     }
     buf_init(&told, 1000);
-    snprintf(path, sizeof(path), "%s/ballast", dir);
-    feed_start(&f, dir, 20, 2);
+    snprintf(path, sizeof(path), "%s/ballast", feed_folder);
+    feed_start(&f, feed_folder, 20, 2);
     fill(path);
     feed_open(&f, &told);
     assert_true(told.n > 0);
@@ -109,12 +91,12 @@ static void without_room_for_a_file_it_begins_in_memory(void **state) {
         feed_tick(&f, 1000, true);
     store_health(f.store, &health);
     assert_false(health.broken);
-    compare_all(&f, INT64_MAX);
+    feed_compare_all(&f, INT64_MAX);
     store_close(f.store);
     feed_open(&f, NULL);
-    compare_all(&f, INT64_MAX);
+    feed_compare_all(&f, INT64_MAX);
     feed_done(&f);
-    umount2(dir, MNT_DETACH);
+    umount2(feed_folder, MNT_DETACH);
     buf_done(&told);
 }
 
@@ -127,7 +109,7 @@ static void overwrite(const char *name, size_t every) {
     int fd;
 
     memset(garbage, 0x5a, sizeof(garbage));
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    snprintf(path, sizeof(path), "%s/%s", feed_folder, name);
     fd = open(path, O_WRONLY);
     assert_true(fd >= 0);
     size = lseek(fd, 0, SEEK_END);
@@ -165,7 +147,7 @@ static void a_file_damaged_while_it_is_open_is_replaced_by_what_is_in_memory(voi
     struct feed f;
 
     (void)state;
-    feed_start(&f, dir, 20, 1);
+    feed_start(&f, feed_folder, 20, 1);
     f.options.memory = 64 << 10;
     feed_open(&f, NULL);
     for (unsigned i = 0; i < 5000; i++) /* more than the page cache holds */
@@ -206,12 +188,13 @@ static void a_file_damaged_while_it_is_open_is_replaced_by_what_is_in_memory(voi
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_full_disk_costs_nothing_when_it_is_gone, set_up,
+        cmocka_unit_test_setup_teardown(a_full_disk_costs_nothing_when_it_is_gone, feed_set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(without_room_for_a_file_it_begins_in_memory, set_up,
+        cmocka_unit_test_setup_teardown(without_room_for_a_file_it_begins_in_memory, feed_set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(
-            a_file_damaged_while_it_is_open_is_replaced_by_what_is_in_memory, set_up, tear_down),
+            a_file_damaged_while_it_is_open_is_replaced_by_what_is_in_memory, feed_set_up,
+            tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

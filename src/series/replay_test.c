@@ -10,28 +10,6 @@
 
 #include "series/storetest.h"
 
-static char dir[256];
-
-static int set_up(void **state) {
-    (void)state;
-    feed_dir(dir, sizeof(dir));
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    feed_remove(dir);
-    return 0;
-}
-
-static void compare_all(struct feed *f, int64_t until_ms) {
-    size_t n = 0;
-
-    for (unsigned i = 0; i < f->targets; i++)
-        n += feed_compare(f, i, until_ms);
-    assert_true(n > 0);
-}
-
 /* What the child has done. */
 struct shared {
     int64_t at_ms; /* of the last tick that is whole */
@@ -97,7 +75,7 @@ static void a_kill_costs_two_seconds_at_most(void **state) {
     (void)state;
     assert_true(shared != MAP_FAILED);
     feed_dir(other, sizeof(other));
-    feed_start(&f, dir, 12, 5);
+    feed_start(&f, feed_folder, 12, 5);
     feed_start(&twin, other, 12, 5);
     f.options.memory = twin.options.memory = 32 << 10;
     feed_open(&twin, NULL);
@@ -112,7 +90,7 @@ static void a_kill_costs_two_seconds_at_most(void **state) {
             assert_int_equal(f.target[k].alive, twin.target[k].alive);
         take_targets(&f, &twin);
         if (twin.target[0].n > 0)
-            compare_all(&f, INT64_MAX);
+            feed_compare_all(&f, INT64_MAX);
         store_close(f.store);
         f.store = NULL;
     }
@@ -124,7 +102,8 @@ static void a_kill_costs_two_seconds_at_most(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_kill_costs_two_seconds_at_most, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_kill_costs_two_seconds_at_most, feed_set_up,
+                                        feed_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,28 +8,6 @@
 
 #include "series/storetest.h"
 
-static char dir[256];
-
-static int set_up(void **state) {
-    (void)state;
-    feed_dir(dir, sizeof(dir));
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    feed_remove(dir);
-    return 0;
-}
-
-static void compare_all(struct feed *f, int64_t until_ms) {
-    size_t n = 0;
-
-    for (unsigned i = 0; i < f->targets; i++)
-        n += feed_compare(f, i, until_ms);
-    assert_true(n > 0);
-}
-
 /* Rounds, fast ticks between them, targets that come and go. */
 static void run(struct feed *f, unsigned ticks) {
     for (unsigned i = 0; i < ticks; i++) {
@@ -43,12 +21,12 @@ static void every_sample_is_there_from_chunks_and_head(void **state) {
     struct feed f;
 
     (void)state;
-    feed_start(&f, dir, 20, 4);
+    feed_start(&f, feed_folder, 20, 4);
     f.options.memory = 64 << 10; /* many chunks */
     feed_open(&f, NULL);
     for (unsigned i = 0; i < 10; i++) {
         run(&f, 300);
-        compare_all(&f, INT64_MAX);
+        feed_compare_all(&f, INT64_MAX);
     }
     feed_done(&f);
 }
@@ -60,7 +38,7 @@ static void no_more_points_than_the_maximum(void **state) {
     size_t n;
 
     (void)state;
-    feed_start(&f, dir, 2, 4);
+    feed_start(&f, feed_folder, 2, 4);
     f.options.memory = 4 << 10;
     feed_open(&f, NULL);
     run(&f, 1000);
@@ -82,7 +60,7 @@ static void a_replay_brings_back_all_and_nothing_twice(void **state) {
     struct feed f;
 
     (void)state;
-    feed_start(&f, dir, 20, 7);
+    feed_start(&f, feed_folder, 20, 7);
     f.options.memory = 64 << 10;
     feed_open(&f, NULL);
     for (unsigned i = 0; i < 12; i++) {
@@ -98,7 +76,7 @@ static void a_replay_brings_back_all_and_nothing_twice(void **state) {
         assert_int_equal(f.seq, seq);
         for (unsigned k = 0; k < f.targets; k++)
             assert_int_equal(f.target[k].alive, alive[k]);
-        compare_all(&f, INT64_MAX);
+        feed_compare_all(&f, INT64_MAX);
     }
     feed_done(&f);
 }
@@ -184,7 +162,7 @@ static void minutes_and_hours_say_what_samples_said(void **state) {
     struct feed f;
 
     (void)state;
-    feed_start(&f, dir, 3, 30);
+    feed_start(&f, feed_folder, 3, 30);
     f.at_ms = begin = 1700000000000 / hour_ms * hour_ms;
     f.options.raw_ms = 3 * hour_ms;
     f.options.minute_ms = 30 * hour_ms;
@@ -211,7 +189,7 @@ static void what_is_too_old_is_dropped_level_by_level(void **state) {
     struct feed f;
 
     (void)state;
-    feed_start(&f, dir, 2, 50);
+    feed_start(&f, feed_folder, 2, 50);
     f.at_ms = begin = 1700000000000 / hour_ms * hour_ms;
     f.options.raw_ms = 3 * hour_ms;
     f.options.minute_ms = 24 * hour_ms;
@@ -250,7 +228,7 @@ static void the_oldest_goes_when_the_cap_is_met(void **state) {
     struct feed f;
 
     (void)state;
-    feed_start(&f, dir, 30, 1);
+    feed_start(&f, feed_folder, 30, 1);
     f.options.memory = 128 << 10;
     f.options.max_bytes = 3 << 20;
     feed_open(&f, NULL);
@@ -278,7 +256,7 @@ static void a_moment_is_what_was_known_then(void **state) {
     struct feed f;
 
     (void)state;
-    feed_start(&f, dir, 10, 3);
+    feed_start(&f, feed_folder, 10, 3);
     f.options.memory = 32 << 10;
     feed_open(&f, NULL);
     run(&f, 3000);
@@ -335,7 +313,7 @@ static void totals_and_names_outlive_restarts(void **state) {
     struct feed f;
 
     (void)state;
-    feed_start(&f, dir, 4, 2);
+    feed_start(&f, feed_folder, 4, 2);
     feed_open(&f, NULL);
     run(&f, 200);
     for (unsigned i = 0; i < 4; i++) {
@@ -375,7 +353,7 @@ static void processes_hold_while_they_stay_the_same(void **state) {
 
     (void)state;
     buf_init(&body, 1000);
-    feed_start(&f, dir, 1, 2);
+    feed_start(&f, feed_folder, 1, 2);
     feed_open(&f, NULL);
     run(&f, 10);
     id = feed_series(&f, 0, f.at_ms);
@@ -413,7 +391,7 @@ static void a_reader_of_the_log_sees_each_message_once(void **state) {
 
     (void)state;
     buf_init(&out, 1 << 24);
-    feed_start(&f, dir, 5, 2);
+    feed_start(&f, feed_folder, 5, 2);
     f.options.log_ms = 24 * hour_ms;
     feed_open(&f, NULL);
     for (unsigned i = 0; i < 100; i++) {
@@ -454,7 +432,7 @@ static void a_clock_set_back_loses_nothing(void **state) {
     size_t n;
 
     (void)state;
-    feed_start(&f, dir, 1, 1);
+    feed_start(&f, feed_folder, 1, 1);
     feed_open(&f, NULL);
     run(&f, 300);
     f.at_ms -= 100 * 1000 - 7;
@@ -479,21 +457,28 @@ static void a_clock_set_back_loses_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_sample_is_there_from_chunks_and_head, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(no_more_points_than_the_maximum, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_replay_brings_back_all_and_nothing_twice, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(minutes_and_hours_say_what_samples_said, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_too_old_is_dropped_level_by_level, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(the_oldest_goes_when_the_cap_is_met, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_moment_is_what_was_known_then, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(totals_and_names_outlive_restarts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(processes_hold_while_they_stay_the_same, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_reader_of_the_log_sees_each_message_once, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_clock_set_back_loses_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_sample_is_there_from_chunks_and_head, feed_set_up,
+                                        feed_tear_down),
+        cmocka_unit_test_setup_teardown(no_more_points_than_the_maximum, feed_set_up,
+                                        feed_tear_down),
+        cmocka_unit_test_setup_teardown(a_replay_brings_back_all_and_nothing_twice, feed_set_up,
+                                        feed_tear_down),
+        cmocka_unit_test_setup_teardown(minutes_and_hours_say_what_samples_said, feed_set_up,
+                                        feed_tear_down),
+        cmocka_unit_test_setup_teardown(what_is_too_old_is_dropped_level_by_level, feed_set_up,
+                                        feed_tear_down),
+        cmocka_unit_test_setup_teardown(the_oldest_goes_when_the_cap_is_met, feed_set_up,
+                                        feed_tear_down),
+        cmocka_unit_test_setup_teardown(a_moment_is_what_was_known_then, feed_set_up,
+                                        feed_tear_down),
+        cmocka_unit_test_setup_teardown(totals_and_names_outlive_restarts, feed_set_up,
+                                        feed_tear_down),
+        cmocka_unit_test_setup_teardown(processes_hold_while_they_stay_the_same, feed_set_up,
+                                        feed_tear_down),
+        cmocka_unit_test_setup_teardown(a_reader_of_the_log_sees_each_message_once, feed_set_up,
+                                        feed_tear_down),
+        cmocka_unit_test_setup_teardown(a_clock_set_back_loses_nothing, feed_set_up,
+                                        feed_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

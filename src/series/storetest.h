@@ -300,6 +300,21 @@ static inline void feed_remove(const char *dir) {
     waitpid(pid, &status, 0);
 }
 
+/* The folder of a test file whose tests have one each. */
+static char feed_folder[256];
+
+static inline int feed_set_up(void **state) {
+    (void)state;
+    feed_dir(feed_folder, sizeof(feed_folder));
+    return 0;
+}
+
+static inline int feed_tear_down(void **state) {
+    (void)state;
+    feed_remove(feed_folder);
+    return 0;
+}
+
 /* Samples of a target from `from` on as the store has them are exactly those of the model, up to
  * the model's end less `missing` samples. How many there are. */
 static inline size_t feed_compare(struct feed *f, unsigned target, int64_t until_ms) {
@@ -336,4 +351,12 @@ static inline size_t feed_compare(struct feed *f, unsigned target, int64_t until
     }
     store_points_done(&points);
     return all;
+}
+
+static inline void feed_compare_all(struct feed *f, int64_t until_ms) {
+    size_t n = 0;
+
+    for (unsigned i = 0; i < f->targets; i++)
+        n += feed_compare(f, i, until_ms);
+    assert_true(n > 0);
 }

@@ -35,16 +35,6 @@ static void key_score(struct json *j, const struct wire_proc *p) {
 
 static void add_process(struct json *j, const struct wire_proc *p, struct str cgroup,
                         bool commands) {
-    static const struct {
-        const char *key;
-        enum proc_field field;
-    } sizes[] = {
-        {"threads", PROC_THREADS}, {"fds", PROC_FDS},           {"virt", PROC_VIRT},
-        {"res", PROC_RES},         {"shr", PROC_SHR},           {"data", PROC_DATA},
-        {"code", PROC_CODE},       {"swap", PROC_SWAP},         {"anon", PROC_ANON},
-        {"file", PROC_FILE},       {"shmem", PROC_SHMEM},       {"pss", PROC_PSS},
-        {"uss", PROC_USS},         {"lazyfree", PROC_LAZYFREE},
-    };
     char state = (char)p->value[PROC_STATE];
 
     json_begin_object(j);
@@ -56,8 +46,8 @@ static void add_process(struct json *j, const struct wire_proc *p, struct str cg
     key_text(j, "comm", proc_has(p, PROC_COMM), p->comm);
     key_text(j, "command", commands && proc_has(p, PROC_COMMAND), p->command);
     key_text(j, "state", proc_has(p, PROC_STATE), (struct str){&state, 1});
-    for (size_t i = 0; i < ARRAY_N(sizes); i++)
-        key_number(j, sizes[i].key, p, sizes[i].field);
+    for (size_t i = 0; i < PROC_NUMBERS; i++)
+        key_number(j, proc_numbers[i].key, p, proc_numbers[i].field);
     json_key(j, "pss_estimated");
     json_bool(j, p->pss_estimated);
     key_score(j, p);

@@ -37,14 +37,6 @@ static void key_maybe_str(struct json *j, const char *key, struct str value) {
         json_unknown(j);
 }
 
-static void key_centi(struct json *j, const char *key, bool have, uint64_t centi) {
-    json_key(j, key);
-    if (have)
-        json_centi(j, centi);
-    else
-        json_unknown(j);
-}
-
 static void key_time(struct json *j, const char *key, int64_t ms) {
     json_key(j, key);
     if (ms > 0)
@@ -55,20 +47,6 @@ static void key_time(struct json *j, const char *key, int64_t ms) {
 
 static bool has(const struct sample *s, enum metric m) {
     return s && sample_has(s, m);
-}
-
-static void add_metric(struct json *j, enum metric m, const struct sample *s) {
-    const struct metric_info *info = metric_info(m);
-
-    json_key(j, info->key);
-    if (!has(s, m) || (info->kind == METRIC_BOUND && s->value[m] == SAMPLE_NONE))
-        json_unknown(j);
-    else if (info->unit == METRIC_CENTIPCT)
-        json_centi(j, s->value[m]);
-    else if (info->unit == METRIC_FLAG)
-        json_bool(j, s->value[m] != 0);
-    else
-        json_u64(j, s->value[m]);
 }
 
 static void add_key(struct json *j, const struct row *r) {
@@ -135,8 +113,8 @@ static uint64_t swap_total(const struct site *site) {
 static void add_used_pct(struct json *j, const struct sample *s) {
     bool have = has(s, METRIC_USED) && has(s, METRIC_LIMIT) && s->value[METRIC_LIMIT] > 0;
 
-    key_centi(j, "used_pct", have,
-              have ? num_centi_pct(s->value[METRIC_USED], s->value[METRIC_LIMIT]) : 0);
+    json_key_centi(j, "used_pct", have,
+                   have ? num_centi_pct(s->value[METRIC_USED], s->value[METRIC_LIMIT]) : 0);
 }
 
 /* What is concluded from the metrics of one look. */
@@ -156,10 +134,10 @@ static void add_conclusions(struct json *j, const struct site *site, const struc
 void row_add_json(struct json *j, const struct site *site, const struct row *r) {
     json_begin_object(j);
     add_identity(j, site, r);
-    key_centi(j, "cpu_pct", r->have_cpu, r->cpu_centi);
+    json_key_centi(j, "cpu_pct", r->have_cpu, r->cpu_centi);
     add_conclusions(j, site, r->t, r->sample);
     for (enum metric m = 0; m < METRIC_N; m++)
-        add_metric(j, m, r->sample);
+        sample_add_json(j, r->sample, m);
     json_end(j);
 }
 
@@ -187,10 +165,10 @@ bool row_add_changes(struct json *j, const struct site *site, const struct live_
     json_begin_object(j);
     json_key_u64(j, "uid", r->uid);
     if (cpu_moves(r, since_ms))
-        key_centi(j, "cpu_pct", r->have_cpu, r->cpu_centi);
+        json_key_centi(j, "cpu_pct", r->have_cpu, r->cpu_centi);
     for (enum metric m = 0; m < METRIC_N; m++)
         if (changed >> m & 1)
-            add_metric(j, m, &r->sample);
+            sample_add_json(j, &r->sample, m);
     if (changed & ~(UINT64_C(1) << METRIC_CPU_US))
         add_conclusions(j, site, &r->t, &r->sample);
     json_end(j);

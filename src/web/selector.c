@@ -53,16 +53,6 @@ static struct str take_name(struct parse *p, bool colons) {
     return name;
 }
 
-static int hex_of(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* What follows a backslash in quotes. */
 static int take_escape(struct parse *p) {
     static const char from[] = "abfnrtv\\\"'", to[] = "\a\b\f\n\r\t\v\\\"'";
@@ -76,8 +66,8 @@ static int take_escape(struct parse *p) {
     }
     if (p->rest.n < 3 || p->rest.p[0] != 'x')
         return fail(p, "unknown escape sequence");
-    high = hex_of(p->rest.p[1]);
-    low = hex_of(p->rest.p[2]);
+    high = str_hex(p->rest.p[1]);
+    low = str_hex(p->rest.p[2]);
     if (high < 0 || low < 0)
         return fail(p, "unknown escape sequence");
     *p->to++ = (char)(high * 16 + low);

@@ -151,7 +151,7 @@ bool wire_add_procs(struct wire_out *w, const struct wire_procs *p) {
     return settle(w, from);
 }
 
-#define PROC_NUMBERS                                                                               \
+#define NUMBER_FIELDS                                                                              \
     (~(PROC_BIT(PROC_COMM) | PROC_BIT(PROC_COMMAND) | PROC_BIT(PROC_CGROUP)) &                     \
      (PROC_BIT(PROC_N) - 1))
 
@@ -162,7 +162,7 @@ bool wire_add_proc(struct wire_out *w, const struct wire_proc *p) {
     put_signed(w, p->pid);
     put(w, have);
     put(w, p->pss_estimated);
-    for (uint32_t set = have & PROC_NUMBERS; set; set &= set - 1)
+    for (uint32_t set = have & NUMBER_FIELDS; set; set &= set - 1)
         put_value(w, p->value[__builtin_ctz(set)]);
     if (have & PROC_BIT(PROC_COMM))
         put_text(w, p->comm);
@@ -412,7 +412,7 @@ int wire_read_proc(struct wire_in *in, struct wire_proc *out) {
     *out = (struct wire_proc){.pid = get_pid(&r)};
     out->have = (uint32_t)get_at_most(&r, PROC_BIT(PROC_N) - 1);
     out->pss_estimated = get_at_most(&r, 1);
-    for (uint32_t set = out->have & PROC_NUMBERS; set && !r.bad; set &= set - 1)
+    for (uint32_t set = out->have & NUMBER_FIELDS; set && !r.bad; set &= set - 1)
         out->value[__builtin_ctz(set)] = get_value(&r);
     if (out->have & PROC_BIT(PROC_COMM))
         out->comm = get_text(&r);
