@@ -1,7 +1,10 @@
 /* parts.h - a target's usage as parts that do not overlap and add up to it.
  *
- * The kernel's counters overlap (shmem is part of file, reclaimable slab of kernel) and are not read
- * at one moment, so the last part is what is left, and parts are cut where they would exceed usage.
+ * The kernel's counters overlap (shmem is part of file, reclaimable slab of kernel, pages given
+ * back lazily are in anon and in inactive_file) and are not read at one moment. So what no counter
+ * tells is a part of its own, OTHER; and where the counters add up to more than usage, what can be
+ * reclaimed is believed first (inactive_file, active_file, slab), then kernel, shmem and anon, each
+ * up to what is left. Thus the parts that stay always add up to `used`.
  * Pure. The page computes the same in web/src/parts.ts; both are tested with
  * tests/fixtures/parts.json.
  */
@@ -31,4 +34,5 @@ static inline bool part_is_reclaimable(enum part p) {
     return p >= PART_SLAB;
 }
 
-const char *part_name(enum part p); /* "anon", "shmem", "kernel", "other", "slab", "active file" ... */
+/* "anon", "shmem", "kernel", "other", "slab", "active_file", "inactive_file" */
+const char *part_name(enum part p);
