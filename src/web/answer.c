@@ -51,6 +51,8 @@ void answer_error(struct answer *a, unsigned status, const char *format, ...) {
     a->status = status;
     a->type = ANSWER_JSON;
     a->stream = a->keep = false;
+    a->etag = a->encoding = NULL;
+    a->still = STR("");
     a->sent = 0;
     a->end = a->waits = false;
     buf_clear(&a->piece);

@@ -26,9 +26,12 @@ typedef int answer_more(struct answer *a, struct buf *out);
 struct answer {
     unsigned status;
     const char *type;
-    bool keep;         /* may be kept by caches: static pages only */
-    bool stream;       /* never ends by itself, is never compressed */
-    const char *realm; /* of a 401 */
+    bool keep;            /* may be kept and asked for again with its tag: the page's files */
+    const char *etag;     /* NULL: none */
+    const char *encoding; /* of the body as it is: it is not compressed again */
+    struct str still;     /* the whole body, in memory that stays; then piece and more are unused */
+    bool stream;          /* never ends by itself, is never compressed */
+    const char *realm;    /* of a 401 */
     answer_more *more;
     void (*done)(void *ctx);
     void *ctx; /* of more and done */

@@ -1,4 +1,4 @@
-/* /, /healthz, /metrics, and the log for the remote writer. */
+/* /api, /healthz, /metrics, and the log for the remote writer. */
 #include <errno.h>
 #include <string.h>
 
@@ -9,6 +9,7 @@
 enum { LOG_BYTES = 512 << 10, AWAY_MS = 5000 };
 
 #define PAGES                                                                                      \
+    "/                    the page, for a browser\n"                                               \
     "/metrics             for Prometheus\n"                                                        \
     "/metrics/cadvisor    the same under cAdvisor's names\n"                                       \
     "/healthz             how the agent fares\n"                                                   \
@@ -16,6 +17,9 @@ enum { LOG_BYTES = 512 << 10, AWAY_MS = 5000 };
     "/api/v1/series       ?target=NAME&metric=used&from=-1h\n"                                     \
     "/api/v1/processes    ?target=NAME\n"                                                          \
     "/api/v1/incidents    OOM kills\n"                                                             \
+    "/api/v1/events       ... and what began, ended, began again or got another limit\n"           \
+    "/api/v1/sparks       one metric of every target, coarse: ?metric=used&from=-2h&points=120\n"  \
+    "/api/v1/about        what each metric is, marks, words, and how this agent is set up\n"       \
     "/api/v1/stream       changes as server-sent events\n"                                         \
     "/api/v1/query, query_range, series, labels, label/NAME/values\n"                              \
     "                     as Prometheus has them, for plain selectors:\n"                          \

@@ -139,7 +139,7 @@ unsigned guard_check(const struct guard *g, const struct guard_head *h, const ch
         *text_out = "a request may have no body";
         return 413;
     }
-    if (!h->no_token && g->token && !guard_token(g->token, h->authorization)) {
+    if (!h->no_token && !h->is_open && g->token && !guard_token(g->token, h->authorization)) {
         *text_out = "the token is missing or wrong (Authorization: Bearer TOKEN)";
         return 401;
     }

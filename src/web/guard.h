@@ -18,6 +18,7 @@ struct guard {
 struct guard_head {
     bool any_host;          /* through a unix socket, where no browser's page can get */
     bool no_token;          /* through our own one, which has its file's rights */
+    bool is_open;           /* what it asks for is no secret: no token is asked for */
     bool http10;            /* of HTTP/1.0: Host may be missing */
     unsigned hosts, tokens; /* how many such headers there are */
     struct str method, path, host;

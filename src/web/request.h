@@ -18,7 +18,8 @@ struct request {
     size_t args;
     bool local;    /* through the unix socket */
     bool commands; /* may see command lines */
-    struct str last_event;
+    bool gzip;     /* takes an answer that is compressed */
+    struct str last_event, none_match;
     int64_t now_ms;
 };
 

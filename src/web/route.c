@@ -1,4 +1,4 @@
-/* The table of routes: a path, and who answers it. */
+/* The table of routes: a path, and who answers it. What is not in it may be a file of the page. */
 #include "base/mem.h"
 #include "web/site.h"
 
@@ -7,7 +7,7 @@ static const struct route {
     site_handler *handler;
     bool is_head; /* what follows the path is an argument of the handler's own */
 } routes[] = {
-    {"/", api_landing, false},
+    {"/api", api_landing, false},
     {"/healthz", api_healthz, false},
     {"/metrics", api_metrics, false},
     {"/metrics/cadvisor", api_metrics_cadvisor, false},
@@ -32,5 +32,5 @@ void site_answer(struct site *site, const struct request *rq, struct answer *a) 
             return;
         }
     }
-    answer_error(a, 404, "there is no page '%.*s'", STR_ARG(str_head(rq->path, 200)));
+    api_page(site, rq, a);
 }

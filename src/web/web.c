@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "web/assets.h"
 #include "web/guard.h"
 #include "web/site.h"
 
@@ -248,7 +249,6 @@ static void local_address(int fd, char *out, size_t size) {
 struct heads {
     struct guard_head *head;
     struct request *rq;
-    bool gzip;
 };
 
 /* "gzip" in a list of encodings, and not with q=0. */
@@ -299,9 +299,11 @@ static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const cha
     } else if (strcasecmp(key, "Content-Length") == 0) {
         h->head->body |= !str_eq(str_trim(v), STR("0"));
     } else if (strcasecmp(key, "Accept-Encoding") == 0) {
-        h->gzip |= takes_gzip(v);
+        h->rq->gzip |= takes_gzip(v);
     } else if (strcasecmp(key, "Last-Event-ID") == 0) {
         h->rq->last_event = str_trim(v);
+    } else if (strcasecmp(key, "If-None-Match") == 0) {
+        h->rq->none_match = str_trim(v);
     }
     return MHD_YES;
 }
@@ -330,6 +332,7 @@ static bool make_answer(struct web *w, struct visit *v, const char *url, const c
     struct guard_head head = {
         .any_host = v->server->is_unix,
         .no_token = v->server->own_socket,
+        .is_open = asset_find(str_of(url)),
         .http10 = strcmp(version, "HTTP/1.0") == 0,
         .method = str_of(method),
         .path = str_of(url),
@@ -342,7 +345,7 @@ static bool make_answer(struct web *w, struct visit *v, const char *url, const c
         .commands = v->server->own_socket || w->show_commands || w->guard.token,
         .now_ms = clock_wall_ms(),
     };
-    struct heads heads = {&head, &rq, false};
+    struct heads heads = {&head, &rq};
     const char *text = "";
     unsigned status;
 
@@ -358,7 +361,7 @@ static bool make_answer(struct web *w, struct visit *v, const char *url, const c
     if (status == 0) {
         site_answer(&w->site, &rq, a);
         w->site.live->self[LIVE_SELF_REQUESTS]++;
-        return heads.gzip;
+        return rq.gzip;
     }
     answer_error(a, status, "%s", text);
     w->site.live->self[LIVE_SELF_REFUSED]++;
@@ -408,8 +411,11 @@ static void add_headers(struct MHD_Response *response, const struct answer *a) {
         (void)MHD_add_response_header(response, always[i][0], always[i][1]);
     (void)MHD_add_response_header(response, "Content-Type", a->type);
     (void)MHD_add_response_header(response, "Cache-Control", a->keep ? "no-cache" : "no-store");
-    if (a->packer)
-        (void)MHD_add_response_header(response, "Content-Encoding", "gzip");
+    if (a->etag)
+        (void)MHD_add_response_header(response, "ETag", a->etag);
+    if (a->packer || a->encoding)
+        (void)MHD_add_response_header(response, "Content-Encoding",
+                                      a->packer ? "gzip" : a->encoding);
     if (!a->stream)
         (void)MHD_add_response_header(response, "Vary", "Accept-Encoding");
     if (a->status == 405)
@@ -427,11 +433,14 @@ static enum MHD_Result send_reply(struct visit *v, struct reply *reply, bool pac
     struct MHD_Response *response;
     enum MHD_Result r;
 
-    if (pack && !a->stream && (!a->end || a->piece.n >= PACK_MIN))
+    if (pack && !a->stream && !a->encoding && (!a->end || a->piece.n >= PACK_MIN))
         (void)answer_pack(a);
     if (a->end && !a->packer && a->piece.n <= FIXED_MAX) {
-        response = MHD_create_response_from_buffer(a->piece.n, a->piece.p ? a->piece.p : nothing,
-                                                   MHD_RESPMEM_MUST_COPY);
+        response = a->still.n > 0
+                       ? MHD_create_response_from_buffer(a->still.n, (void *)(uintptr_t)a->still.p,
+                                                         MHD_RESPMEM_PERSISTENT)
+                       : MHD_create_response_from_buffer(
+                             a->piece.n, a->piece.p ? a->piece.p : nothing, MHD_RESPMEM_MUST_COPY);
         if (response)
             add_headers(response, a);
         r = response ? MHD_queue_response(v->connection, a->status, response) : MHD_NO;

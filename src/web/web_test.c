@@ -239,7 +239,7 @@ static void a_token_is_asked_for_on_tcp(void **state) {
         "Authorization: Bearer " WEBTEST_TOKEN WEBTEST_TOKEN "\r\n",
     };
     static const char *const pages[] = {
-        "/",        "/healthz",       "/metrics",     "/api/v1/targets",
+        "/api",     "/healthz",       "/metrics",     "/api/v1/targets",
         "/nothing", "/api/v1/stream", "/internal/log"};
 
     (void)state;
@@ -264,7 +264,7 @@ static void a_token_is_asked_for_on_tcp(void **state) {
  */
 
 static void every_answer_has_the_headers_that_protect(void **state) {
-    static const char *const pages[] = {"/",
+    static const char *const pages[] = {"/api",
                                         "/healthz",
                                         "/metrics",
                                         "/nothing",
@@ -478,7 +478,7 @@ static void a_connection_can_ask_again(void **state) {
         buf_clear(&answer);
     }
     webtest_send(fd, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-                     "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+                     "GET /api HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert_true(webtest_until(fd, &answer, NULL));
     assert_true(webtest_has(&answer, "Plimsoll 1.2.3"));
     close(fd);
