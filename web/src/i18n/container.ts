@@ -1,0 +1,3 @@
+// One container. English, Chinese. {words} are filled in.
+
+export const containerTexts = {} as const;

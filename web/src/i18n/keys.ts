@@ -1,0 +1,15 @@
+// What keys do. English, Chinese. {words} are filled in.
+
+export const keysTexts = {
+    "keys.help": ["this help", "本帮助"],
+    "keys.pause": ["hold this moment, or go on", "暂停在此刻，或继续"],
+    "keys.back": ["a bit into the past", "向过去移动一点"],
+    "keys.forward": ["a bit towards now", "向现在移动一点"],
+    "keys.backWindow": ["a whole window into the past", "向过去移动一整个窗口"],
+    "keys.forwardWindow": ["a whole window towards now", "向现在移动一整个窗口"],
+    "keys.zoomIn": ["shorter window", "缩短时间窗口"],
+    "keys.zoomOut": ["longer window", "加长时间窗口"],
+    "keys.now": ["back to now", "回到现在"],
+    "keys.timeline": ["timeline of events", "事件时间线"],
+    "keys.overview": ["overview", "总览"],
+} as const;

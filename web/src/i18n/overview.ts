@@ -1,0 +1,3 @@
+// The list of containers. English, Chinese. {words} are filled in.
+
+export const overviewTexts = {} as const;

@@ -1,0 +1,3 @@
+// Events. English, Chinese. {words} are filled in.
+
+export const timelineTexts = {} as const;

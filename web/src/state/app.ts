@@ -1,0 +1,179 @@
+// What the whole page shares beside the rows: the agent's words about itself, the connection, the
+// clock, theme and language.
+import { computed, effect, signal } from "@preact/signals";
+import { ApiError, apiPath, get, tokenWanted } from "../api/client.ts";
+import { Stream, type Link } from "../api/stream.ts";
+import type { About, Event, Health, Snapshot, Targets, Tick } from "../api/types.ts";
+import { setLanguage } from "../i18n/index.ts";
+import { Table, liveAt, liveRows, pastRows } from "./rows.ts";
+import { goLive, go, shownAt, view } from "./url.ts";
+
+export const about = signal<About | null>(null);
+export const health = signal<Health | null>(null);
+export const link = signal<{ state: Link; error: string | null; since: number }>({
+    state: "connecting",
+    error: null,
+    since: Date.now(),
+});
+
+/** The newest kills that the stream told, newest first, for whoever draws marks at once. */
+export const freshEvents = signal<readonly Event[]>([]);
+
+/** Why rows of the past cannot be shown. */
+export const pastError = signal<string | null>(null);
+
+/** Ticks once a second: for ages and windows that end now. The agent's clock, not the browser's. */
+export const now = signal(Date.now());
+let clockOffset = 0;
+
+/** What watching costs: percent of one core over the last checks, and memory. */
+export const cost = signal<{ cpu_pct: number | null; rss: number | null }>({ cpu_pct: null, rss: null });
+
+export const isLive = computed(() => shownAt.value === null);
+
+const table = new Table();
+let stream: Stream | null = null;
+let flushWanted = false;
+
+/** Many events in one frame are one rendering. */
+function flushSoon(): void {
+    if (flushWanted) return;
+    flushWanted = true;
+    const flush = (): void => {
+        if (!flushWanted) return;
+        flushWanted = false;
+        liveRows.value = table.rows();
+    };
+    requestAnimationFrame(flush);
+    setTimeout(flush, 500); // a hidden tab has no frames
+}
+
+function onEvent(name: string, data: unknown): void {
+    if (name === "snapshot") table.snapshot(data as Snapshot);
+    else if (name === "tick") {
+        if (!table.tick(data as Tick)) reconnect();
+    } else {
+        freshEvents.value = [data as Event, ...freshEvents.value].slice(0, 100);
+        return;
+    }
+    liveAt.value = (data as Snapshot).at_ms;
+    flushSoon();
+}
+
+function onLink(state: Link, error?: string): void {
+    const before = link.value;
+    // Connected is what has told something: an open socket alone says nothing.
+    link.value = {
+        state,
+        error: error ?? (state === "connecting" ? before.error : null),
+        since: before.state === state ? before.since : Date.now(),
+    };
+}
+
+export function reconnect(): void {
+    stream?.close();
+    stream = new Stream("api/v1/stream", {
+        event: (name, data) => {
+            if (link.value.state !== "live") onLink("live");
+            onEvent(name, data);
+        },
+        link: onLink,
+    });
+    void loadAbout();
+}
+
+async function loadAbout(): Promise<void> {
+    try {
+        const answer = await get<About>("api/v1/about");
+        about.value = answer;
+        clockOffset = answer.now_ms - Date.now();
+    } catch {
+        // The stream's link tells that nobody answers; it is asked again with the next one.
+    }
+}
+
+let lastCost: { at: number; cpu: number } | null = null;
+
+function takeCost(h: Health): void {
+    const cpu = (h.collector.cpu_us ?? 0) + (h.front?.cpu_us ?? 0);
+    const rss = h.collector.rss === null ? null : h.collector.rss + (h.front?.rss ?? 0);
+    const at = performance.now();
+    let cpu_pct = cost.value.cpu_pct;
+    if (lastCost && cpu >= lastCost.cpu && at > lastCost.at)
+        cpu_pct = (cpu - lastCost.cpu) / 10 / (at - lastCost.at);
+    lastCost = { at, cpu };
+    cost.value = { cpu_pct, rss };
+}
+
+async function loadHealth(): Promise<void> {
+    if (document.hidden || tokenWanted.value) return;
+    try {
+        health.value = await get<Health>("healthz", { any: true });
+        takeCost(health.value);
+    } catch {
+        // as above
+    }
+}
+
+let pastAbort: AbortController | null = null;
+
+async function loadPast(at: number): Promise<void> {
+    pastAbort?.abort();
+    pastAbort = new AbortController();
+    try {
+        const answer = await get<Targets>(apiPath("api/v1/targets", { at }), { signal: pastAbort.signal });
+        pastRows.value = answer.targets;
+        pastError.value = null;
+    } catch (error) {
+        if (error instanceof DOMException && error.name === "AbortError") return;
+        pastRows.value = [];
+        pastError.value = error instanceof ApiError ? error.message : String(error);
+    }
+}
+
+/** Space: holds the moment, and lets it go. */
+export function togglePause(): void {
+    if (shownAt.value === null) go({ to: String(liveAt.value ?? now.value) }, true);
+    else goLive();
+}
+
+export function setTheme(theme: "auto" | "dark" | "light"): void {
+    go({ theme }, true);
+}
+
+export function start(): void {
+    reconnect();
+    void loadHealth();
+    setInterval(() => (now.value = Date.now() + clockOffset), 1000);
+    setInterval(() => void loadHealth(), 10_000);
+    // A tab that nobody looks at costs nobody anything; it catches up when it is looked at again.
+    let hiddenTimer: ReturnType<typeof setTimeout> | undefined;
+    document.addEventListener("visibilitychange", () => {
+        clearTimeout(hiddenTimer);
+        if (document.hidden) {
+            hiddenTimer = setTimeout(() => {
+                stream?.close();
+                stream = null;
+            }, 30_000);
+        } else if (!stream) reconnect();
+        else stream.hurry();
+    });
+    addEventListener("online", () => stream?.hurry());
+    effect(() => {
+        if (!tokenWanted.value && link.peek().state === "refused") reconnect();
+    });
+    effect(() => {
+        const at = shownAt.value;
+        if (at === null) {
+            pastAbort?.abort();
+            pastRows.value = null;
+            pastError.value = null;
+        } else void loadPast(at);
+    });
+    effect(() => {
+        const theme = view.value.theme;
+        if (theme === "auto") document.documentElement.removeAttribute("data-theme");
+        else document.documentElement.dataset.theme = theme;
+    });
+    effect(() => setLanguage(view.value.lang));
+}
