@@ -3,8 +3,8 @@
 #include <assert.h>
 
 static const struct metric_info infos[METRIC_N] = {
-#define METRIC(id, key, exported, unit, kind, help)                                                \
-    [METRIC_##id] = {key, exported, METRIC_##unit, METRIC_##kind, help},
+#define METRIC(id, key, exported, unit, kind, source, help)                                        \
+    [METRIC_##id] = {key, exported, METRIC_##unit, METRIC_##kind, source, help},
 #include "model/metric.def"
 #undef METRIC
 };
@@ -12,6 +12,15 @@ static const struct metric_info infos[METRIC_N] = {
 const struct metric_info *metric_info(enum metric m) {
     assert(m < METRIC_N);
     return &infos[m];
+}
+
+const char *metric_unit_name(enum metric_unit unit) {
+    static const char *const names[] = {
+        [METRIC_BYTES] = "bytes",    [METRIC_COUNT] = "count", [METRIC_US] = "seconds",
+        [METRIC_CENTIPCT] = "ratio", [METRIC_FLAG] = "flag",
+    };
+
+    return names[unit];
 }
 
 void metric_add_exported(struct buf *out, enum metric m) {

@@ -3,7 +3,7 @@
 #include "base/buf.h"
 
 enum metric {
-#define METRIC(id, key, exported, unit, kind, help) METRIC_##id,
+#define METRIC(id, key, exported, unit, kind, source, help) METRIC_##id,
 #include "model/metric.def"
 #undef METRIC
     METRIC_N,
@@ -16,10 +16,13 @@ struct metric_info {
     const char *key, *exported;
     enum metric_unit unit;
     enum metric_kind kind;
-    const char *help;
+    const char *source, *help;
 };
 
 const struct metric_info *metric_info(enum metric m);
+
+/* "bytes", "count", "seconds", "ratio", "flag": the units in which it is exported. */
+const char *metric_unit_name(enum metric_unit unit);
 
 /* The whole name as it is exported, in Prometheus' units: "plimsoll_cpu_seconds_total" of
  * "cpu_us_total", a share of one with "_ratio" behind. */

@@ -52,10 +52,26 @@ static void no_exported_name_has_microseconds_or_a_namesake(void **state) {
     buf_done(&one);
 }
 
+static void each_metric_says_what_it_is_and_where_it_stands(void **state) {
+    (void)state;
+    for (unsigned m = 0; m < METRIC_N; m++) {
+        const struct metric_info *info = metric_info(m);
+        struct str help = str_of(info->help), source = str_of(info->source);
+
+        if (!str_drop(&help, STR(".")) || help.n == 0 || memmem(help.p, help.n, ". ", 2))
+            fail_msg("'%s' is not one sentence", info->help);
+        if (source.n == 0 || str_ends(source, STR(".")) ||
+            !(memmem(source.p, source.n, ".", 1) || memmem(source.p, source.n, "/proc/", 6) ||
+              m == METRIC_HEADROOM))
+            fail_msg("'%s' names no file of the kernel", info->source);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_exported_name_has_the_unit_of_prometheus),
         cmocka_unit_test(no_exported_name_has_microseconds_or_a_namesake),
+        cmocka_unit_test(each_metric_says_what_it_is_and_where_it_stands),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

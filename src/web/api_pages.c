@@ -91,6 +91,18 @@ static void add_collector(struct json *j, const struct site *site, int64_t now_m
     json_end(j);
 }
 
+/* This process. */
+static void add_front(struct json *j, const uint64_t self[LIVE_SELF_N]) {
+    json_key(j, "front");
+    json_begin_object(j);
+    json_key_u64(j, "cpu_us", self[LIVE_SELF_CPU_US]);
+    json_key_u64(j, "rss", self[LIVE_SELF_RSS]);
+    json_key_u64(j, "requests", self[LIVE_SELF_REQUESTS]);
+    json_key_u64(j, "refused", self[LIVE_SELF_REFUSED]);
+    json_key_u64(j, "streams", self[LIVE_SELF_STREAMS]);
+    json_end(j);
+}
+
 void api_healthz(struct site *site, const struct request *rq, struct answer *a) {
     struct store_health health = {0};
     int64_t late_ms = rq->now_ms - site->live->at_ms;
@@ -111,6 +123,7 @@ void api_healthz(struct site *site, const struct request *rq, struct answer *a) 
         json_unknown(&j);
     }
     add_collector(&j, site, rq->now_ms, away);
+    add_front(&j, site->live->self);
     json_end(&j);
     buf_add_char(&a->piece, '\n');
 }

@@ -28,21 +28,6 @@ static void curves_done(void *ctx) {
     free(c);
 }
 
-static struct str unit_of(enum metric m) {
-    switch (metric_info(m)->unit) {
-    case METRIC_BYTES:
-        return STR("bytes");
-    case METRIC_US:
-        return STR("seconds");
-    case METRIC_CENTIPCT:
-        return STR("ratio");
-    case METRIC_COUNT:
-    case METRIC_FLAG:
-        break;
-    }
-    return STR("count");
-}
-
 static void add_span(struct curves *c) {
     json_key_u64(&c->j, "step_ms", (uint64_t)c->step_ms);
     json_key(&c->j, "from_ms");
@@ -75,7 +60,7 @@ static void begin_metric(struct curves *c) {
     if (!c->single)
         json_begin_object(&c->j);
     json_key_str(&c->j, "metric", buf_str(&name));
-    json_key_str(&c->j, "unit", unit_of(m));
+    json_key_str(&c->j, "unit", str_of(metric_unit_name(metric_info(m)->unit)));
     if (c->single)
         add_span(c);
     json_key(&c->j, "points");

@@ -11,6 +11,7 @@ static const struct route {
     {"/healthz", api_healthz, false},
     {"/metrics", api_metrics, false},
     {"/metrics/cadvisor", api_metrics_cadvisor, false},
+    {"/api/v1/about", api_about, false},
     {"/api/v1/targets", api_targets, false},
     {"/api/v1/series", api_series, false},
     {"/api/v1/processes", api_processes, false},
