@@ -6,6 +6,7 @@ import { frameTexts } from "./frame.ts";
 import { helpTexts } from "./help.ts";
 import { keysTexts } from "./keys.ts";
 import { overviewTexts } from "./overview.ts";
+import { stateTexts } from "./states.ts";
 import { timelineTexts } from "./timeline.ts";
 
 const TEXTS = {
@@ -15,6 +16,7 @@ const TEXTS = {
     ...containerTexts,
     ...timelineTexts,
     ...helpTexts,
+    ...stateTexts,
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type TextKey = keyof typeof TEXTS;
