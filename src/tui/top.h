@@ -1,7 +1,7 @@
 /* top.h - `plimsoll top`: a screen of all targets, one of a single target, and one of events.
  *
- * Takes the terminal (stdin and stdout) and gives it back however it ends: keys, SIGINT, SIGTERM, an
- * error. What is shown comes from a struct tui_source alone.
+ * Takes the terminal (stdin and stdout) and gives it back however it ends: keys, SIGINT, SIGTERM,
+ * an error. What is shown comes from a struct tui_source alone.
  */
 #pragma once
 #include "tui/source.h"

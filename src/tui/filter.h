@@ -1,0 +1,44 @@
+/* filter.h - which rows are shown: words that all must hold.
+ *
+ *   web            in the name           state:growing  image:nginx  pod:shop  runtime:docker
+ *   -word, -state:ok   must not hold     compose: slice: path:
+ *
+ * ASCII letters match in either case. Pure, allocates nothing.
+ */
+#pragma once
+#include "tui/source.h"
+
+enum { FILTER_TEXT_MAX = 120, FILTER_TERMS_MAX = 16 };
+
+enum filter_field {
+    FILTER_NAME,
+    FILTER_STATE,
+    FILTER_IMAGE,
+    FILTER_POD,
+    FILTER_RUNTIME,
+    FILTER_COMPOSE,
+    FILTER_SLICE,
+    FILTER_PATH,
+    FILTER_LABEL, /* rows have none: such a word is left out, and that is said */
+    FILTER_FIELD_N,
+};
+
+struct filter {
+    char text[FILTER_TEXT_MAX];
+    size_t n;
+    struct {
+        enum filter_field field;
+        bool not ;
+        struct str word;
+    } term[FILTER_TERMS_MAX]; /* words point into text: a filter is not copied */
+    size_t terms;
+    const char *complaint; /* what a part of it cannot do, or NULL */
+};
+
+/* Any text makes a filter; what is too long is cut. */
+void filter_parse(struct filter *f, struct str text);
+
+bool filter_match(const struct filter *f, const struct tui_row *row);
+
+/* The words on names alone; of events. */
+bool filter_match_name(const struct filter *f, struct str name);

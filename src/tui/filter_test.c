@@ -1,0 +1,83 @@
+#include "tui/filter.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static const struct tui_row row = {
+    .name = {"shop-web", 8},
+    .runtime = {"docker", 6},
+    .image = {"nginx:1.25", 10},
+    .pod = {"default/shop", 12},
+    .state = STATE_GROWING,
+};
+
+static bool matches(const char *text) {
+    struct filter f;
+
+    filter_parse(&f, str_of(text));
+    return filter_match(&f, &row);
+}
+
+static void all_words_must_hold(void **state) {
+    (void)state;
+    assert_true(matches("") && matches("web") && matches("  WEB  shop ") && matches("name:web"));
+    assert_false(matches("web db"));
+    assert_true(matches("state:growing runtime:docker image:nginx pod:default/"));
+    assert_false(matches("state:steady"));
+    assert_false(matches("docker")); /* a plain word is of the name */
+}
+
+static void a_minus_excludes(void **state) {
+    (void)state;
+    assert_true(matches("-db") && matches("web -state:ok"));
+    assert_false(matches("-web"));
+    assert_false(matches("web -runtime:dock"));
+    assert_true(matches("-")); /* alone it is a word, and in the name */
+}
+
+static void what_is_being_typed_hides_nothing(void **state) {
+    (void)state;
+    assert_true(matches("state:") && matches("web image:"));
+}
+
+static void what_cannot_be_done_is_said(void **state) {
+    struct filter f;
+    char text[2 * FILTER_TEXT_MAX];
+
+    (void)state;
+    filter_parse(&f, STR("label:app=web"));
+    assert_non_null(f.complaint);
+    assert_true(filter_match(&f, &row));
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = i % 2 ? ' ' : 'w';
+    filter_parse(&f, (struct str){text, sizeof(text)});
+    assert_non_null(f.complaint);
+    assert_int_equal(f.terms, FILTER_TERMS_MAX);
+    assert_int_equal(f.n, FILTER_TEXT_MAX);
+    filter_parse(&f, STR("web"));
+    assert_null(f.complaint);
+}
+
+static void events_are_matched_by_name(void **state) {
+    struct filter f;
+
+    (void)state;
+    filter_parse(&f, STR("web state:ok -db"));
+    assert_true(filter_match_name(&f, STR("web1")));
+    assert_false(filter_match_name(&f, STR("web-db")));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_words_must_hold),
+        cmocka_unit_test(a_minus_excludes),
+        cmocka_unit_test(what_is_being_typed_hides_nothing),
+        cmocka_unit_test(what_cannot_be_done_is_said),
+        cmocka_unit_test(events_are_matched_by_name),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
