@@ -56,7 +56,7 @@ void agentclient_param_ms(struct buf *request, const char *key, int64_t ms) {
     agentclient_param(request, key, str_of(text));
 }
 
-static int no_answer(const char *socket, int code, struct err *err) {
+int agentclient_silence(const char *socket, int code, struct err *err) {
     switch (code) {
     case -ENOENT:
     case -ECONNREFUSED:
@@ -92,7 +92,8 @@ static int refusal(const struct unixhttp *answer, const json_t *body, struct err
     return err_set(err, code, "the agent answers with status %u", answer->status);
 }
 
-int agentclient_get(const char *socket, struct buf *request, json_t **out, struct err *err) {
+int agentclient_ask(const char *socket, struct buf *request, int64_t timeout_us, json_t **out,
+                    struct err *err) {
     struct unixhttp http;
     json_error_t where;
     struct buf answer;
@@ -103,10 +104,10 @@ int agentclient_get(const char *socket, struct buf *request, json_t **out, struc
     if (buf_error(request) < 0)
         return err_set(err, buf_error(request), "the request is too long");
     buf_init(&answer, ANSWER_MAX);
-    r = unixhttp_get(socket, request->p, clock_mono_us() + DEADLINE_US, &answer, &http);
+    r = unixhttp_get(socket, request->p, clock_mono_us() + timeout_us, &answer, &http);
     if (r < 0) {
         buf_done(&answer);
-        return no_answer(socket, r, err);
+        return agentclient_silence(socket, r, err);
     }
     body = json_loadb(http.body.p, http.body.n, 0, &where);
     if (http.status != 200)
@@ -119,6 +120,10 @@ int agentclient_get(const char *socket, struct buf *request, json_t **out, struc
     else
         *out = body;
     return r;
+}
+
+int agentclient_get(const char *socket, struct buf *request, json_t **out, struct err *err) {
+    return agentclient_ask(socket, request, DEADLINE_US, out, err);
 }
 
 int agentclient_nothing(const char *socket, int64_t at_ms, struct err *err) {

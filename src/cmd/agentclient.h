@@ -20,6 +20,13 @@ void agentclient_param_ms(struct buf *request, const char *key, int64_t ms);
  * nobody listens there, not allowed, what the agent says is wrong, no JSON. */
 int agentclient_get(const char *socket, struct buf *request, json_t **out, struct err *err);
 
+/* The same for those who cannot wait long: -ETIMEDOUT after so many microseconds. */
+int agentclient_ask(const char *socket, struct buf *request, int64_t timeout_us, json_t **out,
+                    struct err *err);
+
+/* Why nobody answered at that socket, as text. Returns code. */
+int agentclient_silence(const char *socket, int code, struct err *err);
+
 /* Why there is nothing for that moment: since when there is history, or that there is none yet. */
 int agentclient_nothing(const char *socket, int64_t at_ms, struct err *err);
 

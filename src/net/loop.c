@@ -183,21 +183,38 @@ static int dispatch(struct loop *loop, const struct epoll_event *event) {
     return s.handler(loop, what, s.ctx);
 }
 
+static int turn(struct loop *loop, int wait_ms) {
+    struct epoll_event events[16];
+    int n = epoll_wait(loop->epoll, events, ARRAY_N(events), wait_ms);
+
+    if (n < 0 && errno != EINTR)
+        return -errno;
+    loop->now_us = clock_mono_us();
+    for (int i = 0; i < n && !loop->stop; i++) {
+        int r = dispatch(loop, &events[i]);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int loop_fd(const struct loop *loop) {
+    return loop->epoll;
+}
+
+int loop_turn(struct loop *loop) {
+    loop->stop = false;
+    return turn(loop, 0);
+}
+
 int loop_run(struct loop *loop) {
     loop->stop = false;
     while (!loop->stop) {
-        struct epoll_event events[16];
-        int n = epoll_wait(loop->epoll, events, ARRAY_N(events), -1);
+        int r = turn(loop, -1);
 
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        loop->now_us = clock_mono_us();
-        for (int i = 0; i < n && !loop->stop; i++) {
-            int r = dispatch(loop, &events[i]);
-
-            if (r < 0)
-                return r;
-        }
+        if (r < 0)
+            return r;
     }
     return 0;
 }

@@ -40,3 +40,8 @@ int64_t loop_now_us(const struct loop *loop);
 /* Runs until loop_stop or until a handler fails. 0 or that error. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
+
+/* For a loop inside of another: a descriptor that polls readable when there is something to do, and
+ * one turn that does what there is to do without waiting. 0 or the error of a handler. */
+int loop_fd(const struct loop *loop);
+int loop_turn(struct loop *loop);

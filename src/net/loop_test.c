@@ -263,8 +263,32 @@ static void nothing_is_left_open(void **state) {
     assert_int_equal(open_fds(), before);
 }
 
+static void a_turn_does_what_there_is_and_does_not_wait(void **state) {
+    struct loop *outer = made(), *loop = made();
+    struct seen seen = {0}, outside = {.stop = true};
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(loop_add_fd(loop, ends[0], EPOLLIN, note, &seen, NULL), 0);
+    assert_int_equal(loop_turn(loop), 0);
+    assert_int_equal(seen.calls, 0);
+    assert_int_equal(loop_add_fd(outer, loop_fd(loop), EPOLLIN, note, &outside, NULL), 0);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    assert_int_equal(loop_run(outer), 0); /* the one inside has something to do */
+    assert_int_equal(loop_turn(loop), 0);
+    assert_int_equal(seen.calls, 1);
+    seen.result = -EPROTO;
+    assert_int_equal(loop_turn(loop), -EPROTO);
+    loop_free(outer);
+    loop_free(loop);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_turn_does_what_there_is_and_does_not_wait),
         cmocka_unit_test(timers_are_paced_and_a_late_turn_shifts_nothing),
         cmocka_unit_test(a_timer_without_a_period_fires_once),
         cmocka_unit_test(descriptors_tell_what_happened),

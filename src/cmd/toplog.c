@@ -1,0 +1,130 @@
+#include "cmd/toplog.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static char *copy_of(struct str s) {
+    return strndup(s.p ? s.p : "", s.n);
+}
+
+static void entry_done(struct toplog_entry *e) {
+    free(e->key);
+    free(e->name);
+    free(e->detail);
+    *e = (struct toplog_entry){.who = 0};
+}
+
+void toplog_done(struct toplog *log) {
+    for (size_t i = 0; i < TOPLOG_MAX; i++)
+        entry_done(&log->entry[i]);
+    for (size_t i = 0; i < log->n; i++)
+        free(log->known[i].key);
+    free(log->known);
+    log->known = NULL;
+    log->n = log->room = 0;
+}
+
+void toplog_add(struct toplog *log, uint64_t who, const struct tui_event *event, struct str key) {
+    struct toplog_entry made = {
+        .who = who,
+        .at_ms = event->at_ms,
+        .kind = event->kind,
+        .kills = event->kills,
+        .key = copy_of(key),
+        .name = copy_of(event->name),
+        .detail = copy_of(event->detail),
+    };
+
+    if (!made.key || !made.name || !made.detail) {
+        entry_done(&made);
+        return;
+    }
+    entry_done(&log->entry[log->total % TOPLOG_MAX]);
+    log->entry[log->total++ % TOPLOG_MAX] = made;
+}
+
+static struct toplog_known *find(struct toplog *log, struct str key) {
+    for (size_t i = 0; i < log->n; i++)
+        if (str_eq(str_of(log->known[i].key), key))
+            return &log->known[i];
+    return NULL;
+}
+
+static struct toplog_known *find_or_add(struct toplog *log, struct str key) {
+    struct toplog_known *known = find(log, key);
+
+    if (known || log->n == TOPLOG_KEYS)
+        return known;
+    if (log->n == log->room) {
+        size_t room = log->room ? 2 * log->room : 64;
+
+        known = reallocarray(log->known, room, sizeof(*known));
+        if (!known)
+            return NULL;
+        log->known = known;
+        log->room = room;
+    }
+    known = &log->known[log->n];
+    *known = (struct toplog_known){.key = copy_of(key)};
+    if (!known->key)
+        return NULL;
+    log->n++;
+    return known;
+}
+
+uint64_t toplog_came(struct toplog *log, struct str key, uint64_t *kills_out) {
+    struct toplog_known *known = find_or_add(log, key);
+
+    *kills_out = known ? known->kills : 0;
+    return known ? known->instances++ : 0;
+}
+
+void toplog_kills(struct toplog *log, struct str key, uint64_t kills) {
+    struct toplog_known *known = find(log, key);
+
+    if (known)
+        known->kills += kills;
+}
+
+static void replace(char **place, struct str s) {
+    char *copy = copy_of(s);
+
+    if (!copy)
+        return;
+    free(*place);
+    *place = copy;
+}
+
+void toplog_rename(struct toplog *log, uint64_t who, struct str key, struct str name,
+                   bool restart) {
+    for (size_t i = 0; i < TOPLOG_MAX; i++) {
+        struct toplog_entry *e = &log->entry[i];
+
+        if (!e->key || e->who != who)
+            continue;
+        replace(&e->key, key);
+        replace(&e->name, name);
+        if (restart && e->kind == TUI_EVENT_START)
+            e->kind = TUI_EVENT_RESTART;
+    }
+}
+
+size_t toplog_read(struct toplog *log, struct str key, const struct tui_event **out) {
+    size_t kept = log->total < TOPLOG_MAX ? log->total : TOPLOG_MAX, n = 0;
+
+    for (size_t i = 0; i < kept; i++) {
+        const struct toplog_entry *e = &log->entry[(log->total - 1 - i) % TOPLOG_MAX];
+
+        if (key.n > 0 && !str_eq(str_of(e->key), key))
+            continue;
+        log->out[n++] = (struct tui_event){.at_ms = e->at_ms,
+                                           .kind = e->kind,
+                                           .name = str_of(e->name),
+                                           .kills = e->kills,
+                                           .detail = str_of(e->detail)};
+    }
+    *out = log->out;
+    return n;
+}

@@ -1,0 +1,44 @@
+/* toplog.h - what has happened since `plimsoll top` was started, without an agent: the newest
+ * TOPLOG_MAX events, and who was here before under which key.
+ */
+#pragma once
+#include "tui/source.h"
+
+enum { TOPLOG_MAX = 500, TOPLOG_KEYS = 4096 };
+
+struct toplog_entry {
+    uint64_t who; /* a row's id */
+    int64_t at_ms;
+    enum tui_event_kind kind;
+    uint64_t kills;
+    char *key, *name, *detail; /* owned */
+};
+
+/* A key, and what came and went under it. */
+struct toplog_known {
+    char *key;
+    uint64_t instances, kills;
+};
+
+struct toplog {
+    struct toplog_entry entry[TOPLOG_MAX]; /* a ring */
+    size_t total;
+    struct toplog_known *known; /* TOPLOG_KEYS at most: then nobody new is remembered */
+    size_t n, room;
+    struct tui_event out[TOPLOG_MAX];
+};
+
+void toplog_done(struct toplog *log); /* legal on a zeroed struct */
+
+/* Texts are copied; what does not fit into memory is not told. */
+void toplog_add(struct toplog *log, uint64_t who, const struct tui_event *event, struct str key);
+
+/* An instance under that key: how many there were before, and their kills in *kills_out. */
+uint64_t toplog_came(struct toplog *log, struct str key, uint64_t *kills_out);
+void toplog_kills(struct toplog *log, struct str key, uint64_t kills);
+
+/* Who is called something else now: its events follow. With `restart` its START is a RESTART. */
+void toplog_rename(struct toplog *log, uint64_t who, struct str key, struct str name, bool restart);
+
+/* Newest first, those of a key; of all when it is empty. Valid until the next call. */
+size_t toplog_read(struct toplog *log, struct str key, const struct tui_event **out);
