@@ -141,6 +141,8 @@ static ptrdiff_t read_packed(struct answer *a, char *to, size_t size) {
         int r;
 
         if (a->sent == a->piece.n && !a->end) {
+            if (z->avail_out < room)
+                break; /* others have their turn before the next piece */
             r = refill(a);
             if (r < 0)
                 return r;
@@ -148,7 +150,7 @@ static ptrdiff_t read_packed(struct answer *a, char *to, size_t size) {
         /* zlib's type lacks a const; it writes nothing there. */
         z->next_in = a->piece.n > a->sent ? (Bytef *)a->piece.p + a->sent : (Bytef *)to;
         z->avail_in = (unsigned)(a->piece.n - a->sent);
-        r = deflate(z, a->end ? Z_FINISH : Z_NO_FLUSH);
+        r = deflate(z, a->end ? Z_FINISH : Z_SYNC_FLUSH);
         if (r == Z_STREAM_ERROR)
             return -EIO;
         a->sent = a->piece.n - z->avail_in;

@@ -14,6 +14,7 @@ static const struct route {
     {"/api/v1/about", api_about, false},
     {"/api/v1/targets", api_targets, false},
     {"/api/v1/series", api_series, false},
+    {"/api/v1/sparks", api_sparks, false},
     {"/api/v1/processes", api_processes, false},
     {"/api/v1/incidents", api_incidents, false},
     {"/api/v1/stream", stream_open, false},
