@@ -45,15 +45,29 @@ void json_end(struct json *j) {
     j->first = false;
 }
 
-void json_key(struct json *j, const char *key) {
+static void begin_key(struct json *j) {
     assert(j->depth > 0 && !in_array(j) && !j->after_key);
     if (!j->first)
         buf_add_char(j->out, ',');
     buf_add_char(j->out, '"');
-    buf_add(j->out, str_of(key));
+}
+
+static void end_key(struct json *j) {
     buf_add(j->out, STR("\":"));
     j->first = false;
     j->after_key = true;
+}
+
+void json_key(struct json *j, const char *key) {
+    begin_key(j);
+    buf_add(j->out, str_of(key));
+    end_key(j);
+}
+
+void json_key_text(struct json *j, struct str key) {
+    begin_key(j);
+    text_add_json(j->out, key);
+    end_key(j);
 }
 
 void json_str(struct json *j, struct str s) {

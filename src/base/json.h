@@ -21,7 +21,8 @@ void json_begin_object(struct json *j);
 void json_begin_array(struct json *j);
 void json_end(struct json *j); /* closes the innermost object or array */
 
-void json_key(struct json *j, const char *key); /* ASCII, needs no escape */
+void json_key(struct json *j, const char *key);     /* ASCII, needs no escape */
+void json_key_text(struct json *j, struct str key); /* any bytes, as in json_str */
 
 void json_str(struct json *j, struct str s); /* any bytes; what is not UTF-8 becomes U+FFFD */
 void json_u64(struct json *j, uint64_t value);

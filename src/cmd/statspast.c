@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/when.h"
+#include "discover/enginejson.h"
 
 static const char *text_of(const json_t *row, const char *key) {
     return json_string_value(json_object_get(row, key));
@@ -35,10 +36,16 @@ static const char *state_word(int i) {
     return state_name((enum state)i);
 }
 
+enum state statspast_state(const char *word) {
+    return (enum state)word_of(word, state_word, STATE_N, STATE_UNKNOWN);
+}
+
 static void read_target(const json_t *row, struct past_row *out) {
     const char *path = text_of(row, "cgroup"), *name = text_of(row, "name");
     const char *inside = text_of(row, "inside");
 
+    out->labels = NULL;
+    enginejson_labels(&out->labels, json_object_get(row, "labels"));
     out->inside = (struct target){.name = inside ? inside : "", .kind = TARGET_CONTAINER};
     out->target = (struct target){
         .path = str_of(path ? path : ""),
@@ -48,6 +55,7 @@ static void read_target(const json_t *row, struct past_row *out) {
         .pod = text_of(row, "pod"),
         .namespace = text_of(row, "namespace"),
         .container = text_of(row, "container"),
+        .labels = out->labels,
         .inside = inside ? &out->inside : NULL,
         .start_ms = json_integer_value(json_object_get(row, "start_ms")),
         .init_pid = (int32_t)json_integer_value(json_object_get(row, "init_pid")),
@@ -59,7 +67,7 @@ static void read_target(const json_t *row, struct past_row *out) {
     };
 }
 
-static bool number_of(const json_t *value, double scale, uint64_t *out) {
+bool statspast_number(const json_t *value, double scale, uint64_t *out) {
     double number = json_number_value(value) * scale + 0.5;
 
     if (json_is_integer(value) && scale == 1 && json_integer_value(value) >= 0) {
@@ -72,15 +80,16 @@ static bool number_of(const json_t *value, double scale, uint64_t *out) {
     return true;
 }
 
-static void read_metric(const json_t *row, enum metric m, struct sample *s) {
+void statspast_metric(const json_t *row, enum metric m, struct sample *s) {
     const struct metric_info *info = metric_info(m);
     const json_t *value = json_object_get(row, info->key);
     uint64_t number;
 
+    s->have &= ~(UINT64_C(1) << m);
     if (info->unit == METRIC_FLAG && json_is_boolean(value))
         sample_set(s, m, json_is_true(value));
     else if (info->unit != METRIC_FLAG &&
-             number_of(value, info->unit == METRIC_CENTIPCT ? 100 : 1, &number))
+             statspast_number(value, info->unit == METRIC_CENTIPCT ? 100 : 1, &number))
         sample_set(s, m, number);
 }
 
@@ -91,7 +100,7 @@ static void read_sample(const json_t *row, int64_t at_ms, struct sample *s) {
     if (when_parse(str_at(row, "ts"), at_ms, &ts) == 0)
         s->at_ms = ts;
     for (unsigned m = 0; m < METRIC_N; m++)
-        read_metric(row, (enum metric)m, s);
+        statspast_metric(row, (enum metric)m, s);
     if (!sample_has(s, METRIC_OWN_LIMIT) && sample_has(s, METRIC_USAGE))
         sample_set(s, METRIC_OWN_LIMIT, SAMPLE_NONE);
 }
@@ -111,11 +120,11 @@ static void read_row(const json_t *row, int64_t at_ms, struct past_row *out) {
     read_sample(row, at_ms, &out->sample);
     out->row = (struct stats_row){
         .limit = limit_of(row),
-        .state = (enum state)word_of(text_of(row, "state"), state_word, STATE_N, STATE_UNKNOWN),
+        .state = statspast_state(text_of(row, "state")),
         .v1 = str_eq(str_at(row, "version"), STR("v1")),
         .io_counted = true, /* nobody recorded whether: what is missing is unknown */
     };
-    out->row.have_cpu = number_of(json_object_get(row, "cpu_pct"), 100, &out->row.cpu_centi);
+    out->row.have_cpu = statspast_number(json_object_get(row, "cpu_pct"), 100, &out->row.cpu_centi);
     if (out->row.limit.from == LIMIT_HOST && sample_has(&out->sample, METRIC_LIMIT))
         out->row.host_memory = out->sample.value[METRIC_LIMIT];
 }
@@ -182,11 +191,15 @@ int statspast_add(struct statspast *p, json_t *answer, enum statspast_scope scop
         read_row(json_array_get(list, i), at_ms, row);
         if (is_wanted(row, scope) && (before == 0 || !have_already(p, row)))
             p->n++;
+        else
+            free(take_ptr(&row->labels));
     }
     return 0;
 }
 
 void statspast_done(struct statspast *p) {
+    for (size_t i = 0; i < p->n; i++)
+        free(p->row[i].labels);
     free(p->row);
     json_decref(p->answers);
     *p = (struct statspast){.row = NULL};

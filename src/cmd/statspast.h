@@ -12,6 +12,7 @@ struct past_row {
     struct target target, inside;
     struct sample sample;
     struct stats_row row; /* without the pointers to the three */
+    char *labels;         /* of the target: owned */
 };
 
 struct statspast {
@@ -31,6 +32,15 @@ enum statspast_scope {
  * id) are left out. 0; -EBADMSG; -ENOMEM. */
 int statspast_add(struct statspast *p, json_t *answer, enum statspast_scope scope);
 void statspast_done(struct statspast *p); /* legal on a zeroed struct */
+
+/* Takes one metric of a row into the sample; unknown when it is not there, or no such number. */
+void statspast_metric(const json_t *row, enum metric m, struct sample *s);
+
+/* A number of a row times `scale`, rounded; false when it is none, or below 0. */
+bool statspast_number(const json_t *value, double scale, uint64_t *out);
+
+/* The agent's word of a state; STATE_UNKNOWN of any other. */
+enum state statspast_state(const char *word);
 
 void statspast_sort(struct statspast *p, enum stats_sort key);
 

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/num.h"
 #include "base/text.h"
+#include "model/labellist.h"
 
 bool row_has(const struct stats_row *r, enum metric m) {
     return r->sample && sample_has(r->sample, m);
@@ -158,6 +159,8 @@ static void add_identity(struct json *j, const struct stats_row *r) {
     key_text(j, "pod", t->pod);
     key_text(j, "namespace", t->namespace);
     key_text(j, "container", t->container);
+    json_key(j, "labels");
+    labellist_add_json(j, str_of(t->labels));
     json_key(j, "inside");
     if (t->inside)
         json_str(j, session_name(t->inside));

@@ -2,10 +2,38 @@
 
 #include <errno.h>
 
+#include <string.h>
+
 #include "base/mem.h"
+#include "model/labellist.h"
+
+/* \u0000, which jansson refuses in keys, becomes \ufffd. False: there is none. */
+static bool replace_nuls(char *p, size_t n) {
+    bool any = false;
+
+    for (size_t i = 0; i + 1 < n; i++) {
+        if (p[i] != '\\')
+            continue;
+        i++;
+        if (n - i >= 5 && memcmp(&p[i], "u0000", 5) == 0) {
+            memcpy(&p[i], "ufffd", 5);
+            any = true;
+        }
+    }
+    return any;
+}
 
 json_t *enginejson_parse(struct str text) {
-    return json_loadb(text.p, text.n, 0, NULL);
+    json_t *json = json_loadb(text.p, text.n, 0, NULL);
+    auto_free char *copy = NULL;
+
+    if (json || text.n == 0)
+        return json;
+    copy = malloc(text.n);
+    if (!copy)
+        return NULL;
+    memcpy(copy, text.p, text.n);
+    return replace_nuls(copy, text.n) ? json_loadb(copy, text.n, 0, NULL) : NULL;
 }
 
 static struct str text_at(const json_t *object, const char *key) {
@@ -21,6 +49,63 @@ static void set_from(char **place, const json_t *object, const char *key) {
 
     if (text.n > 0)
         facts_set(place, text);
+}
+
+static void add_labels(struct labellist *l, json_t *object, bool (*wanted)(struct str key)) {
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(object, key, value) {
+        if (json_is_string(value) && (!wanted || wanted(str_of(key))))
+            labellist_add(l, str_of(key), text_at(object, key));
+    }
+}
+
+static void set_labels(char **place, const struct labellist *l) {
+    struct buf text;
+
+    buf_init(&text, LABELS_BYTES);
+    labellist_write(l, &text);
+    if (text.n > 0 && buf_error(&text) == 0)
+        facts_set(place, buf_str(&text));
+    buf_done(&text);
+}
+
+void enginejson_labels(char **place, json_t *object) {
+    struct labellist l = {.n = 0};
+
+    add_labels(&l, object, NULL);
+    set_labels(place, &l);
+}
+
+/* Annotations of a bundle that are not an engine's own notes: nerdctl and others copy a container's
+ * labels there. */
+static bool is_label(struct str note) {
+    static const char *const own[] = {"io.kubernetes.cri.", "io.kubernetes.cri-o.",
+                                      "io.podman.",         "io.container.",
+                                      "io.containerd.",     "nerdctl/",
+                                      "org.systemd.",       "run.oci."};
+
+    if (str_starts(note, STR("io.podman.compose.")))
+        return true;
+    for (size_t i = 0; i < ARRAY_N(own); i++)
+        if (str_starts(note, str_of(own[i])))
+            return false;
+    return true;
+}
+
+/* CRI-O keeps the labels as JSON in an annotation, beside those of the pod. */
+static void take_bundle_labels(json_t *notes, struct facts *out) {
+    struct str crio = text_at(notes, "io.kubernetes.cri-o.Labels");
+    struct labellist l = {.n = 0};
+    json_t *labels = crio.n > 0 ? enginejson_parse(crio) : NULL;
+
+    if (crio.n > 0)
+        add_labels(&l, labels, NULL);
+    else
+        add_labels(&l, notes, is_label);
+    set_labels(&out->labels, &l);
+    json_decref(labels);
 }
 
 /* The labels that the kubelet gives to the containers it makes, in any engine. */
@@ -51,6 +136,7 @@ int enginejson_docker(const json_t *root, struct facts *out) {
     out->runtime = RUNTIME_DOCKER;
     facts_split_k8s(out, name);
     take_kubelet_labels(json_object_get(config, "Labels"), out);
+    enginejson_labels(&out->labels, json_object_get(config, "Labels"));
     if (name.n == 0)
         return -ENODATA;
     facts_name(out, name, SOURCE_DOCKER_FILE);
@@ -83,13 +169,14 @@ static void take_hints(const json_t *root, const json_t *annotations, struct bun
 }
 
 int enginejson_bundle(const json_t *root, struct facts *out, struct bundle_hints *hints) {
-    const json_t *notes = json_object_get(root, "annotations");
+    json_t *notes = json_object_get(root, "annotations");
     struct str type = text_at(notes, "io.kubernetes.cri.container-type");
     struct str crio_type = text_at(notes, "io.kubernetes.cri-o.ContainerType");
     struct str name;
 
     take_hints(root, notes, hints);
     take_kubelet_labels(notes, out);
+    take_bundle_labels(notes, out);
     set_from(&out->pod, notes, "io.kubernetes.cri.sandbox-name");
     set_from(&out->namespace, notes, "io.kubernetes.cri.sandbox-namespace");
     set_from(&out->pod_uid, notes, "io.kubernetes.cri.sandbox-uid");
@@ -155,6 +242,7 @@ size_t enginejson_list(const json_t *root, enum runtime runtime, struct buf *out
         set_from(&f.image, entry, "Image");
         facts_split_k8s(&f, name);
         take_kubelet_labels(json_object_get(entry, "Labels"), &f);
+        enginejson_labels(&f.labels, json_object_get(entry, "Labels"));
         facts_name(&f, name, SOURCE_SOCKET);
         if (f.id && f.name) {
             facts_write(&f, out);
@@ -171,6 +259,7 @@ int enginejson_crio(const json_t *root, struct facts *out) {
     set_from(&out->image, root, "image");
     facts_split_k8s(out, name);
     take_kubelet_labels(json_object_get(root, "labels"), out);
+    enginejson_labels(&out->labels, json_object_get(root, "labels"));
     out->runtime = RUNTIME_CRIO;
     if (out->container)
         name = str_of(out->container);

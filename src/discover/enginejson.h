@@ -7,8 +7,12 @@
 
 #include "discover/facts.h"
 
-/* NULL when it is no JSON, nests too deep, or memory is short. The caller's: json_decref. */
+/* NULL when it is no JSON, nests too deep, or memory is short. The caller's: json_decref. A NUL in
+ * a text of it is read as U+FFFD: a label with one must not hide its container's name. */
 json_t *enginejson_parse(struct str text);
+
+/* Sets a text, as facts_set, to the labels in an object of texts: see model/labellist.h. */
+void enginejson_labels(char **place, json_t *object);
 
 /* Docker's ROOT/containers/ID/config.v2.json. 0; -ENODATA without a name. */
 int enginejson_docker(const json_t *root, struct facts *out);

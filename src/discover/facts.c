@@ -7,9 +7,9 @@
 #define TEXTS(f)                                                                                   \
     {                                                                                              \
         &(f)->id, &(f)->name, &(f)->image, &(f)->pod, &(f)->namespace, &(f)->pod_uid,              \
-            &(f)->container                                                                        \
+            &(f)->container, &(f)->labels                                                          \
     }
-enum { TEXTS_N = 7 };
+enum { TEXTS_N = 8 };
 
 void facts_done(struct facts *f) {
     char **texts[TEXTS_N] = TEXTS(f);
@@ -62,8 +62,8 @@ bool facts_split_k8s(struct facts *f, struct str name) {
 
 /* Texts hold no NUL, so that ends them; an absent one is empty. */
 void facts_write(const struct facts *f, struct buf *out) {
-    const char *texts[TEXTS_N] = {f->id,        f->name,    f->image,    f->pod,
-                                  f->namespace, f->pod_uid, f->container};
+    const char *texts[TEXTS_N] = {f->id,        f->name,    f->image,     f->pod,
+                                  f->namespace, f->pod_uid, f->container, f->labels};
 
     buf_add_char(out, (char)('a' + f->runtime));
     buf_add_char(out, (char)('a' + f->source));

@@ -7,6 +7,7 @@ enum { FACTS_TEXT_MAX = 4096 };
 
 struct facts {
     char *id, *name, *image, *pod, *namespace, *pod_uid, *container;
+    char *labels;              /* as in model/labellist.h */
     enum runtime runtime;      /* RUNTIME_NONE: nothing new about it */
     enum target_source source; /* of the name */
     bool sandbox, no_sandbox;  /* said to be a pod's sandbox, or said to be none */

@@ -516,6 +516,8 @@ static void conmon_bundle(struct ask *a, struct str bundle, struct str container
         facts_set(&a->out->namespace, str_of(more.namespace));
     if (more.image && !a->out->image)
         facts_set(&a->out->image, str_of(more.image));
+    if (more.labels && !a->q->shim->shim.podman) /* podman keeps labels in its database alone */
+        facts_set(&a->out->labels, str_of(more.labels));
     if (a->q->shim->shim.podman && hints.sandbox_id && !a->out->pod)
         podman_pod(a, containers, hints.sandbox_id);
     facts_done(&more);

@@ -20,7 +20,7 @@ enum {
     ASK_AGAIN_MS = 10000, /* sockets, at the most */
     ASK_US = 5000000,     /* and how long they may take */
     INSIDE_US = 2000000,
-    ANSWER_MAX = 1 << 20,
+    ANSWER_MAX = 8 << 20,
     GROUPS_SEARCHED = 32, /* below a container, for its first process */
 };
 
@@ -113,8 +113,8 @@ static void set_short_id(struct node *n) {
 }
 
 void namer_gone(struct node *n) {
-    const char *texts[] = {n->t.name, n->t.id,        n->t.image,   n->t.pod,
-                           n->t.unit, n->t.namespace, n->t.pod_uid, n->t.container};
+    const char *texts[] = {n->t.name,      n->t.id,      n->t.image,     n->t.pod,   n->t.unit,
+                           n->t.namespace, n->t.pod_uid, n->t.container, n->t.labels};
 
     for (size_t i = 0; i < ARRAY_N(texts); i++)
         node_free_text(n, texts[i]);
@@ -350,6 +350,7 @@ static bool take_facts(struct node *n, const struct facts *f) {
     changed |= set_if(n, &n->t.pod, f->pod);
     changed |= set_if(n, &n->t.namespace, f->namespace);
     changed |= set_if(n, &n->t.container, f->container);
+    changed |= set_if(n, &n->t.labels, f->labels);
     if (!n->t.pod_uid)
         changed |= set_if(n, &n->t.pod_uid, f->pod_uid);
     if (f->name) {

@@ -93,6 +93,7 @@ static void tell_target(struct watch *w, struct watched *x) {
         .unit = str_of(t->unit),
         .inside = t->inside ? t->inside->path : (struct str){"", 0},
         .limit_from = limit_words(&x->limit),
+        .labels = str_of(t->labels),
     };
     struct wire_out out;
 

@@ -67,6 +67,7 @@ struct target {
     const char *pod, *namespace, *pod_uid;
     const char *container;       /* its name inside the pod */
     const char *unit;            /* systemd's name of it, escapes resolved */
+    const char *labels;          /* as in labellist.h */
     const struct target *inside; /* the container this group lies in; NULL on the host itself */
     int64_t start_ms;            /* when its first process started, wall clock; 0 = unknown */
     int32_t init_pid;            /* its first process; 0 = unknown or none */

@@ -86,11 +86,12 @@ void live_set_kills(struct live *l, int64_t series, uint64_t total) {
 }
 
 /* The texts of a target, for loops over all of them. */
-enum { TEXTS = 10 };
+enum { TEXTS = 11 };
 
 static void list_texts(struct wire_target *t, struct str *text[TEXTS]) {
-    struct str *all[TEXTS] = {&t->path,      &t->name,      &t->id,   &t->image,  &t->pod,
-                              &t->namespace, &t->container, &t->unit, &t->inside, &t->limit_from};
+    struct str *all[TEXTS] = {&t->path,   &t->name,       &t->id,        &t->image,
+                              &t->pod,    &t->namespace,  &t->container, &t->unit,
+                              &t->inside, &t->limit_from, &t->labels};
 
     memcpy(text, all, sizeof(all));
 }

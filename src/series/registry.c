@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "series/storeint.h"
 
-enum { KEY_MAX = 16 << 10, IDENTITY_MAX = 256 << 10, BUCKETS = 256 };
+enum { KEY_MAX = 16 << 10, IDENTITY_MAX = 320 << 10, BUCKETS = 256 };
 
 static size_t id_bucket(const struct store *s, int64_t id) {
     return (size_t)((uint64_t)id * 0x9e3779b97f4a7c15ull >> 20) & (s->buckets - 1);

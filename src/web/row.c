@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "model/labellist.h"
 #include "model/state.h"
 #include "web/web.h"
 
@@ -71,6 +72,14 @@ static void add_inside(struct json *j, const struct site *site, struct str path)
     key_maybe_str(j, "inside", path);
 }
 
+static void add_labels(struct json *j, struct str labels) {
+    struct labelwalk w;
+
+    json_key(j, "labels");
+    labellist_add_json(j, labels);
+    key_maybe_str(j, "compose", labellist_compose(labels, &w) ? w.label.value : STR(""));
+}
+
 static void add_identity(struct json *j, const struct site *site, const struct row *r) {
     const struct wire_target *t = r->t;
     int64_t at_ms = r->sample ? r->sample->at_ms : r->at_ms;
@@ -93,6 +102,7 @@ static void add_identity(struct json *j, const struct site *site, const struct r
     key_maybe_str(j, "namespace", t->namespace);
     key_maybe_str(j, "container", t->container);
     key_maybe_str(j, "unit", t->unit);
+    add_labels(j, t->labels);
     add_inside(j, site, t->inside);
     json_key_str(j, "cgroup", t->path);
     json_key_str(j, "version", t->version == WIRE_CG_V1 ? STR("v1") : STR("v2"));
@@ -204,6 +214,7 @@ void web_add_identity(struct buf *out, const struct wire_target *t) {
     json_key_str(&j, "unit", t->unit);
     json_key_str(&j, "inside", t->inside);
     json_key_str(&j, "limit_from", t->limit_from);
+    json_key_str(&j, "labels", t->labels);
     json_end(&j);
 }
 
@@ -273,6 +284,7 @@ int identity_parse(struct str text, struct identity *out) {
                 .unit = text_of(tree, "unit"),
                 .inside = text_of(tree, "inside"),
                 .limit_from = text_of(tree, "limit_from"),
+                .labels = text_of(tree, "labels"),
             },
     };
     return 0;

@@ -89,6 +89,7 @@ bool wire_add_target(struct wire_out *w, const struct wire_target *t) {
     put_text(w, t->unit);
     put_text(w, t->inside);
     put_text(w, t->limit_from);
+    put_text(w, t->labels);
     return settle(w, from);
 }
 
@@ -346,6 +347,8 @@ int wire_read_target(struct wire_in *in, struct wire_target *out) {
     t.unit = get_text(&r);
     t.inside = get_text(&r);
     t.limit_from = get_text(&r);
+    if (r.in.n > 0) /* logs of before there were labels end here */
+        t.labels = get_text(&r);
     result = finish_whole(&r, in);
     if (result == 0)
         *out = t;

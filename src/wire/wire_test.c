@@ -38,6 +38,7 @@ static const struct wire_target target = {
     .id = {"abc", 3},
     .image = {"busybox:latest", 14},
     .limit_from = {"/docker/abc", 11},
+    .labels = {"a=b\nc=d\n", 8},
 };
 
 static void a_target_comes_back_as_it_was(void **state) {
@@ -61,11 +62,19 @@ static void a_target_comes_back_as_it_was(void **state) {
     assert_int_equal(back.init_pid, 4711);
     assert_true(str_eq(back.path, target.path) && str_eq(back.name, target.name));
     assert_true(str_eq(back.image, target.image) && back.pod.n == 0 && back.inside.n == 0);
-    /* Whatever is cut off, it is no target any more. */
+    assert_true(str_eq(back.labels, target.labels));
+    /* Whatever is cut off, it is no target any more; but without labels it is what was written
+     * before there were any. */
     for (size_t n = 0; n < w.n; n++) {
         struct wire_head head;
 
         in = (struct wire_in){w.p, n};
+        if (n == w.n - 1 - target.labels.n) {
+            assert_int_equal(wire_read_head(&in, &head), 0);
+            assert_int_equal(wire_read_target(&in, &back), 0);
+            assert_true(str_eq(back.limit_from, target.limit_from) && back.labels.n == 0);
+            continue;
+        }
         assert_true(wire_read_head(&in, &head) < 0 || wire_read_target(&in, &back) == -EBADMSG);
     }
 }
