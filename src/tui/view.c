@@ -1,0 +1,274 @@
+#include "tui/view.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+
+const char *const top_sort_names[TOP_SORT_N] = {
+    [TOP_SORT_NAME] = "name",   [TOP_SORT_RUNTIME] = "runtime", [TOP_SORT_PCT] = "used%",
+    [TOP_SORT_USED] = "used",   [TOP_SORT_LIMIT] = "limit",     [TOP_SORT_TREND] = "trend",
+    [TOP_SORT_TIME] = "time",   [TOP_SORT_SWAP] = "swap",       [TOP_SORT_CPU] = "cpu",
+    [TOP_SORT_PSI] = "psi",     [TOP_SORT_OOM] = "oom",         [TOP_SORT_RESTARTS] = "restarts",
+    [TOP_SORT_STATE] = "state",
+};
+
+const char *const view_group_names[VIEW_GROUP_N] = {"none", "pod", "compose", "slice"};
+
+void view_init(struct view *v, enum top_sort sort) {
+    *v = (struct view){.sort = sort};
+    filter_parse(&v->filter, STR(""));
+}
+
+void view_done(struct view *v) {
+    free(v->line);
+    v->line = NULL;
+    v->n = v->room = 0;
+}
+
+struct str view_group_of(const struct tui_row *row, enum view_group group) {
+    switch (group) {
+    case VIEW_POD:
+        return row->pod;
+    case VIEW_COMPOSE:
+        return row->compose;
+    case VIEW_SLICE:
+        return row->slice;
+    case VIEW_FLAT:
+    case VIEW_GROUP_N:
+        break;
+    }
+    return STR("");
+}
+
+/* What a row is sorted by: the larger comes first, and unknown last. */
+struct sort_key {
+    const struct tui_row *row;
+    uint32_t index;
+    double value;
+};
+
+static double metric_or(const struct tui_row *row, enum metric m) {
+    const struct sample *s = row->sample;
+
+    return s && sample_has(s, m) && s->value[m] != SAMPLE_NONE ? (double)s->value[m] : -1;
+}
+
+static double sort_value(const struct tui_row *row, enum top_sort sort) {
+    double used = metric_or(row, METRIC_USED), limit = metric_or(row, METRIC_LIMIT);
+
+    switch (sort) {
+    case TOP_SORT_PCT:
+        return used >= 0 && limit > 0 ? used / limit : -1;
+    case TOP_SORT_USED:
+        return used;
+    case TOP_SORT_LIMIT:
+        return limit;
+    case TOP_SORT_TREND:
+        return row->trend.word == TREND_UNKNOWN ? -1e30 : (double)row->trend.bytes_per_h;
+    case TOP_SORT_TIME:
+        return row->have_time_to_limit ? -(double)row->time_to_limit_s : -1e30;
+    case TOP_SORT_SWAP:
+        return metric_or(row, METRIC_SWAP);
+    case TOP_SORT_CPU:
+        return row->have_cpu ? (double)row->cpu_centi : -1;
+    case TOP_SORT_PSI:
+        return metric_or(row, METRIC_PSI_SOME);
+    case TOP_SORT_OOM:
+        return row->have_kills ? (double)row->kills : -1;
+    case TOP_SORT_RESTARTS:
+        return row->have_restarts ? (double)row->restarts : -1;
+    case TOP_SORT_STATE:
+        return (double)row->state;
+    case TOP_SORT_NAME:
+    case TOP_SORT_RUNTIME:
+    case TOP_SORT_N:
+        break;
+    }
+    return 0;
+}
+
+static int compare_text(struct str a, struct str b) {
+    size_t n = a.n < b.n ? a.n : b.n;
+    int r = n ? memcmp(a.p, b.p, n) : 0;
+
+    return r != 0 ? r : a.n < b.n ? -1 : a.n > b.n;
+}
+
+static const struct view *sorting; /* one thread */
+
+static int compare_rows(const struct tui_row *x, const struct tui_row *y, double a, double b) {
+    if (a != b)
+        return a < b ? 1 : -1;
+    if (sorting->sort == TOP_SORT_RUNTIME)
+        return compare_text(x->runtime, y->runtime);
+    return sorting->sort == TOP_SORT_NAME ? compare_text(x->name, y->name) : 0;
+}
+
+static int by_order(const void *a, const void *b) {
+    const struct sort_key *x = a, *y = b;
+    int r = 0;
+
+    if (sorting->group != VIEW_FLAT) {
+        struct str one = view_group_of(x->row, sorting->group);
+        struct str two = view_group_of(y->row, sorting->group);
+
+        if ((one.n == 0) != (two.n == 0)) /* those in none come last */
+            return one.n == 0 ? 1 : -1;
+        r = compare_text(one, two);
+        if (r != 0)
+            return r;
+    }
+    r = compare_rows(x->row, y->row, x->value, y->value);
+    if (r != 0)
+        return sorting->reverse ? -r : r;
+    r = compare_text(x->row->name, y->row->name);
+    return r != 0 ? r : x->row->id < y->row->id ? -1 : x->row->id > y->row->id;
+}
+
+static int reserve(struct view *v, size_t n) {
+    struct view_line *line;
+
+    if (n <= v->room)
+        return 0;
+    line = realloc(v->line, n * sizeof(*line));
+    if (!line)
+        return -ENOMEM;
+    v->line = line;
+    v->room = n;
+    return 0;
+}
+
+static void add_lines(struct view *v, const struct sort_key *key, size_t n) {
+    struct view_line *head = NULL;
+
+    v->n = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct sample *s = key[i].row->sample;
+
+        if (v->group != VIEW_FLAT && (i == 0 || !str_eq(view_group_of(key[i].row, v->group),
+                                                        view_group_of(key[i - 1].row, v->group)))) {
+            head = &v->line[v->n++];
+            *head = (struct view_line){.head = true, .row = key[i].index};
+        }
+        if (head)
+            head->count++;
+        if (head && s && sample_has(s, METRIC_USED))
+            head->used += s->value[METRIC_USED];
+        v->line[v->n++] = (struct view_line){.row = key[i].index};
+    }
+}
+
+/* The cursor follows the selected target; if that is gone, what is at its place is selected. */
+static void follow(struct view *v, const struct tui_source *source) {
+    for (size_t i = 0; v->have_selected && i < v->n; i++)
+        if (!v->line[i].head && source->row(source->ctx, v->line[i].row)->id == v->selected) {
+            v->cursor = i;
+            return;
+        }
+    if (v->cursor >= v->n)
+        v->cursor = v->n ? v->n - 1 : 0;
+    if (v->n > 0 && v->line[v->cursor].head)
+        v->cursor++;
+    v->have_selected = v->n > 0;
+    if (v->have_selected)
+        v->selected = source->row(source->ctx, v->line[v->cursor].row)->id;
+}
+
+int view_update(struct view *v, const struct tui_source *source) {
+    size_t all = source->rows(source->ctx), n = 0;
+    auto_free struct sort_key *key = malloc((all ? all : 1) * sizeof(*key));
+
+    if (!key || reserve(v, 2 * all) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < all; i++) {
+        const struct tui_row *row = source->row(source->ctx, i);
+
+        if (filter_match(&v->filter, row))
+            key[n++] = (struct sort_key){row, (uint32_t)i, sort_value(row, v->sort)};
+    }
+    sorting = v;
+    qsort(key, n, sizeof(*key), by_order);
+    add_lines(v, key, n);
+    v->rows = n;
+    v->all = all;
+    follow(v, source);
+    return 0;
+}
+
+void view_move(struct view *v, const struct tui_source *source, ptrdiff_t rows) {
+    ptrdiff_t step = rows < 0 ? -1 : 1;
+    size_t at = v->cursor;
+
+    for (ptrdiff_t left = rows * step; v->n > 0 && left > 0;) {
+        if ((step < 0 && at == 0) || (step > 0 && at + 1 >= v->n))
+            break;
+        at = (size_t)((ptrdiff_t)at + step);
+        if (v->line[at].head)
+            continue;
+        v->cursor = at;
+        left--;
+    }
+    if (v->n > 0)
+        v->selected = source->row(source->ctx, v->line[v->cursor].row)->id;
+    v->have_selected = v->n > 0;
+}
+
+void view_scroll(struct view *v, size_t height) {
+    size_t first = v->cursor;
+
+    if (height == 0)
+        return;
+    if (first > 0 && v->line[first - 1].head) /* with the head of its group */
+        first--;
+    if (first < v->top)
+        v->top = first;
+    if (v->cursor >= v->top + height)
+        v->top = v->cursor + 1 - height;
+    if (v->top + height > v->n)
+        v->top = v->n > height ? v->n - height : 0;
+}
+
+const struct tui_row *view_selected(const struct view *v, const struct tui_source *source) {
+    return v->n > 0 ? source->row(source->ctx, v->line[v->cursor].row) : NULL;
+}
+
+void view_sort_step(struct view *v, int step) {
+    v->sort = (enum top_sort)(((int)v->sort + step + TOP_SORT_N) % TOP_SORT_N);
+    v->reverse = false;
+}
+
+/* "/docker/4f2a..", "/machine.slice/libpod-4f2a..scope": the engine's id is the last part. */
+static bool id_starts(struct str path, struct str word) {
+    ptrdiff_t slash = str_rfind(path, '/');
+    struct str last = str_from(path, slash < 0 ? 0 : (size_t)slash + 1);
+    ptrdiff_t dash = str_rfind(last, '-');
+
+    return word.n >= 4 && (str_starts(last, word) ||
+                           (dash >= 0 && str_starts(str_from(last, (size_t)dash + 1), word)));
+}
+
+int view_find(const struct tui_source *source, struct str word, const struct tui_row **out) {
+    const struct tui_row *exact = NULL, *close = NULL;
+    size_t exact_n = 0, close_n = 0;
+
+    for (size_t i = 0; i < source->rows(source->ctx); i++) {
+        const struct tui_row *row = source->row(source->ctx, i);
+
+        if (str_eq(row->key, word) || str_eq(row->path, word) || str_eq(row->name, word)) {
+            exact = row;
+            exact_n++;
+        } else if (str_starts(row->name, word) || id_starts(row->path, word)) {
+            close = row;
+            close_n++;
+        }
+    }
+    if (exact_n > 1 || (exact_n == 0 && close_n > 1))
+        return -ENOTUNIQ;
+    if (exact_n + close_n == 0)
+        return -ENOENT;
+    *out = exact ? exact : close;
+    return 0;
+}
