@@ -6,7 +6,7 @@ test("every view comes back from its address", () => {
     const views = [
         { ...DEFAULT_VIEW },
         { ...DEFAULT_VIEW, name: "container" as const, key: "docker:a/b?c&d#e <script>\u202e", from: "-2h" },
-        { ...DEFAULT_VIEW, name: "timeline" as const, to: "1789000000000", q: "state:hung -name:x y" },
+        { ...DEFAULT_VIEW, name: "timeline" as const, to: "1789000000000", q: "state:hung -name:x y", hidden: "start,end" },
         { ...DEFAULT_VIEW, sort: "used", desc: false, group: "pod", theme: "dark" as const, lang: "zh" },
     ];
     for (const view of views) assert.deepEqual(parseHash(hashOf(view)), view);

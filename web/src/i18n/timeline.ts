@@ -1,3 +1,51 @@
-// Events. English, Chinese. {words} are filled in.
+// Events and their timeline. English, Chinese. {words} are filled in.
 
-export const timelineTexts = {} as const;
+export const timelineTexts = {
+    "event.oom": ["OOM kill", "OOM 杀死"],
+    "event.hang": ["hang", "挂起"],
+    "event.alert": ["alert", "告警"],
+    "event.restart": ["restart", "重启"],
+    "event.guard": ["guard", "守护动作"],
+    "event.gc": ["collection", "垃圾回收"],
+    "event.limit": ["limit changed", "上限变更"],
+    "event.start": ["start", "启动"],
+    "event.end": ["end", "结束"],
+    "event.victim": ["{comm} (pid {pid}, {anon} anonymous)", "{comm}（pid {pid}，匿名内存 {anon}）"],
+    "event.task": ["a task", "一个任务"],
+    "event.tasks": ["{n} tasks", "{n} 个任务"],
+    "event.own": ["its own limit", "自身的上限"],
+    "event.outside": ["a limit around it, or the machine's", "上层组的上限或整机内存"],
+    "event.killed": ["{who} killed for memory at {where}", "{who} 因内存被杀死，触及的是{where}"],
+    "event.killedPerhaps": [
+        "{who} killed for memory at {where}; concluded from the kernel's events, not counted",
+        "{who} 因内存被杀死，触及的是{where}；由内核事件推断，未经计数确认",
+    ],
+    "event.restarted": ["started again, restart {n}", "再次启动，第 {n} 次重启"],
+    "event.started": ["started", "已启动"],
+    "event.ended": ["ended", "已结束"],
+    "event.limitChanged": ["limit changed from {from} to {to}", "上限由 {from} 变为 {to}"],
+    "event.noLimit": ["none", "无"],
+    "timeline.title": ["Timeline", "时间线"],
+    "timeline.text": [
+        "What happened to containers between {from} and {to}.",
+        "{from} 至 {to} 之间容器发生的事件。",
+    ],
+    "timeline.kinds": ["Kinds of events", "事件类别"],
+    "timeline.filter": ["Filter by name", "按名称筛选"],
+    "timeline.picture": ["{n} events of {m} containers", "{m} 个容器的 {n} 个事件"],
+    "timeline.more": ["{n} more containers are in the list below", "另有 {n} 个容器，见下方列表"],
+    "timeline.cut": ["Only the newest {n} events are shown. Choose a shorter window.", "只显示最新的 {n} 个事件。请缩短时间窗口。"],
+    "timeline.when": ["Time", "时间"],
+    "timeline.what": ["Event", "事件"],
+    "timeline.who": ["Container", "容器"],
+    "timeline.details": ["What happened", "经过"],
+    "timeline.empty": ["Nothing happened in this window.", "此时间窗口内没有事件。"],
+    "timeline.emptyText": [
+        "No kill, restart, start, end or changed limit. History reaches back to {oldest}.",
+        "没有被杀死、重启、启动、结束或上限变更。历史记录可追溯到 {oldest}。",
+    ],
+    "timeline.hidden": ["All events of this window are hidden by the choices above.", "此窗口内的事件都被上面的选择隐藏了。"],
+    "timeline.unknown": ["unknown", "未知"],
+    "timeline.error": ["Events cannot be read: {error}", "无法读取事件：{error}"],
+    "timeline.longer": ["Show the last {span}", "显示最近 {span}"],
+} as const;

@@ -12,6 +12,7 @@ export interface View {
     sort: string;
     desc: boolean;
     group: string; // "", "pod", "compose", "slice"
+    hidden: string; // kinds of events that are not shown: "start,end"
     from: string; // "-1h", or ms since 1970
     to: string; // "now", "-10m", or ms
     theme: Theme;
@@ -25,6 +26,7 @@ export const DEFAULT_VIEW: Readonly<View> = {
     sort: "state",
     desc: true,
     group: "",
+    hidden: "",
     from: "-1h",
     to: "now",
     theme: "auto",
@@ -71,15 +73,16 @@ export function rangeOf(view: Pick<View, "from" | "to">, nowMs: number): Range {
 export function parseHash(hash: string): View {
     const [path = "", query = ""] = hash.replace(/^#/, "").split(/\?(.*)/s);
     const params = new URLSearchParams(query);
-    const text = (key: keyof View): string => params.get(key) ?? String(DEFAULT_VIEW[key]);
+    const text = (key: string, otherwise = ""): string => params.get(key) ?? otherwise;
     const view: View = {
         ...DEFAULT_VIEW,
         q: text("q"),
-        sort: text("sort"),
+        sort: text("sort", DEFAULT_VIEW.sort),
         desc: params.has("asc") ? false : DEFAULT_VIEW.desc,
         group: text("group"),
-        from: text("from"),
-        to: text("to"),
+        hidden: text("hide"),
+        from: text("from", DEFAULT_VIEW.from),
+        to: text("to", DEFAULT_VIEW.to),
         lang: text("lang"),
     };
     const theme = params.get("theme");
@@ -102,6 +105,7 @@ export function hashOf(view: View): string {
     for (const key of ["q", "sort", "group", "from", "to", "theme", "lang"] as const)
         if (view[key] !== DEFAULT_VIEW[key]) params.set(key, view[key]);
     if (!view.desc) params.set("asc", "1");
+    if (view.hidden) params.set("hide", view.hidden);
     const path =
         view.name === "container" ? `/c/${encodeURIComponent(view.key)}` : view.name === "timeline" ? "/timeline" : "/";
     const query = params.toString();

@@ -1,5 +1,285 @@
+// What happened across containers: a picture with a lane for each, and the list.
+import { useSignal } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
+import { ApiError, apiPath, get } from "../api/client.ts";
+import type { Event } from "../api/types.ts";
+import { EventSymbol, eventText, kindName, lookOf } from "../components/event.tsx";
+import { clock, duration, moment } from "../format.ts";
 import { t } from "../i18n/index.ts";
+import { about, freshEvents, now } from "../state/app.ts";
+import { go, linkTo, rangeOf, spanText, view, type Range } from "../state/url.ts";
+import { axisTicks, clusters, kindCounts, lanesOf, type Lane } from "./timeline/lanes.ts";
+import "./timeline.css";
+
+const LIMIT = 1000;
+const LANES = 30;
+const REFRESH_MS = 5000;
+const PRESETS_MS = [10 * 60e3, 3600e3, 6 * 3600e3, 86400e3, 7 * 86400e3, 30 * 86400e3];
+const DAY_MS = 86400e3;
+
+interface Loaded {
+    events: readonly Event[];
+    error: string | null;
+}
+
+/** Events of the window, again every few seconds while it ends now, and at once after a kill. */
+function useEvents(): Loaded | null {
+    const loaded = useSignal<Loaded | null>(null);
+    const { from, to } = view.value;
+    const fresh = freshEvents.value;
+    useEffect(() => {
+        const abort = new AbortController();
+        const load = async (): Promise<void> => {
+            const range = rangeOf({ from, to }, now.peek());
+            const path = apiPath("api/v1/events", { from: range.from_ms, to: range.to_ms, limit: LIMIT });
+            try {
+                const { events } = await get<{ events: Event[] }>(path, { signal: abort.signal });
+                loaded.value = { events, error: null };
+            } catch (error) {
+                if (abort.signal.aborted) return;
+                const text = error instanceof ApiError ? error.message : String(error);
+                loaded.value = { events: loaded.value?.events ?? [], error: text };
+            }
+        };
+        void load();
+        const timer = to === "now" ? setInterval(() => void load(), REFRESH_MS) : undefined;
+        return () => {
+            clearInterval(timer);
+            abort.abort();
+        };
+    }, [from, to, fresh]);
+    return loaded.value;
+}
+
+/** The container's own view around the moment. */
+function around(event: Event, range: Range): string {
+    const half = Math.min(15 * 60e3, (range.to_ms - range.from_ms) / 2);
+    const to = event.at_ms + half / 3;
+    const end = to >= now.peek() ? "now" : String(Math.round(to));
+    return linkTo({ name: "container", key: event.key ?? "", from: `-${spanText(Math.round(half / 500) * 1000)}`, to: end });
+}
+
+function Mark(props: { place: number; events: readonly Event[]; range: Range }) {
+    const [event] = props.events;
+    if (!event) return null;
+    const many = props.events.length > 1 ? ` × ${props.events.length}` : "";
+    const label = `${moment(event.at_ms)} ${event.name ?? ""}: ${kindName(event.kind)}${many}. ${eventText(event)}`;
+    return (
+        <a
+            class={`lane-mark event-${lookOf(event.kind).severity}`}
+            style={{ left: `${props.place * 100}%` }}
+            href={around(event, props.range)}
+            title={label}
+            aria-label={label}
+        >
+            <EventSymbol kind={event.kind} />
+            {props.events.length > 1 && <sub>{props.events.length}</sub>}
+        </a>
+    );
+}
+
+function LaneRow(props: { lane: Lane; range: Range }) {
+    const { lane, range } = props;
+    return (
+        <li class="lane">
+            <a class="lane-name" href={linkTo({ name: "container", key: lane.key })} title={lane.name}>
+                <bdi>{lane.name}</bdi>
+            </a>
+            <div class="lane-track">
+                {clusters(lane.events, range.from_ms, range.to_ms, 0.012).map(([place, events]) => (
+                    <Mark key={`${events[0]?.at_ms}-${events[0]?.kind}`} place={place} events={events} range={range} />
+                ))}
+            </div>
+        </li>
+    );
+}
+
+function Axis(props: { range: Range }) {
+    const { from_ms, to_ms } = props.range;
+    const long = to_ms - from_ms > 2 * DAY_MS;
+    return (
+        <div class="lane lane-axis" aria-hidden="true">
+            <span class="lane-name" />
+            <div class="lane-track">
+                {axisTicks(from_ms, to_ms, 6).map((at) => (
+                    <span key={at} style={{ left: `${((at - from_ms) / (to_ms - from_ms)) * 100}%` }}>
+                        {long ? moment(at).slice(5, 16) : clock(at).slice(0, to_ms - from_ms < 600e3 ? 8 : 5)}
+                    </span>
+                ))}
+            </div>
+        </div>
+    );
+}
+
+function Picture(props: { events: readonly Event[]; range: Range }) {
+    const lanes = useMemo(() => lanesOf(props.events), [props.events]);
+    return (
+        <section class="card" aria-label={t("timeline.picture", { n: props.events.length, m: lanes.length })}>
+            <ol class="lanes">
+                {lanes.slice(0, LANES).map((lane) => (
+                    <LaneRow key={lane.key} lane={lane} range={props.range} />
+                ))}
+            </ol>
+            <Axis range={props.range} />
+            {lanes.length > LANES && <p class="soft">{t("timeline.more", { n: lanes.length - LANES })}</p>}
+        </section>
+    );
+}
+
+function List(props: { events: readonly Event[]; range: Range }) {
+    return (
+        <div class="card events-list">
+            <table>
+                <thead>
+                    <tr>
+                        <th scope="col">{t("timeline.when")}</th>
+                        <th scope="col">{t("timeline.what")}</th>
+                        <th scope="col">{t("timeline.who")}</th>
+                        <th scope="col">{t("timeline.details")}</th>
+                    </tr>
+                </thead>
+                <tbody>
+                    {props.events.map((event) => (
+                        <tr
+                            key={`${event.at_ms}-${event.kind}-${event.key}`}
+                            data-testid="event"
+                            data-kind={event.kind}
+                            data-at={event.at_ms}
+                            data-name={event.name}
+                        >
+                            <td class="when" title={moment(event.at_ms)}>
+                                {props.range.to_ms - props.range.from_ms > DAY_MS ? moment(event.at_ms) : clock(event.at_ms)}
+                            </td>
+                            <td class="what">
+                                <EventSymbol kind={event.kind} /> {kindName(event.kind)}
+                            </td>
+                            <td>
+                                {event.key ? (
+                                    <a href={around(event, props.range)}>
+                                        <bdi>{event.name ?? event.key}</bdi>
+                                    </a>
+                                ) : (
+                                    t("timeline.unknown")
+                                )}
+                            </td>
+                            <td>{eventText(event)}</td>
+                        </tr>
+                    ))}
+                </tbody>
+            </table>
+        </div>
+    );
+}
+
+function hiddenKinds(): Set<string> {
+    return new Set(view.value.hidden.split(",").filter((kind) => kind !== ""));
+}
+
+function toggleKind(kind: string): void {
+    const hidden = hiddenKinds();
+    if (!hidden.delete(kind)) hidden.add(kind);
+    go({ hidden: [...hidden].join(",") }, true);
+}
+
+function Kinds(props: { events: readonly Event[] }) {
+    const hidden = hiddenKinds();
+    return (
+        <fieldset class="kinds">
+            <legend class="visually-hidden">{t("timeline.kinds")}</legend>
+            {kindCounts(props.events).map(([kind, n]) => (
+                <label key={kind}>
+                    <input
+                        type="checkbox"
+                        data-testid={`kind-${kind}`}
+                        checked={!hidden.has(kind)}
+                        onChange={() => toggleKind(kind)}
+                    />{" "}
+                    <EventSymbol kind={kind} /> {kindName(kind)} <span class="soft">{n}</span>
+                </label>
+            ))}
+        </fieldset>
+    );
+}
+
+function Presets(props: { range: Range }) {
+    const length = props.range.to_ms - props.range.from_ms;
+    return (
+        <div class="presets">
+            {PRESETS_MS.map((ms) => (
+                <button
+                    key={ms}
+                    type="button"
+                    class="plain"
+                    aria-pressed={length === ms}
+                    aria-label={t("timeline.longer", { span: duration(ms / 1000) })}
+                    data-testid={`preset-${spanText(ms)}`}
+                    onClick={() => go({ from: `-${spanText(ms)}` })}
+                >
+                    {duration(ms / 1000)}
+                </button>
+            ))}
+        </div>
+    );
+}
+
+function Empty(props: { hidden: boolean }) {
+    const oldest = about.value?.oldest_ms;
+    return (
+        <div class="card" data-testid="empty">
+            <p>{t(props.hidden ? "timeline.hidden" : "timeline.empty")}</p>
+            {!props.hidden && (
+                <p class="soft">{t("timeline.emptyText", { oldest: oldest ? moment(oldest) : t("timeline.unknown") })}</p>
+            )}
+        </div>
+    );
+}
+
+function matches(event: Event, words: readonly string[]): boolean {
+    const name = (event.name ?? event.key ?? "").toLowerCase();
+    return words.every((word) => (word.startsWith("-") ? !name.includes(word.slice(1)) : name.includes(word)));
+}
 
 export function Timeline() {
-    return <h1>{t("nav.timeline")}</h1>;
+    const loaded = useEvents();
+    const { from, to, q, hidden: hiddenText } = view.value;
+    const range = rangeOf({ from, to }, now.value);
+    const events = loaded?.events;
+    const found = useMemo(() => {
+        const words = q.toLowerCase().replaceAll("name:", "").split(/\s+/).filter((word) => word !== "" && word !== "-");
+        return (events ?? []).filter((event) => matches(event, words));
+    }, [events, q]);
+    const shown = useMemo(() => {
+        const hidden = hiddenKinds();
+        return found.filter((event) => !hidden.has(event.kind));
+    }, [found, hiddenText]);
+    return (
+        <div class="timeline" data-testid="timeline">
+            <h1>{t("timeline.title")}</h1>
+            <p class="soft">{t("timeline.text", { from: moment(range.from_ms), to: moment(range.to_ms) })}</p>
+            <div class="toolbar">
+                <input
+                    type="search"
+                    aria-label={t("timeline.filter")}
+                    placeholder={t("timeline.filter")}
+                    data-testid="filter"
+                    value={q}
+                    onInput={(event) => go({ q: event.currentTarget.value }, true)}
+                />
+                <Presets range={range} />
+                <Kinds events={found} />
+            </div>
+            {loaded?.error && <p class="error" role="alert" data-testid="error">{t("timeline.error", { error: loaded.error })}</p>}
+            {!loaded ? (
+                <p class="soft">{t("common.loading")}</p>
+            ) : shown.length === 0 ? (
+                <Empty hidden={found.length > 0} />
+            ) : (
+                <>
+                    <Picture events={shown} range={range} />
+                    {loaded.events.length >= LIMIT && <p class="soft">{t("timeline.cut", { n: LIMIT })}</p>}
+                    <List events={shown} range={range} />
+                </>
+            )}
+        </div>
+    );
 }
