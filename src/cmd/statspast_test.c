@@ -106,7 +106,7 @@ static void what_was_prints_as_what_is(void **state) {
 
 #define ROW(name, kind, used)                                                                      \
     "{\"name\":\"" name "\",\"kind\":\"" kind "\",\"cgroup\":\"/" name "\",\"id\":null,"           \
-    "\"usage\":50,\"used\":" used ",\"own_limit\":null,\"cpu_pct\":12.34,\"state\":\"full\","      \
+    "\"usage\":50,\"used\":" used ",\"own_limit\":null,\"cpu_pct\":12.34,\"state\":\"at-limit\","  \
     "\"version\":\"v1\",\"limit\":1000,\"limit_from\":\"host\",\"limit_certain\":true}"
 
 static json_t *parse(const char *text) {

@@ -123,13 +123,13 @@ static enum table_mark mark_of(const struct stats_row *r, size_t column) {
     case COLUMN_SWAP:
         return state == STATE_SWAPPING ? TABLE_WARN : TABLE_UNMARKED;
     case COLUMN_PSI:
-        return state == STATE_STALLED ? TABLE_WARN : TABLE_UNMARKED;
+        return state == STATE_STALLED || state == STATE_THRASHING ? TABLE_WARN : TABLE_UNMARKED;
     case COLUMN_OOM:
         return row_has(r, METRIC_OOM_KILLS) && row_value(r, METRIC_OOM_KILLS) > 0 ? TABLE_WARN
                                                                                   : TABLE_UNMARKED;
     case COLUMN_STATE:
         return state >= STATE_THROTTLED ? TABLE_BAD
-               : state > STATE_OK       ? TABLE_WARN
+               : state >= STATE_HIGH    ? TABLE_WARN
                                         : TABLE_UNMARKED;
     default:
         return TABLE_UNMARKED;

@@ -17,6 +17,13 @@ static bool is_swapping(const struct sample *s, uint64_t swap_total) {
     return reaches(sample_has(s, METRIC_SWAP), s->value[METRIC_SWAP], may, STATE_SWAP_CENTI);
 }
 
+/* Less than `high`, since that is asked before: what fills it up is cache. */
+static bool is_cache_bound(const struct sample *s) {
+    return reaches(sample_has(s, METRIC_USAGE) && sample_has(s, METRIC_LIMIT) &&
+                       sample_has(s, METRIC_USED),
+                   s->value[METRIC_USAGE], s->value[METRIC_LIMIT], STATE_FULL_CENTI);
+}
+
 enum state state_of(const struct sample *s, uint64_t swap_total) {
     bool known = sample_has(s, METRIC_USED) && sample_has(s, METRIC_LIMIT);
     uint64_t used = s->value[METRIC_USED], limit = s->value[METRIC_LIMIT];
@@ -34,7 +41,39 @@ enum state state_of(const struct sample *s, uint64_t swap_total) {
         return STATE_SWAPPING;
     if (reaches(known, used, limit, STATE_HIGH_CENTI))
         return STATE_HIGH;
+    if (is_cache_bound(s))
+        return STATE_CACHE;
     return known ? STATE_OK : STATE_UNKNOWN;
+}
+
+/* Where nobody tells how long tasks waited, memory that is nearly full will do. */
+static bool is_thrashing(const struct sample *s, const struct trend_view *v) {
+    if (!v->have_refaults || v->refaults_per_s < STATE_THRASH_REFAULTS)
+        return false;
+    if (sample_has(s, METRIC_PSI_SOME))
+        return s->value[METRIC_PSI_SOME] >= STATE_THRASH_CENTI;
+    return reaches(sample_has(s, METRIC_USAGE) && sample_has(s, METRIC_LIMIT),
+                   s->value[METRIC_USAGE], s->value[METRIC_LIMIT], STATE_FULL_CENTI);
+}
+
+enum state state_moving(const struct sample *s, uint64_t swap_total, const struct trend_view *v) {
+    enum state state = state_of(s, swap_total);
+
+    if (state < STATE_THRASHING && is_thrashing(s, v))
+        return STATE_THRASHING;
+    if (state != STATE_OK)
+        return state;
+    switch (v->word) {
+    case TREND_STEADY:
+        return STATE_STEADY;
+    case TREND_SHRINKING:
+        return STATE_SHRINKING;
+    case TREND_GROWING:
+        return STATE_GROWING;
+    case TREND_UNKNOWN:
+        break;
+    }
+    return STATE_OK;
 }
 
 /* v1's kernel memory, read or (when its file was not wanted) what usage has beyond anon and file.
@@ -60,9 +99,13 @@ bool state_kernel_unsplit(const struct sample *s, bool v1) {
 
 const char *state_name(enum state state) {
     static const char *const names[STATE_N] = {
-        [STATE_UNKNOWN] = "-",         [STATE_OK] = "ok",           [STATE_HIGH] = "high",
-        [STATE_SWAPPING] = "swapping", [STATE_STALLED] = "stalled", [STATE_THROTTLED] = "throttled",
-        [STATE_FULL] = "full",         [STATE_HUNG] = "HUNG",
+        [STATE_UNKNOWN] = "-",           [STATE_OK] = "ok",
+        [STATE_STEADY] = "steady",       [STATE_SHRINKING] = "shrinking",
+        [STATE_GROWING] = "growing",     [STATE_CACHE] = "cache-bound",
+        [STATE_HIGH] = "high",           [STATE_SWAPPING] = "swapping",
+        [STATE_STALLED] = "stalled",     [STATE_THRASHING] = "thrashing",
+        [STATE_THROTTLED] = "throttled", [STATE_FULL] = "at-limit",
+        [STATE_HUNG] = "hung",
     };
 
     assert(state < STATE_N);

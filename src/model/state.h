@@ -14,7 +14,7 @@ enum state {
     STATE_STEADY,    /* ... and it does not move */
     STATE_SHRINKING, /* ... and it falls (trend.h) */
     STATE_GROWING,   /* ... and it grows */
-    STATE_CACHE,     /* usage is STATE_FULL_CENTI of the limit, but mostly cache that can be dropped */
+    STATE_CACHE,     /* usage is STATE_FULL_CENTI of the limit or more, but much of it is cache */
     STATE_HIGH,      /* used is STATE_HIGH_CENTI of the limit or more: little room for a peak */
     STATE_SWAPPING,  /* STATE_SWAP_CENTI of the swap it may use, or more, is used */
     STATE_STALLED,   /* for STATE_STALL_CENTI of the last 10 s all its tasks waited for memory */

@@ -82,6 +82,82 @@ static void the_worst_that_holds_is_told(void **state) {
     assert_int_equal(state_of(&s, NO_SWAP), STATE_STALLED);
 }
 
+static void cache_that_fills_the_limit_is_no_alarm(void **state) {
+    struct sample s = using(699, 1000);
+
+    (void)state;
+    sample_set(&s, METRIC_USAGE, 899);
+    assert_int_equal(state_of(&s, NO_SWAP), STATE_OK);
+    sample_set(&s, METRIC_USAGE, 900);
+    assert_int_equal(state_of(&s, NO_SWAP), STATE_CACHE);
+    sample_set(&s, METRIC_USED, 700);
+    assert_int_equal(state_of(&s, NO_SWAP), STATE_HIGH);
+    s = (struct sample){0};
+    sample_set(&s, METRIC_USAGE, 900);
+    assert_int_equal(state_of(&s, NO_SWAP), STATE_UNKNOWN);
+}
+
+static void what_is_bad_is_told_before_how_it_moves(void **state) {
+    static const struct {
+        enum trend_word word;
+        enum state calm;
+    } moves[] = {
+        {TREND_UNKNOWN, STATE_OK},
+        {TREND_STEADY, STATE_STEADY},
+        {TREND_GROWING, STATE_GROWING},
+        {TREND_SHRINKING, STATE_SHRINKING},
+    };
+    const struct sample nothing = {0};
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct trend_view v = {.word = moves[i].word};
+        struct sample s = using(10, 1000);
+
+        assert_int_equal(state_moving(&s, NO_SWAP, &v), moves[i].calm);
+        s = using(700, 1000);
+        assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_HIGH);
+        s = using(10, 1000);
+        sample_set(&s, METRIC_USAGE, 950);
+        assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_CACHE);
+        assert_int_equal(state_moving(&nothing, NO_SWAP, &v), STATE_UNKNOWN);
+    }
+}
+
+static void reading_back_is_thrashing_only_when_somebody_waits(void **state) {
+    struct trend_view v = {.word = TREND_GROWING, .have_refaults = true, .refaults_per_s = 100};
+    struct sample s = using(10, 1000);
+
+    (void)state;
+    sample_set(&s, METRIC_USAGE, 899);
+    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_GROWING);
+    sample_set(&s, METRIC_USAGE, 900); /* nobody tells who waits */
+    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_THRASHING);
+    sample_set(&s, METRIC_PSI_SOME, 499);
+    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_CACHE);
+    sample_set(&s, METRIC_PSI_SOME, 500);
+    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_THRASHING);
+    sample_set(&s, METRIC_PSI_FULL, 5000);
+    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_THRASHING);
+    v.refaults_per_s = 99;
+    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_STALLED);
+    v.refaults_per_s = 100;
+    v.have_refaults = false;
+    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_STALLED);
+    v.have_refaults = true;
+    sample_set(&s, METRIC_USED, 950);
+    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_FULL);
+}
+
+static void each_state_has_a_word_of_its_own(void **state) {
+    (void)state;
+    for (enum state i = 0; i < STATE_N; i++) {
+        assert_non_null(state_name(i));
+        for (enum state k = 0; k < i; k++)
+            assert_string_not_equal(state_name(i), state_name(k));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(thresholds_are_where_the_header_says),
@@ -89,6 +165,10 @@ int main(void) {
         cmocka_unit_test(swap_is_judged_by_what_may_be_used),
         cmocka_unit_test(memory_high_slows_down_long_before_the_limit),
         cmocka_unit_test(the_worst_that_holds_is_told),
+        cmocka_unit_test(cache_that_fills_the_limit_is_no_alarm),
+        cmocka_unit_test(what_is_bad_is_told_before_how_it_moves),
+        cmocka_unit_test(reading_back_is_thrashing_only_when_somebody_waits),
+        cmocka_unit_test(each_state_has_a_word_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
