@@ -538,6 +538,27 @@ static size_t find_all(const struct live *l, is_called *is, bool nested, struct 
     return n;
 }
 
+/* The whole key of the logical target: goes before all names, so that none can pose as it. */
+static size_t find_key(const struct live *l, struct str word, struct live_row **out, size_t max) {
+    struct buf key;
+    size_t n = 0;
+
+    if (str_find(word, ':') <= 0)
+        return 0;
+    buf_init(&key, WIRE_MESSAGE);
+    for (size_t i = 0; i < l->n; i++) {
+        buf_clear(&key);
+        live_add_key(&key, &l->row[i]->t);
+        if (!str_eq(buf_str(&key), word))
+            continue;
+        if (n < max)
+            out[n] = l->row[i];
+        n++;
+    }
+    buf_done(&key);
+    return n;
+}
+
 size_t live_resolve(const struct live *l, struct str word, struct live_row **out, size_t max) {
     static is_called *const ways[] = {by_host, by_path,     by_name, by_pod, by_system_unit,
                                       by_unit, by_pod_name, by_id,   by_pid};
@@ -545,6 +566,7 @@ size_t live_resolve(const struct live *l, struct str word, struct live_row **out
 
     if (word.n == 0)
         return 0;
+    n = find_key(l, word, out, max);
     for (unsigned nested = 0; nested < 2; nested++)
         for (size_t i = 0; i < ARRAY_N(ways) && n == 0; i++)
             n = find_all(l, ways[i], nested > 0, word, out, max);

@@ -125,9 +125,9 @@ struct live_row *live_after(const struct live *l,
  * namespace/pod/container, or the system's unit, or the name, or the path. Raw bytes. */
 void live_add_key(struct buf *out, const struct wire_target *t);
 
-/* The targets that a TARGET word means (name, prefix of an id of 4 or more, pod/container,
- * namespace/pod/container, unit with or without .service, path, "host", pid as the init's), as
- * struct live_row *[] of at most `max`. How many there are, which may be more. */
+/* The targets that a TARGET word means (the whole key, name, prefix of an id of 4 or more,
+ * pod/container, namespace/pod/container, unit with or without .service, path, "host", pid as the
+ * init's), as struct live_row *[] of at most `max`. How many there are, which may be more. */
 size_t live_resolve(const struct live *l, struct str word, struct live_row **out, size_t max);
 
 /* used of the limit in hundredths of a percent. */

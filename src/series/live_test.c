@@ -451,8 +451,16 @@ static void words_mean_targets(void **state) {
     check_word(&l, "ssh.service", 4);
     check_word(&l, "/system.slice/ssh.service", 4);
     check_word(&l, "4242", 1);
+    check_word(&l, "docker:web", 1);
+    check_word(&l, "docker:/docker/4f2a9c:web", 2);
+    check_word(&l, "containerd:shop/cart-0/app", 3);
+    check_word(&l, "systemd:ssh.service", 4);
+    check_word(&l, "podman:web", LIVE_NO_UID);
     check_word(&l, "", LIVE_NO_UID);
     check_word(&l, "nobody", LIVE_NO_UID);
+    put(&l, 8, "docker:web"); /* nobody takes another's key for a name */
+    check_word(&l, "docker:web", 1);
+    check_word(&l, "docker:docker:web", 8);
     put(&l, 9, "web");
     assert_int_equal(live_resolve(&l, STR("web"), found, 1), 2);
     live_done(&l);
