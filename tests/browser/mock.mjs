@@ -13,8 +13,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 import { METRICS, exportValue, findMetric } from "./metrics.mjs";
-import { eventsOf, hostRow, instanceOf, keyOf, killsOf, makeTargets, metricsOf, pathOf, processesOf,
-    rowOf } from "./scenario.mjs";
+import { countKills, eventsOf, hostRow, instanceOf, keyOf, makeTargets, metricsOf, pathOf,
+    processesOf, rowOf } from "./scenario.mjs";
 
 const HISTORY_MS = 24 * 3600 * 1000;
 const MAX_POINTS = 20_000;
@@ -110,7 +110,7 @@ class World {
     valueOf(target, metric, ms) {
         const metrics = target ? metricsOf(target, ms) : hostRow(this.targets, ms, this.oldestMs);
         if (target && metric.key === "oom_kills") {
-            return killsOf(target, this.oldestMs, ms).length;
+            return countKills(target, this.oldestMs, ms);
         }
         return exportValue(metric, metrics[metric.key] ?? null);
     }

@@ -115,6 +115,10 @@ function bornMs(target, round) {
     return Math.round((round - noise(target.index, 1)) * target.cycle_s * 1000);
 }
 
+export function countKills(target, fromMs, toMs) {
+    return target.kind === "climber" ? roundOf(target, toMs)[0] - roundOf(target, fromMs)[0] : 0;
+}
+
 /** When it was killed within a span, oldest first. */
 export function killsOf(target, fromMs, toMs) {
     if (target.kind !== "climber") {
@@ -289,7 +293,7 @@ const UNKNOWN = Object.fromEntries(METRICS.map((metric) => [metric.key, null]));
 /** A row of /api/v1/targets; counts begin at `sinceMs`. */
 export function rowOf(target, ms, sinceMs) {
     const metrics = metricsOf(target, ms);
-    const kills = killsOf(target, sinceMs, ms).length;
+    const kills = countKills(target, sinceMs, ms);
     return { ...identityOf(target, ms), restarts: kills, oom_kills_total: kills,
         ...concluded(target, ms, metrics), ...UNKNOWN, ...metrics, oom_kills: kills };
 }
@@ -305,7 +309,7 @@ export function hostRow(targets, ms, sinceMs) {
     }
     const used = pages(Math.min(total.used, HOST_TOTAL * 0.9));
     const file = pages(Math.min(total.file, HOST_TOTAL - used));
-    const kills = targets.reduce((sum, t) => sum + killsOf(t, sinceMs, ms).length, 0);
+    const kills = targets.reduce((sum, t) => sum + countKills(t, sinceMs, ms), 0);
     return {
         ...UNKNOWN, uid: 0, ts: new Date(ms).toISOString(), key: "host", series: 1, id: null, name: "host",
         kind: "group", runtime: null, image: null, pod: null, namespace: null, container: null,
@@ -354,7 +358,7 @@ export function eventsOf(targets, fromMs, toMs) {
             const common = { ts: new Date(at).toISOString(), series: target.series,
                 key: keyOf(target), name: target.name, at_ms: at };
             events.push({ ...common, ...killDetails(target), kind: "oom" });
-            const kills = killsOf(target, fromMs, at).length;
+            const kills = countKills(target, fromMs, at);
             events.push({ ...common, kind: "end", at_ms: at + 20 });
             events.push({ ...common, kind: "restart", restarts: kills, at_ms: at + 40 });
         }
