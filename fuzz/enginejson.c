@@ -17,6 +17,7 @@ static void there_and_back(const struct facts *f) {
     rest = buf_str(&b);
     assert(facts_read(&rest, &back) == 0 && rest.n == 0);
     assert(!f->name == !back.name && (!f->name || strcmp(f->name, back.name) == 0));
+    assert(!f->labels == !back.labels && (!f->labels || strcmp(f->labels, back.labels) == 0));
     facts_done(&back);
     buf_done(&b);
 }
@@ -36,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     buf_init(&b, 1 << 20);
     assert((enginejson_docker(json, &f) == 0) == (f.name != NULL));
+    there_and_back(&f);
     facts_done(&f);
     (void)enginejson_bundle(json, &f, &hints);
     there_and_back(&f);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,6 +159,115 @@ static void lists(void **state) {
     json_decref(json);
 }
 
+/* The texts of `docker`, `list`, `crio` and bundles that all have these labels. */
+static void labels_of_every_source(void **state) {
+    static const char labels[] = "{\"b\":\"2\",\"a\":\"1\\n\\\\=\",\"n\":7,\"\":\"x\","
+                                 "\"com.docker.compose.project\":\"shop\"}";
+    static const char want[] = "a=1\\n\\\\=\nb=2\ncom.docker.compose.project=shop\n";
+    char text[1000];
+    struct facts f = {0};
+    struct bundle_hints hints = {0};
+    struct buf b;
+    struct str rest;
+    json_t *json;
+
+    (void)state;
+    snprintf(text, sizeof(text), "{\"Name\":\"/web\",\"Config\":{\"Labels\":%s}}", labels);
+    json = parsed(text);
+    assert_int_equal(enginejson_docker(json, &f), 0);
+    assert_string_equal(f.labels, want);
+    facts_done(&f);
+    json_decref(json);
+
+    snprintf(text, sizeof(text), "{\"name\":\"web\",\"labels\":%s}", labels);
+    json = parsed(text);
+    assert_int_equal(enginejson_crio(json, &f), 0);
+    assert_string_equal(f.labels, want);
+    facts_done(&f);
+    json_decref(json);
+
+    snprintf(text, sizeof(text), "[{\"Id\":\"a\",\"Names\":[\"/web\"],\"Labels\":%s}]", labels);
+    json = parsed(text);
+    buf_init(&b, 10000);
+    assert_int_equal(enginejson_list(json, RUNTIME_PODMAN, &b), 1);
+    rest = buf_str(&b);
+    assert_int_equal(facts_read(&rest, &f), 0);
+    assert_string_equal(f.labels, want);
+    facts_done(&f);
+    buf_done(&b);
+    json_decref(json);
+
+    snprintf(text, sizeof(text), "{\"annotations\":%s}", labels);
+    json = parsed(text);
+    assert_int_equal(enginejson_bundle(json, &f, &hints), -ENODATA);
+    assert_string_equal(f.labels, want);
+    facts_done(&f);
+    json_decref(json);
+}
+
+static void an_engines_own_notes_are_no_labels(void **state) {
+    json_t *json = parsed("{\"annotations\":{\"io.kubernetes.cri.sandbox-id\":\"s\","
+                          "\"nerdctl/name\":\"web\",\"io.container.manager\":\"libpod\","
+                          "\"io.podman.annotations.init\":\"FALSE\",\"io.kubernetes.pod.uid\":"
+                          "\"u\",\"io.podman.compose.project\":\"p\"}}");
+    struct bundle_hints hints = {0};
+    struct facts f = {0};
+
+    (void)state;
+    assert_int_equal(enginejson_bundle(json, &f, &hints), 0);
+    assert_string_equal(f.labels, "io.kubernetes.pod.uid=u\nio.podman.compose.project=p\n");
+    facts_done(&f);
+    bundle_hints_done(&hints);
+    json_decref(json);
+
+    /* CRI-O's annotations are those of the pod; its labels are a text among them */
+    json = parsed("{\"annotations\":{\"kubectl.kubernetes.io/last-applied-configuration\":\"x\","
+                  "\"io.kubernetes.cri-o.Labels\":\"{\\\"app\\\":\\\"shop\\\",\\\"n\\\":1}\"}}");
+    assert_int_equal(enginejson_bundle(json, &f, &hints), -ENODATA);
+    assert_string_equal(f.labels, "app=shop\n");
+    facts_done(&f);
+    bundle_hints_done(&hints);
+    json_decref(json);
+    json = parsed("{\"annotations\":{\"a\":\"b\",\"io.kubernetes.cri-o.Labels\":\"{\"}}");
+    assert_int_equal(enginejson_bundle(json, &f, &hints), -ENODATA);
+    assert_null(f.labels);
+    bundle_hints_done(&hints);
+    json_decref(json);
+}
+
+static void hostile_labels_hide_no_name(void **state) {
+    static char text[1 << 20];
+    size_t n;
+    struct facts f = {0};
+    json_t *json = parsed("{\"Name\":\"/web\",\"Config\":{\"Labels\":{\"a\\u0000b\":\"\\u0000\","
+                          "\"c\":\"\\\\u0000\",\"d\":\"\\\\\\u0000\"}}}");
+
+    (void)state;
+    assert_int_equal(enginejson_docker(json, &f), 0);
+    assert_string_equal(f.name, "web");
+    assert_string_equal(f.labels, "a\xef\xbf\xbd"
+                                  "b=\xef\xbf\xbd\n"
+                                  "c=\\\\u0000\nd=\\\\\xef\xbf\xbd\n");
+    facts_done(&f);
+    json_decref(json);
+
+    /* tens of thousands of them */
+    n = (size_t)snprintf(text, sizeof(text), "{\"Name\":\"/web\",\"Config\":{\"Labels\":{");
+    for (unsigned i = 40000; i > 0; i--)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "\"l%05u\":\"%u\",", i, i);
+    snprintf(text + n, sizeof(text) - n, "\"com.docker.compose.project\":\"shop\"}}}");
+    json = parsed(text);
+    assert_int_equal(enginejson_docker(json, &f), 0);
+    assert_string_equal(f.name, "web");
+    assert_true(
+        str_starts(str_of(f.labels), STR("com.docker.compose.project=shop\nl00001=1\nl00002=2\n")));
+    assert_true(strlen(f.labels) < 3072);
+    facts_done(&f);
+    json_decref(json);
+    assert_null(enginejson_parse(STR("{\"a\":\"\\u0000\"")));
+    assert_null(enginejson_parse(STR("\\u000")));
+}
+
 static void crio(void **state) {
     json_t *json = parsed("{\"name\":\"k8s_web_p_n_u_0\",\"image\":\"img\",\"pid\":1,"
                           "\"labels\":{\"io.kubernetes.pod.name\":\"p2\"}}");
@@ -191,6 +301,9 @@ int main(void) {
         cmocka_unit_test(bundles),
         cmocka_unit_test(storage),
         cmocka_unit_test(lists),
+        cmocka_unit_test(labels_of_every_source),
+        cmocka_unit_test(an_engines_own_notes_are_no_labels),
+        cmocka_unit_test(hostile_labels_hide_no_name),
         cmocka_unit_test(crio),
         cmocka_unit_test(data_root),
     };

@@ -57,6 +57,7 @@ static void there_and_back(void **state) {
     buf_init(&buf, 1 << 16);
     facts_name(&a, STR("we\nb\xff"), SOURCE_SOCKET);
     facts_set(&a.pod, STR("p"));
+    facts_set(&a.labels, STR("a=b\nc=d\n"));
     facts_set(&b.id, STR("i"));
     facts_write(&a, &buf);
     facts_write(&b, &buf);
@@ -64,12 +65,14 @@ static void there_and_back(void **state) {
     assert_int_equal(facts_read(&rest, &back), 0);
     assert_string_equal(back.name, "we\nb\xff");
     assert_string_equal(back.pod, "p");
+    assert_string_equal(back.labels, "a=b\nc=d\n");
     assert_null(back.image);
     assert_int_equal(back.runtime, RUNTIME_CRIO);
     assert_int_equal(back.source, SOURCE_SOCKET);
     assert_true(back.no_sandbox && !back.sandbox);
     assert_int_equal(facts_read(&rest, &second), 0);
     assert_string_equal(second.id, "i");
+    assert_null(second.labels);
     assert_int_equal(rest.n, 0);
     facts_done(&second);
     for (size_t n = 0; n < 10; n++) { /* cut off anywhere: refused */
@@ -77,7 +80,7 @@ static void there_and_back(void **state) {
         assert_int_equal(facts_read(&rest, &second), -EBADMSG);
         assert_int_equal(rest.n, n);
     }
-    rest = STR("~a-\0\0\0\0\0\0\0");
+    rest = STR("~a-\0\0\0\0\0\0\0\0");
     assert_int_equal(facts_read(&rest, &second), -EBADMSG);
     facts_done(&a);
     facts_done(&b);

@@ -236,7 +236,8 @@ static void a_rename_is_seen(void **state) {
     testtree_file(&t, "/var/lib/docker/containers/" A "/config.v2.json", CONFIG("before"));
     all = open_targets(&t.host, &t.fs, TARGETS_CONTAINERS, false, &log);
     named(all, "before");
-    testtree_file(&t, "/var/lib/docker/containers/" A "/new", CONFIG("after"));
+    testtree_file(&t, "/var/lib/docker/containers/" A "/new",
+                  "{\"Name\":\"/after\",\"Config\":{\"Labels\":{\"z\":\"1\",\"a\":\"b\"}}}");
     {
         char from[256], to[256];
 
@@ -248,7 +249,7 @@ static void a_rename_is_seen(void **state) {
     assert_int_equal(log.renamed, 0); /* looked at every five seconds */
     assert_int_equal(targets_update(all, now + 7000000), 0);
     assert_string_equal(log.last, "~after");
-    named(all, "after");
+    assert_string_equal(named(all, "after")->labels, "a=b\nz=1\n");
     targets_free(all);
     testtree_done(&t);
 }
@@ -359,7 +360,8 @@ static void containers_of_containerd_alone(void **state) {
     put_container(&t, 301, "app", "/any/where", "/containerd.service", "shop", "odd", "/b/odd");
     put_container(&t, 401, "app", "/default/" A, "/containerd.service", "default", A, "/b/" A);
     testtree_file(&t, "/b/" A "/config.json",
-                  "{\"hostname\":\"h\",\"annotations\":{\"nerdctl/name\":\"nerd\"}}");
+                  "{\"hostname\":\"h\",\"annotations\":{\"nerdctl/name\":\"nerd\","
+                  "\"com.docker.compose.project\":\"shop\"}}");
     testtree_group(&t, "/any/where/below", "");
     testtree_group(&t, "/plain", "");
     all = open_targets(&t.host, &t.fs, TARGETS_CONTAINERS, false, &log);
@@ -373,7 +375,8 @@ static void containers_of_containerd_alone(void **state) {
     assert_string_equal(x->path.p, "/any/where");
     assert_ptr_equal(targets_find(all, STR("/any/where/below"))->inside, x);
     assert_ptr_equal(targets_container(targets_find(all, STR("/any/where/below"))), x);
-    named(all, "nerd");
+    assert_null(x->labels);
+    assert_string_equal(named(all, "nerd")->labels, "com.docker.compose.project=shop\n");
     assert_null(targets_container(targets_find(all, STR("/plain"))));
     targets_free(all);
     testtree_done(&t);
@@ -398,6 +401,9 @@ static void podman_and_crio(void **state) {
     snprintf(path, sizeof(path), "/run/containers/storage/overlay-containers/%s/userdata", B);
     put_conmon(&t, 301, POD_SLICE "/crio-" B ".scope", B, "k8s_web_shop-1_prod_" POD_UID "_0", path,
                "/usr/bin/crio");
+    testtree_file(&t, "/run/containers/storage/overlay-containers/" B "/userdata/config.json",
+                  "{\"annotations\":{\"a\":\"b\",\"io.kubernetes.cri-o.Labels\":"
+                  "\"{\\\"app\\\":\\\"shop\\\"}\"}}");
     testtree_group(&t, POD_SLICE "/crio-conmon-" B ".scope", "300\n");
     all = open_targets(&t.host, &t.fs, TARGETS_CONTAINERS, false, &log);
     assert_int_equal(targets_shown(all), 2);
@@ -409,6 +415,7 @@ static void podman_and_crio(void **state) {
     assert_int_equal(x->runtime, RUNTIME_CRIO);
     assert_string_equal(x->pod, "shop-1");
     assert_string_equal(x->namespace, "prod");
+    assert_string_equal(x->labels, "app=shop\n");
     targets_free(all);
     testtree_done(&t);
 }
