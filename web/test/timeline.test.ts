@@ -19,13 +19,12 @@ test("the lane with the gravest events comes first, then the one with more of th
     assert.deepEqual(lanes.map((lane) => lane.name), ["twice", "once", "other", "quiet"]);
 });
 
-test("marks of one kind that would overlap are one that counts", () => {
-    const events = [event("oom", 500), event("oom", 505), event("restart", 506), event("oom", 900), event("oom", 2000)];
+test("marks that would overlap are one, the gravest kind first", () => {
+    const events = [event("restart", 500), event("oom", 505), event("end", 506), event("oom", 900), event("oom", 2000)];
     const found = clusters(events, 0, 1000, 0.01);
-    assert.deepEqual(found.map(([place, list]) => [place, list[0]?.kind, list.length]), [
-        [0.5, "oom", 2],
-        [0.506, "restart", 1],
-        [0.9, "oom", 1],
+    assert.deepEqual(found.map(([place, list]) => [place, list.map((one) => one.kind).join()]), [
+        [0.5, "oom,restart,end"],
+        [0.9, "oom"],
     ]);
 });
 

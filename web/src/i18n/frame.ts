@@ -18,6 +18,23 @@ export const frameTexts = {
     "link.past": ["showing {moment}", "显示 {moment} 时的状态"],
     "link.toLive": ["Back to live", "回到实时"],
     "link.pause": ["Pause", "暂停"],
+    "health.away": [
+        "The collector has not been heard for {age}: what is shown is old. It is started again by itself; if not, read the agent's log.",
+        "已有 {age} 没有收到采集器的消息：显示的是旧数据。它会自动重新启动；若没有，请查看代理的日志。",
+    ],
+    "health.store": [
+        "History is not being written: {text}. Everything else goes on.",
+        "历史记录无法写入：{text}。其余一切照常。",
+    ],
+    "health.notice": ["About the history: {text}", "关于历史记录：{text}"],
+    "title.bad": ["{n} in trouble", "{n} 个有问题"],
+    "crash.title": ["This view has stopped", "此视图已停止"],
+    "crash.text": [
+        "That is a bug of this page, not of your containers. The agent goes on; another view or a reload may help.",
+        "这是本页面的错误，与您的容器无关。代理照常工作；请换一个视图或重新加载。",
+    ],
+    "crash.reload": ["Reload", "重新加载"],
+    "token.wrong": ["The agent does not accept this token.", "代理不接受此令牌。"],
     "host.name": ["Machine", "主机"],
     "host.used": ["used", "已用"],
     "host.available": ["available", "可用"],

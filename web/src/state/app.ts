@@ -6,7 +6,7 @@ import { Stream, type Link } from "../api/stream.ts";
 import type { About, Event, Health, Snapshot, Targets, Tick } from "../api/types.ts";
 import { setLanguage } from "../i18n/index.ts";
 import { Table, liveAt, liveRows, pastRows } from "./rows.ts";
-import { goLive, go, shownAt, view } from "./url.ts";
+import { go, goLive, shownAt, view, type Theme } from "./url.ts";
 
 export const about = signal<About | null>(null);
 export const health = signal<Health | null>(null);
@@ -137,8 +137,43 @@ export function togglePause(): void {
     else goLive();
 }
 
-export function setTheme(theme: "auto" | "dark" | "light"): void {
+/** This browser's usual choice; the address wins. */
+function kept(name: "theme" | "lang"): string | null {
+    try {
+        return localStorage.getItem(`plimsoll-${name}`);
+    } catch {
+        return null; // switched off by the browser's settings
+    }
+}
+
+function keep(name: "theme" | "lang", value: string): void {
+    try {
+        localStorage.setItem(`plimsoll-${name}`, value);
+    } catch {
+        // then it is for this view only
+    }
+}
+
+export function chosenTheme(): Theme {
+    const theme = view.value.theme === "auto" ? kept("theme") : view.value.theme;
+    return theme === "dark" || theme === "light" ? theme : "auto";
+}
+
+export function setTheme(theme: Theme): void {
+    keep("theme", theme);
     go({ theme }, true);
+    showTheme();
+}
+
+export function chooseLanguage(lang: string): void {
+    keep("lang", lang);
+    go({ lang }, true);
+}
+
+function showTheme(): void {
+    const theme = chosenTheme();
+    if (theme === "auto") document.documentElement.removeAttribute("data-theme");
+    else document.documentElement.dataset.theme = theme;
 }
 
 export function start(): void {
@@ -160,7 +195,10 @@ export function start(): void {
     });
     addEventListener("online", () => stream?.hurry());
     effect(() => {
-        if (!tokenWanted.value && link.peek().state === "refused") reconnect();
+        if (!tokenWanted.value && link.peek().state === "refused") {
+            reconnect();
+            void loadHealth();
+        }
     });
     effect(() => {
         const at = shownAt.value;
@@ -170,10 +208,6 @@ export function start(): void {
             pastError.value = null;
         } else void loadPast(at);
     });
-    effect(() => {
-        const theme = view.value.theme;
-        if (theme === "auto") document.documentElement.removeAttribute("data-theme");
-        else document.documentElement.dataset.theme = theme;
-    });
-    effect(() => setLanguage(view.value.lang));
+    effect(showTheme);
+    effect(() => setLanguage(view.value.lang || kept("lang") || ""));
 }

@@ -1,10 +1,15 @@
 // The frame: brand, navigation, connection, machine, and the view that the address names.
+import { effect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { tokenWanted } from "../api/client.ts";
 import { LANGUAGES, language, t } from "../i18n/index.ts";
 import { offerKeys } from "../keys.ts";
-import { now, setTheme, togglePause } from "../state/app.ts";
+import { about, chooseLanguage, chosenTheme, now, setTheme, togglePause } from "../state/app.ts";
+import { allRows, isWorkload } from "../state/rows.ts";
 import { go, goLive, linkTo, shiftRange, view, zoomRange, type Theme } from "../state/url.ts";
+import { severityOf } from "../components/state.tsx";
+import { Banner } from "./banner.tsx";
+import { Boundary } from "./boundary.tsx";
 import { Container } from "./container.tsx";
 import { HelpDialog, helpOpen } from "./help.tsx";
 import { HostStrip } from "./host.tsx";
@@ -46,7 +51,7 @@ function NavLink(props: { name: "overview" | "timeline"; text: string }) {
 }
 
 function Choices() {
-    const theme = view.value.theme;
+    const theme = chosenTheme();
     return (
         <div class="choices">
             <select
@@ -63,7 +68,7 @@ function Choices() {
                 aria-label={t("lang.label")}
                 data-testid="language"
                 value={language.value}
-                onChange={(event) => go({ lang: event.currentTarget.value }, true)}
+                onChange={(event) => chooseLanguage(event.currentTarget.value)}
             >
                 {LANGUAGES.map(({ id, name }) => (
                     <option key={id} value={id} lang={id}>
@@ -78,9 +83,34 @@ function Choices() {
     );
 }
 
+/** What a tab among many says: how many are in trouble, or whose view it is. */
+function title(): string {
+    const { name, key } = view.value;
+    const place = about.value?.host ?? "";
+    let first = t("nav.timeline");
+    if (name === "container") first = allRows.value.find((row) => row.key === key)?.name ?? key;
+    else if (name === "overview") {
+        const bad = allRows.value.filter((row) => isWorkload(row) && severityOf(row.state) === "bad").length;
+        first = bad > 0 ? t("title.bad", { n: bad }) : "";
+    }
+    return [first, place, t("app.title")].filter((text) => text !== "").join(" - ");
+}
+
+function useTitle(): void {
+    useEffect(() => effect(() => void (document.title = title())), []);
+}
+
+function Shown() {
+    const name = view.value.name;
+    if (tokenWanted.value) return <TokenForm />;
+    if (name === "container") return <Container key={view.value.key} />;
+    return name === "timeline" ? <Timeline /> : <Overview />;
+}
+
 export function App() {
     useFrameKeys();
-    const name = view.value.name;
+    useTitle();
+    const { name, key } = view.value;
     return (
         <>
             <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>
@@ -99,16 +129,11 @@ export function App() {
                 <Choices />
             </header>
             <HostStrip />
+            <Banner />
             <main id="main" tabIndex={-1}>
-                {tokenWanted.value ? (
-                    <TokenForm />
-                ) : name === "container" ? (
-                    <Container key={view.value.key} />
-                ) : name === "timeline" ? (
-                    <Timeline />
-                ) : (
-                    <Overview />
-                )}
+                <Boundary key={name + key}>
+                    <Shown />
+                </Boundary>
             </main>
             <HelpDialog />
             <Tip />

@@ -59,11 +59,18 @@ function around(event: Event, range: Range): string {
     return linkTo({ name: "container", key: event.key ?? "", from: `-${spanText(Math.round(half / 500) * 1000)}`, to: end });
 }
 
+/** "OOM kill × 2, restart": what a mark stands for. */
+function kindsText(events: readonly Event[]): string {
+    const counts = new Map<string, number>();
+    for (const event of events) counts.set(event.kind, (counts.get(event.kind) ?? 0) + 1);
+    return [...counts].map(([kind, n]) => kindName(kind) + (n > 1 ? ` × ${n}` : "")).join(", ");
+}
+
 function Mark(props: { place: number; events: readonly Event[]; range: Range }) {
     const [event] = props.events;
     if (!event) return null;
-    const many = props.events.length > 1 ? ` × ${props.events.length}` : "";
-    const label = `${moment(event.at_ms)} ${event.name ?? ""}: ${kindName(event.kind)}${many}. ${eventText(event)}`;
+    const same = props.events.filter((one) => one.kind === event.kind).length;
+    const label = `${moment(event.at_ms)} ${event.name ?? ""}: ${kindsText(props.events)}. ${eventText(event)}`;
     return (
         <a
             class={`lane-mark event-${lookOf(event.kind).severity}`}
@@ -73,9 +80,14 @@ function Mark(props: { place: number; events: readonly Event[]; range: Range }) 
             aria-label={label}
         >
             <EventSymbol kind={event.kind} />
-            {props.events.length > 1 && <sub>{props.events.length}</sub>}
+            {same > 1 && <sub>{same}</sub>}
         </a>
     );
+}
+
+/** Marks are some 20 pixels wide. */
+function apart(): number {
+    return 20 / Math.max(200, Math.min(innerWidth, 1600) - (innerWidth > 560 ? 280 : 180));
 }
 
 function LaneRow(props: { lane: Lane; range: Range }) {
@@ -86,7 +98,7 @@ function LaneRow(props: { lane: Lane; range: Range }) {
                 <bdi>{lane.name}</bdi>
             </a>
             <div class="lane-track">
-                {clusters(lane.events, range.from_ms, range.to_ms, 0.012).map(([place, events]) => (
+                {clusters(lane.events, range.from_ms, range.to_ms, apart()).map(([place, events]) => (
                     <Mark key={`${events[0]?.at_ms}-${events[0]?.kind}`} place={place} events={events} range={range} />
                 ))}
             </div>
@@ -102,7 +114,7 @@ function Axis(props: { range: Range }) {
             <span class="lane-name" />
             <div class="lane-track">
                 {axisTicks(from_ms, to_ms, 6).map((at) => (
-                    <span key={at} style={{ left: `${((at - from_ms) / (to_ms - from_ms)) * 100}%` }}>
+                    <span key={at} class="tick" style={{ left: `${((at - from_ms) / (to_ms - from_ms)) * 100}%` }}>
                         {long ? moment(at).slice(5, 16) : clock(at).slice(0, to_ms - from_ms < 600e3 ? 8 : 5)}
                     </span>
                 ))}

@@ -1,10 +1,10 @@
 import { useRef } from "preact/hooks";
-import { setToken } from "../api/client.ts";
+import { setToken, token } from "../api/client.ts";
 import { t } from "../i18n/index.ts";
-import { reconnect } from "../state/app.ts";
 
 export function TokenForm() {
     const input = useRef<HTMLInputElement>(null);
+    const wrong = token() !== null; // there is one, and the agent asks again
     return (
         <form
             class="card token"
@@ -12,11 +12,11 @@ export function TokenForm() {
             onSubmit={(event) => {
                 event.preventDefault();
                 setToken(input.current?.value.trim() ?? "");
-                reconnect();
             }}
         >
             <h1>{t("token.title")}</h1>
             <p>{t("token.text")}</p>
+            {wrong && <p class="error" role="alert">{t("token.wrong")}</p>}
             <label>
                 {t("token.label")} <input ref={input} type="password" autocomplete="off" required />
             </label>{" "}

@@ -37,7 +37,7 @@ export function kindCounts(events: readonly Event[]): [string, number][] {
     return [...counts].sort(([a], [b]) => rank(a) - rank(b) || a.localeCompare(b));
 }
 
-/** Marks closer than `apart` of the window are one mark that counts: [place 0..1, events]. */
+/** Marks closer than `apart` of the window are one: [place 0..1, its events, the gravest first]. */
 export function clusters(events: readonly Event[], fromMs: number, toMs: number, apart: number): [number, Event[]][] {
     const out: [number, Event[]][] = [];
     const length = Math.max(1, toMs - fromMs);
@@ -45,9 +45,10 @@ export function clusters(events: readonly Event[], fromMs: number, toMs: number,
         const place = (event.at_ms - fromMs) / length;
         if (place < 0 || place > 1) continue;
         const last = out.at(-1);
-        if (last && place - last[0] < apart && last[1][0]?.kind === event.kind) last[1].push(event);
+        if (last && place - last[0] < apart) last[1].push(event);
         else out.push([place, [event]]);
     }
+    for (const [, list] of out) list.sort((a, b) => rank(a.kind) - rank(b.kind));
     return out;
 }
 
