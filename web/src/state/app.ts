@@ -180,6 +180,7 @@ export function start(): void {
     reconnect();
     void loadHealth();
     setInterval(() => (now.value = Date.now() + clockOffset), 1000);
+    setTimeout(() => void loadHealth(), 3_000); // two looks make a share of a core
     setInterval(() => void loadHealth(), 10_000);
     // A tab that nobody looks at costs nobody anything; it catches up when it is looked at again.
     let hiddenTimer: ReturnType<typeof setTimeout> | undefined;
