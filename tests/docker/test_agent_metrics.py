@@ -29,6 +29,7 @@ from host import run, wait_for
 PROMETHEUS, PROMTOOL = "/usr/bin/prometheus", "/usr/bin/promtool"
 HOLD_20M = "(head -c 20971520 /dev/zero; exec sleep 600) | tail"
 EAT = ("/bin/tail", "/dev/zero")  # one process, so one kill
+PROJECT = ("--label", "com.docker.compose.project=shop", "--label", "team=a=\"b\"\n\\")
 POD = {"namespace": "shop", "pod": "cart-0", "container": "app"}
 POD_LABELS = ["--label", "io.kubernetes.pod.namespace=shop", "--label", "io.kubernetes.pod.name=cart-0",
               "--label", "io.kubernetes.container.name=app",
@@ -150,7 +151,7 @@ class Prometheus:
 class Scene:
     def __init__(self):
         self.engine = Engine()
-        self.engine.run("plain", "-m", "64m", command=("/bin/sh", "-c", HOLD_20M))
+        self.engine.run("plain", "-m", "64m", *PROJECT, command=("/bin/sh", "-c", HOLD_20M))
         self.engine.run("podlike", "-m", "48m", *POD_LABELS)
         port = free_port()
         self.agent = agents.Agent(listen=f"127.0.0.1:{port}").start()
@@ -284,6 +285,22 @@ def kubernetes_mixin():
         equal({name: labels[name] for name in POD}, POD, "labels")
         equal(labels["node"], "n1", "joined with kube_pod_info")
         equal(s.prometheus.eventually(MIXIN_PANEL % what)[0][0], {"container": "app"}, "the panel")
+
+
+@test("labels and the compose project are in the agent's rows, and in those of what was")
+def labels():
+    s = scene()
+    theirs = s.engine.inspect("plain")["Config"]["Labels"]
+    row = s.agent.target("plain")
+    at = urllib.parse.quote(row["ts"])
+    was, = s.agent.targets(f"?target=plain&at={at}")
+    for one_row, when in ((row, "now"), (was, "then")):
+        equal((one_row["labels"], one_row["compose"]), (theirs, "shop"), when)
+    row = s.agent.target("podlike")
+    equal((len(row["labels"]), row["compose"]), (4, None), "a container of no project")
+    past, = harness.plimsoll("stats", "plain", "--json", f"--at={row['ts']}",
+                             "--socket", s.agent.socket).objects
+    equal(past["labels"], theirs, "what stats prints of the past")
 
 
 @test("a container that was removed is gone at the next scrape")

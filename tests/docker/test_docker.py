@@ -5,6 +5,7 @@ limited, unlimited, limited by their parent group, at their limit with page cach
 """
 import concurrent.futures
 import functools
+import http.client
 import json
 import os
 import re
@@ -245,6 +246,60 @@ def hidden_socket():
     engine.remove("second-name", "labelled")
 
 
+@test("labels in the JSON are the engine's own, with its sockets hidden, whatever is in them")
+def labels():
+    engine = docker_engine()
+    odd = {"a": "b", "com.docker.compose.project": "shop", "empty": "", STRAY: STRAY, "k" * 200: "v",
+           "line\nbreak\\n": "=\\\n\"</script>"}
+    words = [w for key, value in odd.items() for w in ("--label", f"{key}={value}")]
+    engine.run("tagged", *words)
+    engine.run("crowded", "--label", "com.docker.compose.project=shop",
+               *(w for n in range(300) for w in ("--label", f"{n:03}={'x' * 40}")),
+               "--label", "large=" + "x" * 4000)
+    try:
+        theirs = engine.inspect("tagged")["Config"]["Labels"]
+        every = engine.inspect("crowded")["Config"]["Labels"]
+        engine.hide_socket()
+        found = rows()
+    finally:
+        engine.show_socket()
+        engine.remove("tagged", "crowded")
+    equal(set(theirs), set(odd), "keys that docker has kept")
+    equal(found["tagged"]["labels"], theirs, "labels")
+    equal(found["limited"]["labels"], {}, "labels of a container without any")
+    some = found["crowded"]["labels"]
+    check(some.items() <= every.items(), f"labels that it does not have: {some}")
+    check(len(some) == 64 and "large" not in some, f"{len(some)} labels of 302 are shown")
+    equal(some["com.docker.compose.project"], "shop", "the project among many labels")
+
+
+@test("a NUL in a label, which only the API lets in, hides no container's name or other labels")
+def nul_in_a_label():
+    engine = docker_engine()
+    answer = ask_engine(engine, "POST", "/containers/create?name=nulled", {
+        "Image": IMAGE, "Cmd": ["/bin/sleep", "600"], "Labels": {"a\0b": "c\0d", "team": "billing"},
+        "NetworkDisabled": True})
+    check("Id" in answer, f"docker says {answer}")
+    try:
+        engine.docker("start", "nulled")
+        row = rows("nulled")["nulled"]
+        equal(row["id"], answer["Id"], "id")
+        equal(row["labels"], {"a\ufffdb": "c\ufffdd", "team": "billing"}, "labels")
+    finally:
+        engine.remove("nulled")
+
+
+def ask_engine(engine, method, path, body):
+    connection = http.client.HTTPConnection("localhost", timeout=20)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    try:
+        connection.sock.connect(engine.socket)
+        connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+
+
 @test("stats streaming: a new container comes named within 3 s, a rename shows, a removed one goes")
 def streaming():
     engine = docker_engine()
@@ -351,7 +406,8 @@ def made_anew():
 def plain_containerd():
     engine = docker_engine()
     pid = engine.ctr_run("web-1", "--memory-limit", str(48 * MIB))
-    engine.ctr_run("odd-path", "--cgroup", f"/{engine.parent_name}/some/where")
+    engine.ctr_run("odd-path", "--cgroup", f"/{engine.parent_name}/some/where",
+                   "--annotation", "com.docker.compose.project=shop", "--annotation", "nerdctl/x=y")
     try:
         found = rows()
         check("web-1" in found and "odd-path" in found, f"shown are {sorted(found)}")
@@ -360,6 +416,7 @@ def plain_containerd():
         equal(row["cgroup"], f"/{engine.namespace}/web-1", "cgroup")
         equal(row["limit"], 48 * MIB, "limit")
         equal(found["odd-path"]["cgroup"], f"/{engine.parent_name}/some/where", "cgroup")
+        equal(found["odd-path"]["labels"], {"com.docker.compose.project": "shop"}, "labels")
         equal(rows(str(pid)).keys(), {"web-1"}, "by pid")
         check(engine.namespace not in found, "the namespace's own group is shown as a container")
     finally:
