@@ -318,6 +318,7 @@ static void end_round(struct live *l, int64_t at_ms) {
         if (row->sample.at_ms == 0)
             continue;
         row->sample.at_ms = at_ms;
+        trend_add(&row->trend, &row->sample);
         if (row->cpu_at_ms > 0 &&
             (at_ms - row->cpu_at_ms >= LIVE_CPU_STILL_MS || at_ms < row->cpu_at_ms)) {
             row->have_cpu = true;
@@ -348,6 +349,39 @@ int live_tick(struct live *l, struct wire_in body) {
     if (tick.flags & WIRE_TICK_ROUND && !(tick.flags & WIRE_TICK_MORE))
         end_round(l, tick.at_ms);
     return 0;
+}
+
+/* By more than a twentieth. */
+static bool differs(int64_t a, int64_t b) {
+    double more = (double)a - (double)b, size = (double)(a < 0 ? -a : a);
+
+    return (more < 0 ? -more : more) > size / 20;
+}
+
+/* What is steady has a slope that is chance: it is told anew with a window that is. */
+static bool is_news(const struct trend_view *old, const struct trend_view *now) {
+    if (old->word != now->word || old->have_refaults != now->have_refaults ||
+        differs((int64_t)old->refaults_per_s, (int64_t)now->refaults_per_s))
+        return true;
+    if (now->word != TREND_STEADY)
+        return differs(old->bytes_per_h, now->bytes_per_h);
+    return now->window_s / 5 * 4 > old->window_s || now->window_s < old->window_s / 5 * 4;
+}
+
+const struct trend_view *live_moves(const struct live *l, struct live_row *row) {
+    int64_t block_ms = trend_newest_ms(&row->trend);
+    struct trend_view now = row->moves;
+
+    if (block_ms != row->moves_block_ms) {
+        now = trend_look(&row->trend);
+        row->moves_block_ms = block_ms;
+    }
+    trend_refaults(&row->trend, &now);
+    if (is_news(&row->moves, &now)) {
+        row->moves = now;
+        row->moved_ms = l->at_ms;
+    }
+    return &row->moves;
 }
 
 int live_procs(struct live *l, struct wire_in body) {

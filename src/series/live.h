@@ -7,6 +7,7 @@
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
+#include "model/trend.h"
 #include "wire/wire.h"
 
 /* Fields of the front's own cost, beside the collector's in wire_self. */
@@ -40,6 +41,11 @@ struct live_row {
     int64_t cpu_at_ms;
     uint64_t cpu_centi; /* hundredths of a percent of one CPU */
     bool have_cpu;
+    struct trend trend; /* of each round */
+    bool trend_begun;   /* what was before it was here is in it too, or nobody knows it */
+    /* What the trend told when it last told something new, and in which tick. Of live_moves. */
+    struct trend_view moves;
+    int64_t moved_ms, moves_block_ms;
     void *labels; /* of whoever renders it; freed with labels_free */
     /* the processes last told, as the body of the message */
     uint8_t *procs;
@@ -129,6 +135,10 @@ void live_add_key(struct buf *out, const struct wire_target *t);
  * pod/container, namespace/pod/container, unit with or without .service, path, "host", pid as the
  * init's), as struct live_row *[] of at most `max`. How many there are, which may be more. */
 size_t live_resolve(const struct live *l, struct str word, struct live_row **out, size_t max);
+
+/* How it moves: looked at when somebody asks, and anew when a block of the trend is over.
+ * Row->moved_ms tells since when that is so: small changes are none. */
+const struct trend_view *live_moves(const struct live *l, struct live_row *row);
 
 /* used of the limit in hundredths of a percent. */
 bool live_used_pct(const struct live_row *row, uint64_t *centi_out);

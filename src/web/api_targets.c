@@ -51,11 +51,11 @@ static struct live_row *next_live(struct listing *l) {
 static bool add_next(struct listing *l) {
     if (l->from_past)
         return past_add_row(&l->past, l->site, l->at_ms, &l->j);
-    const struct live_row *live = next_live(l);
+    struct live_row *live = next_live(l);
 
     if (!live)
         return false;
-    struct row row = row_of_live(live);
+    struct row row = row_of_live(l->site, live);
 
     row.at_ms = l->at_ms;
     row_add_json(&l->j, l->site, &row);

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAST_TEXT = 64 << 20, PAST_CPU_MS = 5000 };
+#include "web/rowtrend.h"
+
+enum { PAST_TEXT = 64 << 20, PAST_BEFORE_MS = 5000 };
 
 bool past_matches(const struct wire_target *t, struct str key, struct str word) {
     struct str unit = t->unit, rest = word, part;
@@ -112,19 +114,15 @@ void past_done(struct past *p) {
     *p = (struct past){0};
 }
 
-/* CPU use over the seconds before the moment. */
-static bool cpu_then(struct store *store, int64_t series, const struct sample *now,
-                     uint64_t *centi_out) {
-    struct sample before;
+/* CPU use since the sample before. */
+static bool cpu_since(const struct sample *before, const struct sample *now, uint64_t *centi_out) {
     uint64_t us, ms;
 
-    if (!sample_has(now, METRIC_CPU_US) ||
-        store_at(store, series, now->at_ms - PAST_CPU_MS, &before) < 0 ||
-        !sample_has(&before, METRIC_CPU_US) || before.at_ms >= now->at_ms ||
-        before.value[METRIC_CPU_US] > now->value[METRIC_CPU_US])
+    if (!sample_has(now, METRIC_CPU_US) || !sample_has(before, METRIC_CPU_US) ||
+        before->at_ms >= now->at_ms || before->value[METRIC_CPU_US] > now->value[METRIC_CPU_US])
         return false;
-    us = now->value[METRIC_CPU_US] - before.value[METRIC_CPU_US];
-    ms = (uint64_t)(now->at_ms - before.at_ms);
+    us = now->value[METRIC_CPU_US] - before->value[METRIC_CPU_US];
+    ms = (uint64_t)(now->at_ms - before->at_ms);
     *centi_out = us * 10 / ms; /* us in ms*1000 us, in hundredths of a percent */
     return true;
 }
@@ -133,21 +131,26 @@ bool past_add_row(struct past *p, struct site *site, int64_t at_ms, struct json 
     while (p->next < p->n) {
         const struct past_target *target = &p->target[p->next++];
         struct identity i;
-        struct sample sample;
+        struct sample sample, before = {0};
+        struct trend_view moves;
 
         if (store_at(site->store, target->series, at_ms, &sample) < 0 ||
             identity_parse(target->identity, &i) < 0)
             continue;
+        if (store_at(site->store, target->series, sample.at_ms - PAST_BEFORE_MS, &before) < 0)
+            before.at_ms = 0;
+        moves = rowtrend_then(site->store, target->series, i.t.start_ms, &before, &sample);
         struct row row = {
             .t = &i.t,
             .sample = &sample,
+            .moves = &moves,
             .key = target->key,
             .series = target->series,
             .at_ms = at_ms,
             .have_totals = false,
         };
 
-        row.have_cpu = cpu_then(site->store, target->series, &sample, &row.cpu_centi);
+        row.have_cpu = before.at_ms > 0 && cpu_since(&before, &sample, &row.cpu_centi);
         row_add_json(j, site, &row);
         identity_done(&i);
         return true;

@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "model/labellist.h"
 #include "model/state.h"
+#include "web/rowtrend.h"
 #include "web/web.h"
 
 struct str row_name(const struct wire_target *t) {
@@ -16,10 +17,11 @@ struct str row_name(const struct wire_target *t) {
     return named && t->name.n > 0 ? t->name : t->path;
 }
 
-struct row row_of_live(const struct live_row *r) {
+struct row row_of_live(struct site *site, struct live_row *r) {
     return (struct row){
         .t = &r->t,
         .sample = r->sample.at_ms ? &r->sample : NULL,
+        .moves = rowtrend_live(site, r),
         .series = r->series,
         .live = true,
         .have_cpu = r->have_cpu,
@@ -127,16 +129,37 @@ static void add_used_pct(struct json *j, const struct sample *s) {
                    have ? num_centi_pct(s->value[METRIC_USED], s->value[METRIC_LIMIT]) : 0);
 }
 
-/* What is concluded from the metrics of one look. */
+static void add_moves(struct json *j, const struct sample *s, const struct trend_view *v) {
+    bool known = v->word != TREND_UNKNOWN, have_time;
+    uint64_t time_s = 0;
+
+    key_maybe_str(j, "trend", known ? str_of(trend_name(v->word)) : STR(""));
+    json_key(j, "trend_bytes_per_h");
+    if (known)
+        json_i64(j, v->bytes_per_h);
+    else
+        json_unknown(j);
+    json_key_maybe(j, "trend_window_s", known, v->window_s);
+    have_time = s && trend_time_to_limit(v, s, &time_s);
+    json_key_maybe(j, "time_to_limit_s", have_time, time_s);
+    json_key_maybe(j, "refaults_per_s", v->have_refaults, v->refaults_per_s);
+}
+
+/* What is concluded from the metrics, of one look and of the time before it. */
 static void add_conclusions(struct json *j, const struct site *site, const struct wire_target *t,
-                            const struct sample *s) {
-    enum state state = s ? state_of(s, swap_total(site)) : STATE_UNKNOWN;
+                            const struct sample *s, const struct trend_view *moves) {
+    static const struct trend_view unknown;
+    enum state state;
+
+    moves = moves ? moves : &unknown;
+    state = s ? state_moving(s, swap_total(site), moves) : STATE_UNKNOWN;
 
     add_used_pct(j, s);
     key_maybe_str(j, "limit_from", has(s, METRIC_LIMIT) ? t->limit_from : STR(""));
     json_key(j, "limit_certain");
     json_bool(j, has(s, METRIC_LIMIT) && t->limit_certain);
     key_maybe_str(j, "state", s ? str_of(state_name(state)) : STR(""));
+    add_moves(j, s, moves);
     json_key(j, "kernel_reclaimable_unknown");
     json_bool(j, s && state_kernel_unsplit(s, t->version == WIRE_CG_V1));
 }
@@ -145,7 +168,7 @@ void row_add_json(struct json *j, const struct site *site, const struct row *r) 
     json_begin_object(j);
     add_identity(j, site, r);
     json_key_centi(j, "cpu_pct", r->have_cpu, r->cpu_centi);
-    add_conclusions(j, site, r->t, r->sample);
+    add_conclusions(j, site, r->t, r->sample, r->moves);
     for (enum metric m = 0; m < METRIC_N; m++)
         sample_add_json(j, r->sample, m);
     json_end(j);
@@ -157,12 +180,12 @@ static bool cpu_moves(const struct live_row *r, int64_t since_ms) {
            (r->have_cpu && r->cpu_centi == 0 && r->cpu_at_ms > since_ms);
 }
 
-bool row_add_changes(struct json *j, const struct site *site, const struct live_row *r,
-                     int64_t since_ms) {
+bool row_add_changes(struct json *j, struct site *site, struct live_row *r, int64_t since_ms) {
+    const struct trend_view *moves = rowtrend_live(site, r);
     uint64_t changed = 0;
 
     if (r->told_ms > since_ms) {
-        struct row whole = row_of_live(r);
+        struct row whole = row_of_live(site, r);
 
         row_add_json(j, site, &whole);
         return true;
@@ -170,7 +193,7 @@ bool row_add_changes(struct json *j, const struct site *site, const struct live_
     for (enum metric m = 0; m < METRIC_N; m++)
         if (r->changed_ms[m] > since_ms)
             changed |= UINT64_C(1) << m;
-    if (!changed && !cpu_moves(r, since_ms))
+    if (!changed && !cpu_moves(r, since_ms) && r->moved_ms <= since_ms)
         return false;
     json_begin_object(j);
     json_key_u64(j, "uid", r->uid);
@@ -179,8 +202,8 @@ bool row_add_changes(struct json *j, const struct site *site, const struct live_
     for (enum metric m = 0; m < METRIC_N; m++)
         if (changed >> m & 1)
             sample_add_json(j, &r->sample, m);
-    if (changed & ~(UINT64_C(1) << METRIC_CPU_US))
-        add_conclusions(j, site, &r->t, &r->sample);
+    if (changed & ~(UINT64_C(1) << METRIC_CPU_US) || r->moved_ms > since_ms)
+        add_conclusions(j, site, &r->t, &r->sample, moves);
     json_end(j);
     return true;
 }

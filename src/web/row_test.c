@@ -68,6 +68,7 @@ static void labels_are_told_of_what_is_and_of_what_was(void **state) {
     struct live_row *now;
     struct row row;
     struct live l;
+    struct site site = {.live = &l};
     struct buf b;
 
     (void)state;
@@ -75,7 +76,7 @@ static void labels_are_told_of_what_is_and_of_what_was(void **state) {
     now = live_put(&l, &t);
     assert_non_null(now);
     memset(labels, '?', sizeof(labels) - 1); /* as messages go */
-    row = row_of_live(now);
+    row = row_of_live(&site, now);
     is_labelled(&l, &row);
 
     buf_init(&b, 1 << 16);

@@ -24,6 +24,8 @@ struct site {
     struct site_oom oom[SITE_OOMS]; /* a ring */
     uint64_t ooms;
     unsigned streams, local_streams;
+    int64_t fills_ms; /* windows of trends that were filled in this tick (rowtrend.h) */
+    unsigned fills;
 };
 
 typedef void site_handler(struct site *site, const struct request *rq, struct answer *a);

@@ -100,14 +100,13 @@ static void end_event(struct stream *s, struct buf *out) {
 /* Rows until the piece is full. True: that was the last one. */
 static bool add_rows(struct stream *s, struct buf *out) {
     while (out->n < ANSWER_PIECE) {
-        const struct live_row *r =
-            s->era == s->site->era ? live_after(s->site->live, s->after) : NULL;
+        struct live_row *r = s->era == s->site->era ? live_after(s->site->live, s->after) : NULL;
 
         if (!r)
             return true;
         s->after = r->uid;
         if (s->snapshot) {
-            struct row row = row_of_live(r);
+            struct row row = row_of_live(s->site, r);
 
             row.at_ms = s->upto_ms;
             row_add_json(&s->j, s->site, &row);
