@@ -43,6 +43,10 @@ static const struct db_step schema[STORE_SCHEMA] = {
      "CREATE TABLE procs(id INTEGER PRIMARY KEY, series INTEGER, at_ms INTEGER, until_ms INTEGER,"
      " size INTEGER, sum INTEGER, body BLOB);"
      "CREATE UNIQUE INDEX procs_series ON procs(series, at_ms);"},
+    {"CREATE TABLE event(id INTEGER PRIMARY KEY, series INTEGER, at_ms INTEGER, kind BLOB,"
+     " sum INTEGER, json BLOB);"
+     "CREATE INDEX event_series ON event(series, at_ms);"
+     "CREATE INDEX event_at ON event(at_ms);"},
 };
 
 #define CHUNK_SQL(table)                                                                           \
@@ -92,6 +96,13 @@ static const char *const sql[DB_STMTS] = {
     [DB_OOM_ALL] = "SELECT id,series,at_ms,kills,sum,json FROM oom WHERE at_ms BETWEEN ?2 AND ?3"
                    " ORDER BY at_ms DESC,id DESC LIMIT ?4",
     [DB_OOM_DROP] = "DELETE FROM oom WHERE at_ms<?",
+    [DB_EVENT_PUT] = "INSERT INTO event(series,at_ms,kind,sum,json) VALUES(?,?,?,?,?)",
+    [DB_EVENT_OF] = "SELECT id,series,at_ms,kind,sum,json FROM event WHERE series=?1 AND"
+                    " at_ms BETWEEN ?2 AND ?3 ORDER BY at_ms DESC,id DESC",
+    [DB_EVENT_ALL] = "SELECT id,series,at_ms,kind,sum,json FROM event WHERE at_ms BETWEEN ?2 AND ?3"
+                     " ORDER BY at_ms DESC,id DESC",
+    [DB_EVENT_DROP] = "DELETE FROM event WHERE at_ms<?",
+    [DB_EVENT_CAP] = "DELETE FROM event WHERE id<=(SELECT max(id) FROM event)-?",
     [DB_PROCS_PUT] = "INSERT OR REPLACE INTO procs(series,at_ms,until_ms,size,sum,body)"
                      " VALUES(?,?,?,?,?,?)",
     [DB_PROCS_UNTIL] = "UPDATE procs SET until_ms=?3 WHERE series=?1 AND at_ms=?2",

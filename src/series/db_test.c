@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "series/crc32c.h"
 #include "series/storetest.h"
@@ -94,7 +95,7 @@ static void a_second_process_is_refused(void **state) {
     store_close(s);
 }
 
-static void version_0_becomes_1(void **state) {
+static void version_0_becomes_the_newest(void **state) {
     struct store *s;
 
     (void)state;
@@ -104,8 +105,64 @@ static void version_0_becomes_1(void **state) {
     assert_int_equal(number("PRAGMA application_id"), DB_APPLICATION);
     assert_int_equal(open_store(&s, NULL), 0);
     store_close(s);
-    assert_int_equal(number("PRAGMA user_version"), 1);
+    assert_int_equal(number("PRAGMA user_version"), STORE_SCHEMA);
     assert_int_equal(number("SELECT count(*) FROM series"), 0);
+    assert_int_equal(number("SELECT count(*) FROM event"), 0);
+}
+
+static int count_event(void *ctx, const struct store_event *e) {
+    assert_true(str_eq(e->kind, STR("start")));
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+static int take_oom(void *ctx, int64_t id, int64_t series, int64_t at_ms, uint64_t kills,
+                    struct str json) {
+    assert_true(id == 1 && series == 1 && at_ms == 1700000050000 && kills == 2);
+    assert_true(str_starts(json, STR("{\"kind\":\"oom\"")));
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+/* The file was made by the program of that schema. */
+static void schema_1_is_brought_up_with_all_that_is_in_it(void **state) {
+    auto_close int fd = open("tests/fixtures/store/schema1.sql", O_RDONLY);
+    struct store_points points = {0};
+    auto_free char *text = NULL;
+    unsigned events = 0, ooms = 0;
+    uint64_t acked, restarts;
+    struct store *s;
+    int64_t id;
+    size_t n;
+
+    (void)state;
+    assert_int_equal(file_load_fd(fd, 1 << 20, &text, &n), 0);
+    execute(text);
+    assert_int_equal(number("PRAGMA user_version"), 1);
+    assert_int_equal(open_store(&s, NULL), 0);
+    assert_int_equal(store_series(s, STR("docker:web"), STR("{}"), 1700000000000, &id), 0);
+    assert_int_equal(id, 1);
+    assert_int_equal(store_instance(s, id, STR("abc"), 77, &restarts), 0); /* known */
+    assert_int_equal(
+        store_range(s, id, METRIC_USED, 1700000000000, 1700000099000, 0, 1000, &points), 0);
+    assert_true(points.n >= 95 && points.p[10].value == 4096 * 100);
+    store_points_done(&points);
+    assert_int_equal(store_ooms(s, 0, 0, INT64_MAX, 10, take_oom, &ooms), 0);
+    assert_int_equal(ooms, 1);
+    assert_int_equal(store_events(s, 0, 0, INT64_MAX, count_event, &events), 0);
+    assert_int_equal(events, 0);
+    assert_int_equal(store_event(s, id, 1700000060000, STR("start"), STR("{}")), 0);
+    /* Its own time: what is in it is not old yet. */
+    store_commit(s, 1700000200000, true, &acked);
+    store_close(s);
+    assert_int_equal(set_aside(), 0);
+    assert_int_equal(number("PRAGMA user_version"), STORE_SCHEMA);
+    assert_int_equal(number("SELECT count(*) FROM event"), 1);
+    assert_int_equal(number("SELECT count(*) FROM raw"), 4);
+    assert_int_equal(open_store(&s, NULL), 0);
+    assert_int_equal(store_events(s, id, 0, INT64_MAX, count_event, &events), 0);
+    assert_int_equal(events, 1);
+    store_close(s);
 }
 
 static void steps_are_made_one_after_the_other_or_not_at_all(void **state) {
@@ -191,7 +248,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_new_file_has_our_number_and_schema, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_second_process_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(version_0_becomes_1, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(version_0_becomes_the_newest, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(schema_1_is_brought_up_with_all_that_is_in_it, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(steps_are_made_one_after_the_other_or_not_at_all, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_newer_schema_is_refused_and_left_alone, set_up,

@@ -169,6 +169,9 @@ int queue_write(struct store *s, const struct queue *q) {
         case ITEM_OOM:
             r = write_oom(s, item);
             break;
+        case ITEM_EVENT:
+            r = event_write(s, item);
+            break;
         case ITEM_PROCS:
             r = write_procs(s, item);
             break;

@@ -365,7 +365,9 @@ static int sweep(struct store *s, int64_t now_ms) {
             (!e->head.alive && !e->head.open && e->last_ms < before && !e->dirty))
             r = drop(s, DB_SERIES_DROP, id[n]);
     }
-    return r < 0 ? r : drop(s, DB_OOM_DROP, before);
+    if (r == 0)
+        r = drop(s, DB_OOM_DROP, before);
+    return r < 0 ? r : events_sweep(s, before);
 }
 
 int retain_some(struct store *s, int64_t now_ms) {

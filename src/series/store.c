@@ -194,7 +194,7 @@ int store_instance(struct store *s, int64_t series, struct str id, int64_t start
     e->seen[0] = hash;
     *restarts_out = e->instances++;
     e->dirty = true;
-    return 0;
+    return 1;
 }
 
 int store_tick(struct store *s, int64_t at_ms, bool round) {

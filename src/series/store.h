@@ -4,8 +4,8 @@
  * closed into chunks by size and age. Until then they are safe in a log of the messages they came
  * from, committed at most every two seconds and replayed by whoever opens the store again. Chunks
  * are rolled up to minutes and hours; each level has its retention, and the whole has a cap. Plain
- * tables hold targets, OOM kills and processes. A disk that is full or broken stops history and
- * nothing else: what is to be written waits in memory up to a bound, and store_health tells. A
+ * tables hold targets, OOM kills, events and processes. A disk that is full or broken stops history
+ * and nothing else: what is to be written waits in memory up to a bound, and store_health tells. A
  * damaged database is set aside under another name and a new one begun, which is told as well. One
  * process, one thread; calls may block on the disk.
  */
@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "model/sample.h"
 
-enum { STORE_SCHEMA = 1 };
+enum { STORE_SCHEMA = 2 };
 
 struct store_options {
     const char *dir;                    /* where plimsoll.db lies, as a path that stays valid */
@@ -85,7 +85,8 @@ int store_log_message(struct str *messages, struct str *out); /* 1, 0, -EBADMSG 
 int store_series(struct store *s, struct str key, struct str identity, int64_t now_ms,
                  int64_t *out);
 
-/* An instance of it began: counted. The number of instances before it. */
+/* An instance of it: counted the first time. The number of instances before it. 1: it is new; 0: it
+ * was known. */
 int store_instance(struct store *s, int64_t series, struct str id, int64_t start_ms,
                    uint64_t *restarts_out);
 
@@ -103,6 +104,13 @@ int store_gone(struct store *s, int64_t series, int64_t at_ms);
 int store_oom(struct store *s, int64_t series, int64_t at_ms, uint64_t kills, struct str json,
               bool fresh, uint64_t *total_out);
 uint64_t store_oom_total(struct store *s, int64_t series);
+
+/* Something else that happened to a target, of that kind ("start"), which is a word of at most
+ * STORE_EVENT_KIND bytes; JSON of the details as the API gives them. Kept like OOM kills, and at
+ * most STORE_EVENTS of them. Not to be called in a replay: it was in the table when its message was
+ * in the log. */
+enum { STORE_EVENT_KIND = 32, STORE_EVENTS = 50000 };
+int store_event(struct store *s, int64_t series, int64_t at_ms, struct str kind, struct str json);
 
 /* The processes of a target at a moment, as the body of the message. Kept for the raw retention. */
 int store_procs(struct store *s, int64_t series, int64_t at_ms, struct str body);
@@ -179,3 +187,12 @@ int store_ooms(struct store *s, int64_t series, int64_t from_ms, int64_t to_ms, 
                int (*take)(void *ctx, int64_t id, int64_t series, int64_t at_ms, uint64_t kills,
                            struct str json),
                void *ctx);
+
+struct store_event {
+    int64_t series, at_ms;
+    struct str kind, json; /* valid until the callback returns or calls the store */
+};
+
+/* Events in [from, to], newest first; series 0: of all. Nonzero of the callback ends it. */
+int store_events(struct store *s, int64_t series, int64_t from_ms, int64_t to_ms,
+                 int (*take)(void *ctx, const struct store_event *e), void *ctx);

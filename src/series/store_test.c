@@ -324,7 +324,7 @@ static void totals_and_names_outlive_restarts(void **state) {
         kills = 0;
         assert_int_equal(store_ooms(f.store, id, 0, INT64_MAX, 100, sum_ooms, &kills), 0);
         assert_int_equal(kills, 5 * (i + 1)); /* with what is not written yet */
-        assert_int_equal(store_instance(f.store, id, STR("abc"), 1000 + i, &restarts), 0);
+        assert_int_equal(store_instance(f.store, id, STR("abc"), 1000 + i, &restarts), 1);
         assert_int_equal(restarts, i);
         assert_int_equal(store_instance(f.store, id, STR("abc"), 1000 + i, &restarts), 0);
         assert_int_equal(restarts, i);

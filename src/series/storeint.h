@@ -2,7 +2,7 @@
  *
  * registry: logical targets in memory and in their table. pending: what waits for a commit.
  * storelog, replay: the log. rollup: minutes, hours, retention and the cap. query, tables: reading.
- * closing: heads to chunks. store: ticks and commits.
+ * closing: heads to chunks. events: their table. store: ticks and commits.
  */
 #pragma once
 #include <zstd.h>
@@ -52,13 +52,14 @@ struct series {
 };
 
 /* What waits for a commit. */
-enum item_kind { ITEM_LOG, ITEM_CHUNK, ITEM_OOM, ITEM_PROCS, ITEM_PROCS_UNTIL };
+enum item_kind { ITEM_LOG, ITEM_CHUNK, ITEM_OOM, ITEM_EVENT, ITEM_PROCS, ITEM_PROCS_UNTIL };
 
 struct item {
     struct item *next;
     enum item_kind kind;
-    int64_t series, from_ms, to_ms; /* OOM, PROCS: from_ms is at_ms */
-    uint64_t number;                /* CHUNK: its number; OOM: kills; LOG: messages in it */
+    int64_t series, from_ms, to_ms; /* OOM, EVENT, PROCS: from_ms is at_ms */
+    uint64_t number; /* CHUNK: its number; OOM: kills; LOG: messages in it; EVENT: length of the
+                        kind, which is in front of the JSON */
     /* of LOG */
     uint64_t boot, seq_from, seq_to, tick_from, tick_to, need;
     unsigned flags;
@@ -235,6 +236,11 @@ void closing_unlogged(struct store *s, unsigned at_once);
 
 uint64_t store_need(const struct store *s); /* the first tick that is in memory alone */
 void store_gone_but_key(struct store *s);   /* what the KEY that was replayed has not */
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+int event_write(struct store *s, const struct item *item);
+int events_sweep(struct store *s, int64_t before_ms);
 
 /* --- tables ----------------------------------------------------------------------------------- */
 
