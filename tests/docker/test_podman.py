@@ -20,7 +20,7 @@ def started():
         podman = Podman()
     except host.Missing as reason:
         return str(reason)
-    podman.run("db", "-m", "64m")
+    podman.run("db", "-m", "64m", "--label", "com.docker.compose.project=shop")
     podman.run("free-range", command=("/bin/sh", "-c", "sleep 601 & exec sleep 600"))
     podman.run("tree", "-m", "48m", "--rootfs", image=None,
                command=(podman.rootfs, "/bin/sleep", "600"))
@@ -88,6 +88,16 @@ def named():
 
 def cgroup_path(name):
     return cgroup_dir(engine().pid(name))[len(host.hierarchy("memory")):]
+
+
+@test("labels are in podman's database alone: none are shown, and none of its own notes as such",
+      needs=[needs_podman, needs_pod])
+def labels():
+    equal(engine().inspect("db")["Config"]["Labels"]["com.docker.compose.project"], "shop",
+          "what podman knows")
+    found = rows()
+    for name in ("db", "private", "cart"):
+        equal(found[name]["labels"], {}, f"labels of {name}")
 
 
 @test("limits, usage and pids of podman's containers are the kernel's", needs=[needs_podman])
