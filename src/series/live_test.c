@@ -478,6 +478,86 @@ static void used_of_the_limit(void **state) {
     assert_int_equal(centi, 2500);
 }
 
+enum { MINUTE = 60 };
+
+/* Ticks of a second in which used is that, or is not told again. */
+static void pass(struct live *l, int64_t *at_ms, unsigned seconds, uint64_t used, int64_t step) {
+    for (unsigned i = 0; i < seconds; i++) {
+        used += (uint64_t)step;
+        *at_ms += 1000;
+        if (step == 0 && i > 0)
+            tick(l, *at_ms, WIRE_TICK_ROUND, 99, 0, METRIC_USED, V(1), METRIC_N);
+        else
+            tick(l, *at_ms, WIRE_TICK_ROUND, 1, 0, METRIC_USED, used, METRIC_N);
+    }
+}
+
+static void a_row_that_does_not_change_is_seen_to_be_steady(void **state) {
+    struct live_row *row;
+    int64_t at_ms = 1000000;
+    struct live l;
+
+    (void)state;
+    live_init(&l);
+    row = put(&l, 1, "a");
+    pass(&l, &at_ms, 15, 5 << 20, 0);
+    assert_int_equal(live_moves(&l, row)->word, TREND_UNKNOWN);
+    assert_int_equal(row->moved_ms, 0);
+    pass(&l, &at_ms, 15, 5 << 20, 0);
+    assert_int_equal(live_moves(&l, row)->word, TREND_STEADY);
+    assert_int_equal(row->moved_ms, at_ms);
+    live_done(&l);
+}
+
+static void how_it_moves_is_news_only_when_it_changed(void **state) {
+    int64_t at_ms = 1000000, moved_ms, per_h;
+    const struct trend_view *v;
+    struct live_row *row;
+    unsigned news = 0;
+    struct live l;
+
+    (void)state;
+    live_init(&l);
+    row = put(&l, 1, "a");
+    for (unsigned i = 0; i < 10 * MINUTE; i++) {
+        moved_ms = row->moved_ms;
+        pass(&l, &at_ms, 1, (100 << 20) + V(i) * 100000, 1);
+        v = live_moves(&l, row);
+        news += row->moved_ms != moved_ms;
+        assert_true(row->moved_ms == moved_ms || row->moved_ms == at_ms);
+    }
+    assert_int_equal(v->word, TREND_GROWING);
+    per_h = v->bytes_per_h;
+    assert_true(per_h > 355000000 && per_h < 365000000);
+    assert_in_range(news, 1, 3);
+
+    pass(&l, &at_ms, 20 * MINUTE, 160 << 20, 0);
+    moved_ms = row->moved_ms;
+    assert_int_equal(live_moves(&l, row)->word, TREND_STEADY);
+    assert_int_equal(row->moved_ms, at_ms);
+    live_done(&l);
+}
+
+static void reading_back_is_news_when_it_begins_and_when_it_ends(void **state) {
+    int64_t at_ms = 1000000;
+    struct live_row *row;
+    struct live l;
+
+    (void)state;
+    live_init(&l);
+    row = put(&l, 1, "a");
+    for (uint64_t i = 0; i < 80; i++)
+        tick(&l, at_ms += 1000, WIRE_TICK_ROUND, 1, 0, METRIC_USED, V(5), METRIC_REFAULT_FILE,
+             V(i < 60 ? 0 : (i - 59) * 300), METRIC_N);
+    assert_int_equal(live_moves(&l, row)->refaults_per_s, 300);
+    assert_int_equal(row->moved_ms, at_ms);
+    for (unsigned i = 0; i < 12; i++)
+        tick(&l, at_ms += 1000, WIRE_TICK_ROUND, 99, 0, METRIC_USED, V(1), METRIC_N);
+    assert_int_equal(live_moves(&l, row)->refaults_per_s, 0);
+    assert_int_equal(row->moved_ms, at_ms);
+    live_done(&l);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_in_the_order_of_uid),
@@ -495,6 +575,9 @@ int main(void) {
         cmocka_unit_test(keys_outlive_an_instance),
         cmocka_unit_test(words_mean_targets),
         cmocka_unit_test(used_of_the_limit),
+        cmocka_unit_test(a_row_that_does_not_change_is_seen_to_be_steady),
+        cmocka_unit_test(how_it_moves_is_news_only_when_it_changed),
+        cmocka_unit_test(reading_back_is_news_when_it_begins_and_when_it_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
