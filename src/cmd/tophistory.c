@@ -161,39 +161,59 @@ static size_t index_of(enum metric m) {
     return i;
 }
 
-/* The mean of metric i over the steps whose middle lies in [from, to); of the step around the
- * middle of it when there is none. */
-static uint64_t mean_between(const struct tophistory *h, size_t i, double from_ms, double to_ms) {
-    double step = (double)h->step_ms, first = (double)h->first_ms + step / 2;
-    double at = (from_ms - first) / step, middle = (from_ms + to_ms) / 2;
-    uint64_t sum = 0, count = 0;
-    uint32_t k = at <= 0 ? 0 : at >= (double)h->n ? h->n : (uint32_t)at;
+static uint64_t mean_between(const struct topsteps *s, double from_ms, double to_ms) {
+    double step = (double)s->step_ms, first = (double)s->first_ms + step / 2;
+    double at = (from_ms - first) / step;
+    unsigned __int128 sum = 0;
+    size_t count = 0, k = at <= 0 ? 0 : at >= (double)s->n ? s->n : (size_t)at;
+    uint64_t value;
 
-    for (; k < h->n && first + step * (double)k < to_ms; k++)
-        if (first + step * (double)k >= from_ms && h->step[k][i] != UNKNOWN) {
-            sum += h->step[k][i];
+    for (; k < s->n && first + step * (double)k < to_ms; k++) {
+        value = first + step * (double)k >= from_ms ? s->at(s->ctx, k) : UINT64_MAX;
+        if (value != UINT64_MAX) {
+            sum += value;
             count++;
         }
+    }
     if (count > 0)
-        return unpack(h, i, (sum + count / 2) / count);
-    at = (middle - (double)h->first_ms) / step;
-    if (to_ms - from_ms >= step || at < 0 || at >= (double)h->n ||
-        h->step[(uint32_t)at][i] == UNKNOWN)
+        return (uint64_t)((sum + count / 2) / count);
+    at = ((from_ms + to_ms) / 2 - (double)s->first_ms) / step;
+    if (to_ms - from_ms >= step || at < 0 || at >= (double)s->n)
         return UINT64_MAX;
-    return unpack(h, i, h->step[(uint32_t)at][i]);
+    return s->at(s->ctx, (size_t)at);
+}
+
+void topsteps_read(const struct topsteps *steps, int64_t from_ms, int64_t to_ms, size_t n,
+                   uint64_t *out) {
+    double width = n > 0 ? (double)(to_ms - from_ms) / (double)n : 0;
+
+    for (size_t k = 0; k < n; k++) {
+        double from = (double)from_ms + width * (double)k;
+
+        out[k] = mean_between(steps, from, from + width);
+    }
+}
+
+/* A metric of a history. */
+struct column {
+    const struct tophistory *h;
+    size_t i;
+};
+
+static uint64_t column_at(const void *ctx, size_t k) {
+    const struct column *c = ctx;
+    uint32_t value = c->h->step[k][c->i];
+
+    return value == UNKNOWN ? UINT64_MAX : unpack(c->h, c->i, value);
 }
 
 bool tophistory_read(const struct tophistory *h, enum metric m, int64_t from_ms, int64_t to_ms,
                      size_t n, uint64_t *out) {
-    size_t i = index_of(m);
-    double width = n > 0 ? (double)(to_ms - from_ms) / (double)n : 0;
+    const struct column column = {h, index_of(m)};
+    const struct topsteps steps = {&column, column_at, h->n, h->first_ms, h->step_ms};
 
-    if (i == TOPHISTORY_METRICS)
+    if (column.i == TOPHISTORY_METRICS)
         return false;
-    for (size_t k = 0; k < n; k++) {
-        double from = (double)from_ms + width * (double)k;
-
-        out[k] = mean_between(h, i, from, from + width);
-    }
+    topsteps_read(&steps, from_ms, to_ms, n, out);
     return true;
 }

@@ -33,3 +33,16 @@ int tophistory_add(struct tophistory *h, const struct sample *s);
  * of the metric. False when the metric is not kept: then nothing is written. */
 bool tophistory_read(const struct tophistory *h, enum metric m, int64_t from_ms, int64_t to_ms,
                      size_t n, uint64_t *out);
+
+/* Values at equal steps of time, wherever they are. */
+struct topsteps {
+    const void *ctx;
+    uint64_t (*at)(const void *ctx, size_t i); /* UINT64_MAX: not known */
+    size_t n;
+    int64_t first_ms, step_ms;
+};
+
+/* The same for these: out[k] is the mean of the steps whose middle lies in part k, or, where parts
+ * are finer than steps, the step around its middle. */
+void topsteps_read(const struct topsteps *steps, int64_t from_ms, int64_t to_ms, size_t n,
+                   uint64_t *out);
