@@ -1,0 +1,345 @@
+#include "tui/app.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/basetest.h"
+#include "base/text.h"
+#include "tui/fake.h"
+
+static struct fake fake;
+static struct app app;
+static struct buf shown;
+
+static void size(int rows, int cols) {
+    assert_int_equal(canvas_resize(&app.canvas, rows, cols), 0);
+}
+
+static void open_app(bool ascii, const struct top_options *more) {
+    struct top_options options = more ? *more : (struct top_options){.sort = TOP_SORT_USED};
+    struct err err = {0};
+
+    options.interval_ms = 1000;
+    options.ascii = ascii;
+    fake_init(&fake);
+    assert_int_equal(app_init(&app, &fake.source, &options, FAKE_NOW * INT64_C(1000)), 0);
+    assert_int_equal(app_refresh(&app, FAKE_NOW * INT64_C(1000), &err), 0);
+    size(24, 80);
+    buf_init(&shown, 1 << 20);
+}
+
+static void close_app(void) {
+    app_done(&app);
+    buf_done(&shown);
+}
+
+/* The whole screen as text; no row is wider than the terminal. */
+static const char *draw(void) {
+    app_draw(&app);
+    buf_clear(&shown);
+    for (int y = 0; y < app.canvas.rows; y++) {
+        size_t start = shown.n;
+
+        canvas_row(&app.canvas, y, &shown);
+        assert_true(text_columns(str_from(buf_str(&shown), start)) <= (size_t)app.canvas.cols);
+        buf_add_char(&shown, '\n');
+    }
+    buf_add_char(&shown, 0);
+    assert_int_equal(buf_error(&shown), 0);
+    return shown.p;
+}
+
+static void has(const char *text) {
+    if (!strstr(draw(), text))
+        fail_msg("no '%s' on the screen:\n%s", text, shown.p);
+}
+
+static void lacks(const char *text) {
+    if (strstr(draw(), text))
+        fail_msg("'%s' is on the screen:\n%s", text, shown.p);
+}
+
+static void keys(const char *text) {
+    struct err err = {0};
+
+    for (; *text; text++)
+        if (app_key(&app, *text == '\n' ? (uint32_t)KEYS_ENTER : (unsigned char)*text))
+            (void)app_refresh(&app, app.now_ms, &err);
+}
+
+static void rows_tell_what_is_known(void **state) {
+    (void)state;
+    open_app(true, NULL);
+    has("climber");
+    has("  510M/  512M");
+    has("at-limit");
+    has("+41.0M");
+    has("70m"); /* time to limit */
+    has("used 2.93G of 7.81G");
+    has("avail 4.88G");
+    has("6 rows  1 at-limit");
+    has("[###::");
+    has("! load line, 90 %");
+    close_app();
+}
+
+static void names_are_harmless_and_aligned(void **state) {
+    const char *line;
+
+    (void)state;
+    open_app(false, NULL);
+    has("evil\\x1b[2J\\u");
+    lacks("\033");
+    lacks("\xe2\x80\xae");
+    line = strstr(draw(), "\u5185\u5b58\u6c60");
+    assert_non_null(line);
+    for (int y = 4; y < 10; y++) { /* each row's state begins in the same column */
+        const struct cell *row = &app.canvas.cell[y * app.canvas.cols];
+
+        assert_int_equal(row[80 - 12].code[0], ' ');
+        assert_int_not_equal(row[80 - 11].code[0], ' ');
+    }
+    close_app();
+}
+
+static void narrow_terminals_drop_columns_in_order(void **state) {
+    (void)state;
+    open_app(true, NULL);
+    size(24, 80);
+    has("TIME");
+    lacks("RUNTIME");
+    lacks("PSI%");
+    size(60, 200);
+    has("RUNTIME");
+    has("PSI%");
+    has("CPU%");
+    has("USED%");
+    size(10, 40);
+    has("climber");
+    has("growing");
+    lacks("MB/h");
+    size(9, 40);
+    has("too small");
+    size(1, 1);
+    draw();
+    size(10, 39);
+    has("too small");
+    close_app();
+}
+
+static void a_filter_is_typed_and_taken_back(void **state) {
+    (void)state;
+    open_app(true, NULL);
+    keys("/cl");
+    has("/cl");
+    has("1 match /cl");
+    lacks("at-limit ");
+    keys("\n");
+    has("climber");
+    assert_false(app.editing);
+    keys("\033"); /* back: the filter goes */
+    assert_int_equal(app.view.rows, FAKE_ROWS);
+    keys("/web");
+    assert_int_equal(app.view.rows, 1);
+    keys("\033");
+    assert_int_equal(app.view.rows, FAKE_ROWS);
+    keys("/label:a\n");
+    has("labels are not known here");
+    keys("/\025none\n");
+    has("nothing matches the filter");
+    keys("\n"); /* nothing to open */
+    assert_int_equal(app.screen, APP_OVERVIEW);
+    close_app();
+}
+
+static void sorting_and_grouping_say_what_they_do(void **state) {
+    (void)state;
+    open_app(true, NULL);
+    keys("s");
+    has("sorted by limit");
+    keys("S");
+    has("the other way round");
+    keys("<");
+    has("sorted by used,");
+    keys("p");
+    has("grouped by pod");
+    has("shop/front  2 rows, used 550M");
+    has("in no pod  4 rows");
+    keys("j");
+    lacks("grouped by");
+    close_app();
+}
+
+static void a_container_is_opened_and_left(void **state) {
+    (void)state;
+    open_app(true, NULL);
+    keys("j\n"); /* climber */
+    assert_int_equal(app.screen, APP_DETAIL);
+    has("climber");
+    has("state growing");
+    has("used 80.0M of 128M (62.5%)");
+    has("limit in 70m");
+    has("anon");
+    has("80.0M  100%");
+    has("= usage");
+    has("refaults");
+    has("worker");
+    has("`-server \\x1b]0;x");
+    has("COMMAND (3)");
+    keys("j");
+    assert_int_equal(app.detail.pid, 12);
+    keys("G");
+    assert_int_equal(app.detail.pid, 11);
+    keys("q");
+    assert_int_equal(app.screen, APP_OVERVIEW);
+    assert_false(app.quit);
+    keys("\nh"); /* h goes back too */
+    assert_int_equal(app.screen, APP_OVERVIEW);
+    keys("q");
+    assert_true(app.quit);
+    close_app();
+}
+
+static void what_is_gone_is_told(void **state) {
+    struct err err = {0};
+
+    (void)state;
+    open_app(true, NULL);
+    assert_int_equal(app_open(&app, STR("cache")), 0);
+    fake.row[2].id = 777; /* made again under its name */
+    assert_int_equal(app_refresh(&app, app.now_ms, &err), 0);
+    has("state cache-bound");
+    fake.rows = 2;
+    assert_int_equal(app_refresh(&app, app.now_ms, &err), 0);
+    has("cache is not there at this moment");
+    fake.rows = 0;
+    keys("q");
+    assert_int_equal(app_refresh(&app, app.now_ms, &err), 0);
+    has("no containers here");
+    close_app();
+}
+
+static void the_past_is_shown_as_such(void **state) {
+    (void)state;
+    open_app(true, NULL);
+    has("live 14:00:00Z");
+    keys("["); /* an eighth of two hours */
+    has("PAST 2025-11-21 13:45:00Z, 15m ago");
+    keys("{");
+    has("PAST 2025-11-21 11:45:00Z");
+    keys("]");
+    has("12:00:00Z");
+    keys(" ");
+    has("REPLAY ");
+    keys("0");
+    has("live 14:00:00Z");
+    keys(" ");
+    has("PAUSED");
+    keys("n");
+    has("live");
+    keys("+");
+    has("window 60m");
+    fake.host.agent = false;
+    keys("[");
+    has("there is no past without the agent");
+    close_app();
+}
+
+static void events_lead_to_their_moment(void **state) {
+    (void)state;
+    open_app(true, NULL);
+    keys("t");
+    has("X OOM kill");
+    has("worker, own limit");
+    has("web\\x1b[1m");
+    has("13:59:00");
+    keys("\n");
+    has("PAST 2025-11-21 13:59:00Z");
+    has("state at-limit");
+    keys("q");
+    assert_int_equal(app.screen, APP_EVENTS);
+    keys("j\n"); /* nothing has this name now */
+    has("is not there at this moment");
+    keys("qq");
+    assert_int_equal(app.screen, APP_OVERVIEW);
+    close_app();
+}
+
+static void help_lists_every_key(void **state) {
+    (void)state;
+    open_app(true, NULL);
+    size(60, 200);
+    keys("?");
+    for (size_t i = 0; i < keys_n; i++)
+        has(keys_table[i].help);
+    has("reclaimable");
+    size(24, 80);
+    keys("G");
+    has("in this order");
+    keys("q");
+    assert_false(app.help || app.quit);
+    close_app();
+}
+
+static void sparklines_are_asked_for_rarely(void **state) {
+    struct err err = {0};
+    unsigned before;
+
+    (void)state;
+    open_app(true, NULL);
+    draw();
+    before = fake.histories;
+    assert_int_equal(before, FAKE_ROWS);
+    for (int i = 1; i < 5; i++) {
+        assert_int_equal(app_refresh(&app, FAKE_NOW * INT64_C(1000) + i * 900, &err), 0);
+        draw();
+    }
+    assert_int_equal(fake.histories, before);
+    assert_int_equal(app_refresh(&app, FAKE_NOW * INT64_C(1000) + 6000, &err), 0);
+    draw();
+    assert_int_equal(fake.histories, 2 * before);
+    close_app();
+}
+
+static void any_keys_at_any_size_are_survived(void **state) {
+    static const char some[] = "jkgGlhtsSp<>[]{}+-  0n?/ab:-\n\033q\025\n\n";
+    struct basetest_random random = {4711};
+    struct err err = {0};
+
+    (void)state;
+    open_app(false, NULL);
+    for (int i = 0; i < 4000; i++) {
+        uint64_t dice = basetest_next(&random);
+
+        if (dice % 16 == 0)
+            size((int)(dice >> 8) % 70 + 1, (int)(dice >> 20) % 300 + 1);
+        if (dice % 16 == 1)
+            fake.rows = (dice >> 8) % (FAKE_ROWS + 1);
+        if (app_key(&app, (unsigned char)some[(dice >> 32) % (sizeof(some) - 1)]) || dice % 16 == 1)
+            (void)app_refresh(&app, app.now_ms + (int64_t)(dice >> 40) % 3000, &err);
+        draw();
+    }
+    close_app();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_tell_what_is_known),
+        cmocka_unit_test(names_are_harmless_and_aligned),
+        cmocka_unit_test(narrow_terminals_drop_columns_in_order),
+        cmocka_unit_test(a_filter_is_typed_and_taken_back),
+        cmocka_unit_test(sorting_and_grouping_say_what_they_do),
+        cmocka_unit_test(a_container_is_opened_and_left),
+        cmocka_unit_test(what_is_gone_is_told),
+        cmocka_unit_test(the_past_is_shown_as_such),
+        cmocka_unit_test(events_lead_to_their_moment),
+        cmocka_unit_test(help_lists_every_key),
+        cmocka_unit_test(sparklines_are_asked_for_rarely),
+        cmocka_unit_test(any_keys_at_any_size_are_survived),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,60 @@
+/* help.c - the keys, from their table, and what signs and words mean. */
+#include "base/mem.h"
+#include "tui/app.h"
+#include "tui/bar.h"
+
+static const struct str words[] = {
+    {"", 0},
+    STR("Filter: words that all must hold. A plain word is of the name; also state: image:"),
+    STR("pod: runtime: compose: slice: path:  and -word for what must not be."),
+    {"", 0},
+    STR("USED is what stays when the kernel has reclaimed all it can. The bar's length is the"),
+    STR("tightest limit; the load line is where a kill is near. TREND is of the last minutes,"),
+    STR("an hour; TIME until used meets the limit at that slope. OOM counts kills."),
+    {"", 0},
+    STR("States, the worst first:"),
+    STR("hung       waits for memory that nobody will free (v1, killing disabled)"),
+    STR("at-limit   used is 90 % of the limit or more: the next step is a kill"),
+    STR("throttled  used is 90 % of memory.high or more: slowed down"),
+    STR("thrashing  reads back what was just reclaimed, and waits for it"),
+    STR("stalled    all tasks waited for memory 10 % of the last 10 s or more"),
+    STR("swapping   30 % of the swap it may use, or more, is used"),
+    STR("high       used is 70 % of the limit or more"),
+    STR("cache-bound  full, but mostly of cache that can be dropped"),
+    STR("growing, shrinking, steady, ok"),
+    {"", 0},
+    STR("Narrow terminals leave out columns: CPU, SWAP, USED%, RST, RUNTIME, PSI, TREND LINE,"),
+    STR("TIME, OOM, TREND, the bar; in this order."),
+};
+
+enum { WORDS = sizeof(words) / sizeof(words[0]) };
+
+static void draw_key(struct canvas *c, int y, int x, int width, const struct key_row *k) {
+    canvas_text(c, y, x, 14, str_of(k->names), STYLE_KEY);
+    canvas_text(c, y, x + 15, width - 15, str_of(k->help), STYLE_NORMAL);
+}
+
+/* In two columns where there is room, else in one. */
+void help_draw(struct app *a) {
+    struct canvas *c = &a->canvas;
+    int height = c->rows - 3, columns = c->cols >= 100 ? 2 : 1;
+    size_t key_lines = (keys_n + (size_t)columns - 1) / (size_t)columns;
+    size_t lines = key_lines + 2 + WORDS;
+    size_t last = lines > (size_t)height ? lines - (size_t)height : 0;
+
+    frame_draw(a, "help");
+    if (a->help_top > last)
+        a->help_top = last;
+    for (int y = 0; y < height; y++) {
+        size_t line = a->help_top + (size_t)y;
+
+        for (int half = 0; half < columns && line < key_lines; half++)
+            if (line + (size_t)half * key_lines < keys_n)
+                draw_key(c, y + 2, 2 + half * (c->cols / 2), c->cols / columns - 3,
+                         &keys_table[line + (size_t)half * key_lines]);
+        if (line == key_lines + 1)
+            bar_legend(c, y + 2, 2, c->cols - 3);
+        if (line >= key_lines + 2 && line < lines)
+            canvas_text(c, y + 2, 2, c->cols - 3, words[line - key_lines - 2], STYLE_NORMAL);
+    }
+}
