@@ -134,6 +134,8 @@ static void edit_key(struct app *a, uint32_t key) {
     switch (key) {
     case KEYS_ENTER:
         a->editing = false;
+        if (a->view.filter.complaint)
+            app_say(a, "%s", a->view.filter.complaint);
         break;
     case KEYS_ESC:
         a->editing = false;

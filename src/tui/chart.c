@@ -49,7 +49,7 @@ void chart_lane(struct canvas *c, int y, int x, const uint64_t *value, size_t n,
         if (value[i] == UINT64_MAX)
             continue;
         if (value[i] == 0)
-            canvas_put(c, y, x + (int)i, 0xb7, '.', STYLE_DIM);
+            canvas_put(c, y, x + (int)i, 0xb7, '_', STYLE_DIM);
         else
             level(c, y, x + (int)i, share >= 1 ? LEVELS - 1 : (int)(share * LEVELS), style);
     }

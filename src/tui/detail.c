@@ -177,13 +177,13 @@ static void draw_stack(struct app *a, struct chart_area area, int x) {
     if (scale <= 1)
         canvas_text(&a->canvas, area.y + area.height / 2, area.x, area.width,
                     STR("nothing is known of this window yet"), STYLE_DIM);
-    label(a, area.y, x, scale);
+    label(a, area.y, x, scale); /* the limit's own label may replace it */
     label(a, area.y + area.height - 1, x, 0);
     if (limit < scale && area.height > 3) {
         int y = area.y + area.height - 1 - (int)((double)limit / (double)scale * area.height);
 
-        if (y > area.y)
-            label(a, y, x, limit);
+        canvas_text(&a->canvas, y, x, LABEL_WIDTH, STR("            "), STYLE_NORMAL);
+        label(a, y, x, limit);
         canvas_right(&a->canvas, y, x, 6, STR("limit"), STYLE_LIMIT);
     }
 }
@@ -298,18 +298,21 @@ static void draw_part(struct app *a, int y, int width, const struct parts *parts
 static void draw_parts(struct app *a, int y, int width, const struct sample *s) {
     struct canvas *c = &a->canvas;
     struct parts parts;
-    uint64_t usage;
+    uint64_t usage, reclaimable = 0;
 
     if (!s || !parts_of(s, &parts)) {
         canvas_text(c, y, 1, width, STR("usage is not known"), STYLE_DIM);
         return;
     }
     usage = s->value[METRIC_USAGE];
-    for (unsigned p = 0; p < PART_N; p++)
+    for (unsigned p = 0; p < PART_N; p++) {
         draw_part(a, y + (int)p, width, &parts, p, usage);
+        reclaimable += part_is_reclaimable(p) ? parts.bytes[p] : 0;
+    }
     label(a, y + PART_N, 16 + 7 - LABEL_WIDTH + 1, usage);
     canvas_text(c, y + PART_N, 3, 13, STR("= usage"), STYLE_BOLD);
-    canvas_text(c, y + PART_N + 1, 3, width - 3, STR("slab, files: reclaimable"), STYLE_DIM);
+    canvas_text(c, y + PART_N + 1, 3, 13, STR("reclaimable"), STYLE_DIM);
+    label(a, y + PART_N + 1, 16 + 7 - LABEL_WIDTH + 1, reclaimable);
 }
 
 /* --- the lines above -------------------------------------------------------------------------- */
@@ -340,7 +343,7 @@ static void draw_names(struct app *a, int y, const struct tui_row *row) {
 static void draw_limit(struct app *a, int y, const struct tui_row *row) {
     const struct sample *s = row->sample;
     struct canvas *c = &a->canvas;
-    int width = c->cols / 3, x = width + 3;
+    int width = c->cols >= 100 ? c->cols / 3 : c->cols / 4, x = width + 3;
     struct buf text;
 
     bar_draw(c, y, 1, width, s);
@@ -373,10 +376,14 @@ static void draw_figures(struct app *a, int y, const struct tui_row *row) {
         const char *name;
         enum metric m, second;
     } figure[] = {
-        {"psi", METRIC_PSI_SOME, METRIC_PSI_FULL}, {"swap", METRIC_SWAP, METRIC_N},
-        {"peak", METRIC_PEAK, METRIC_N},           {"high", METRIC_HIGH, METRIC_N},
-        {"limit hits", METRIC_FAILCNT, METRIC_N},  {"pids", METRIC_PIDS, METRIC_N},
-        {"dirty", METRIC_DIRTY, METRIC_N},         {"mapped", METRIC_MAPPED, METRIC_N},
+        {"psi some/full", METRIC_PSI_SOME, METRIC_PSI_FULL},
+        {"swap", METRIC_SWAP, METRIC_N},
+        {"peak", METRIC_PEAK, METRIC_N},
+        {"high", METRIC_HIGH, METRIC_N},
+        {"limit hits", METRIC_FAILCNT, METRIC_N},
+        {"pids", METRIC_PIDS, METRIC_N},
+        {"dirty", METRIC_DIRTY, METRIC_N},
+        {"mapped", METRIC_MAPPED, METRIC_N},
         {"locked", METRIC_UNEVICTABLE, METRIC_N},
     };
     int x = 1;
@@ -396,7 +403,7 @@ static void draw_figures(struct app *a, int y, const struct tui_row *row) {
         buf_clear(&text);
         units_add_metric(&text, row->sample, figure[i].m);
         if (figure[i].second < METRIC_N) {
-            buf_add_char(&text, ' ');
+            buf_add_char(&text, '/');
             units_add_metric(&text, row->sample, figure[i].second);
         }
         if (x + (int)(str_of(figure[i].name).n + text.n) + 1 <= a->canvas.cols)

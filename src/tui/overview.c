@@ -307,6 +307,8 @@ static void metrics_piece(struct strip *s, const char *label, const struct sampl
                           enum metric first, const char *between, enum metric second) {
     struct buf value;
 
+    if (!sample_has(sample, first))
+        return;
     buf_init(&value, TEXT_MAX);
     units_add_metric(&value, sample, first);
     if (second < METRIC_N && sample_has(sample, second)) {
@@ -361,7 +363,7 @@ static void draw_host(struct app *a, int y) {
     cost_piece(&strip, host);
 }
 
-/* "6 containers, 1 at-limit, 2 growing; filter web: 2 shown" */
+/* "6 rows, 2 match /web  1 at-limit  2 growing" */
 static void draw_summary(struct app *a, int y) {
     unsigned count[STATE_N] = {0};
     size_t n = a->source->rows(a->source->ctx);
@@ -371,15 +373,15 @@ static void draw_summary(struct app *a, int y) {
     for (size_t i = 0; i < n; i++)
         count[a->source->row(a->source->ctx, i)->state]++;
     x = canvas_format(c, y, 0, c->cols, STYLE_NORMAL, "%zu %s", n, n == 1 ? "row" : "rows");
+    if (a->view.filter.n > 0) {
+        x += canvas_format(c, y, x, c->cols - x, STYLE_KEY, ", %zu match /", a->view.rows);
+        x += canvas_name(c, y, x, c->cols - x, (struct str){a->view.filter.text, a->view.filter.n},
+                         STYLE_KEY);
+    }
     for (unsigned state = STATE_N; state-- > STATE_UNKNOWN + 1;)
         if (count[state] > 0 && x + 16 < c->cols)
             x += canvas_format(c, y, x, c->cols - x, overview_state_style(state), "  %u %s",
                                count[state], state_name(state));
-    if (a->view.filter.n > 0 && x + 24 < c->cols) {
-        x += canvas_format(c, y, x, c->cols - x, STYLE_KEY, "  | %zu match /", a->view.rows);
-        canvas_name(c, y, x, c->cols - x, (struct str){a->view.filter.text, a->view.filter.n},
-                    STYLE_KEY);
-    }
 }
 
 static void draw_empty(struct app *a, int y) {
