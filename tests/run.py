@@ -36,6 +36,7 @@ class Program:
     timeout: int = 300
     env: dict = dataclasses.field(default_factory=dict)
     tap: bool = True
+    figure: bool = False    # what it prints is shown though it passes
 
 
 @dataclasses.dataclass
@@ -52,7 +53,7 @@ class Stage:
 class Case:
     status: str             # passed, failed, skipped
     label: str
-    detail: str = ""        # a failure's output, a skip's reason
+    detail: str = ""        # a failure's output, a skip's reason, a figure
 
 
 # --- running one program ----------------------------------------------------------------------
@@ -129,7 +130,8 @@ def run_program(program, deadline):
     out, err = (text.decode(errors="backslashreplace") for text in (out, err))
     if not program.tap:
         good = child.returncode == 0 and not trouble
-        return [Case("passed" if good else "failed", program.label, tail(out + err, trouble))]
+        detail = "" if good and not program.figure else tail(out + err, trouble)
+        return [Case("passed" if good else "failed", program.label, detail)]
     return read_tap(program.label, out, err, child.returncode, trouble)
 
 
@@ -247,12 +249,25 @@ def python_programs(folder, options):
             for path in test_files(folder)]
 
 
+def npm_run(script, **more):
+    return Program(f"npm run {script}", ["npm", "--prefix", "web", "run", "--silent", script], **more)
+
+
+def page_programs(options):
+    return [npm_run("check", tap=False), npm_run("test"),
+            Program("size of the page", ["tools/check_page"], tap=False, figure=True)]
+
+
 def system_programs(options):
     return python_programs("tests/system", options)
 
 
 def docker_programs(options):
     return python_programs("tests/docker", options)
+
+
+def browser_programs(options):
+    return python_programs("tests/browser", options)
 
 
 def vm_programs(options):
@@ -280,8 +295,10 @@ STAGES = [
     Stage("asan", "the same with address and undefined-behaviour sanitizers",
           asan_programs, 600, CPUS),
     Stage("fuzz", "every fuzz seed once, plain and sanitized", seed_programs, 600, CPUS),
+    Stage("page", "the page: types, units, size", page_programs, 300),
     Stage("system", "the program on this machine's cgroups", system_programs, 1800),
     Stage("docker", "the program beside real container engines", docker_programs, 900),
+    Stage("browser", "the page in a real browser, over a real agent", browser_programs, 600),
     Stage("vm", "the system tests on cgroup v2, in a virtual machine", vm_programs, 1800,
           beside="system"),
 ]
@@ -310,6 +327,8 @@ def report(stage, cases, seconds):
     good = count(cases, "failed") == 0
     print(f"{'ok  ' if good else 'FAIL'} {stage.name:7} {summary(cases)}  ({seconds:.1f} s)")
     for case in cases:
+        if case.status == "passed" and case.detail:
+            print("\n".join("     " + line for line in case.detail.splitlines()))
         if case.status == "failed":
             print(f"not ok - {case.label}")
             print("\n".join("    " + line for line in case.detail.splitlines()))

@@ -3,6 +3,7 @@ import re
 import contextlib
 import json
 import pathlib
+import random
 import shutil
 import subprocess
 import sys
@@ -157,5 +158,42 @@ def looked_at_again():
         (folder / "src/kern/a.h").write_text("#error changed\n")
         check(run_tool(folder, "check_deep", "analyzer", "build")[0] != 0, "the change is not seen")
 
+
+
+@contextlib.contextmanager
+def page(**files):
+    """A made page of four small files, and FILES instead of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        for name in ("index.html", "app.js", "app.css", "icon.svg"):
+            (folder / name).write_bytes(files.get(name.replace(".", "_"), b"small\n"))
+        yield folder
+
+
+@test("check_page passes a small page and says what it weighs")
+def page_small():
+    with page() as folder:
+        status, text = run_tool(folder, "check_page", str(folder))
+    equal(status, 0, text)
+    check(re.search(r"page: 0\.\d kB of 150 kB gzipped \(index\.html", text), text)
+
+
+@test("check_page fails a page that is too large, and one that lacks a file")
+def page_large():
+    with page(app_js=random.Random(5).randbytes(150_001)) as folder:
+        status, text = run_tool(folder, "check_page", str(folder))
+        check(status != 0 and "bytes too large" in text, text)
+        (folder / "app.js").unlink()
+        status, text = run_tool(folder, "check_page", str(folder))
+        check(status != 0 and "tools/page build" in text, text)
+
+
+@test("check_page fails a page that loads from another host")
+def page_foreign():
+    for name, body in (("index_html", b'<script src="https://example.org/a.js"></script>'),
+                       ("app_css", b"a { background: url(//example.org/x.png) }")):
+        with page(**{name: body}) as folder:
+            status, text = run_tool(folder, "check_page", str(folder))
+            check(status != 0 and "another host" in text, text)
 
 main(needs_programs=False)

@@ -67,4 +67,12 @@ def notes_after():
     check("# 3 != 4" in cases[0].detail, cases[0].detail)
 
 
+
+@test("a figure is shown though the program passes, other output is not")
+def figures():
+    for figure, detail in ((True, "page: 1 kB"), (False, "")):
+        program = run.Program("p", ["/bin/echo", "page: 1 kB"], tap=False, figure=figure)
+        (case,) = run.run_program(program, time.monotonic() + 20)
+        equal((case.status, case.detail), ("passed", detail), f"figure {figure}")
+
 main(needs_programs=False)
