@@ -25,7 +25,7 @@ void app_done(struct app *a) {
     view_done(&a->view);
     sparks_done(&a->sparks);
     detail_done(&a->detail);
-    events_done(&a->events);
+    timeline_done(&a->events);
 }
 
 void app_say(struct app *a, const char *format, ...) {
@@ -54,7 +54,7 @@ static void update_screen(struct app *a) {
     if (a->screen == APP_DETAIL)
         detail_update(a);
     if (a->screen == APP_EVENTS)
-        events_update(a);
+        timeline_update(a);
 }
 
 int app_refresh(struct app *a, int64_t now_ms, struct err *err) {
@@ -93,7 +93,7 @@ static void change_filter(struct app *a, struct str text) {
     filter_parse(&a->view.filter, text);
     (void)view_update(&a->view, a->source);
     if (a->screen == APP_EVENTS)
-        events_update(a);
+        timeline_update(a);
     if (a->view.filter.complaint)
         app_say(a, "%s", a->view.filter.complaint);
 }
@@ -165,7 +165,7 @@ static void move(struct app *a, ptrdiff_t rows) {
     } else if (a->screen == APP_DETAIL) {
         detail_move(a, rows);
     } else if (a->screen == APP_EVENTS) {
-        events_move(a, rows);
+        timeline_move(a, rows);
     } else {
         view_move(&a->view, a->source, rows);
     }
@@ -188,7 +188,7 @@ static void back(struct app *a, bool may_quit) {
 
 /* An event is looked at where it happened, when it happened. */
 static bool open_event(struct app *a) {
-    const struct tui_event *event = events_selected(a);
+    const struct tui_event *event = timeline_selected(a);
     const struct tui_host *host = a->source->host(a->source->ctx);
     const struct tui_row *row = NULL;
 
@@ -361,7 +361,7 @@ void app_draw(struct app *a) {
     else if (a->screen == APP_DETAIL)
         detail_draw(a);
     else if (a->screen == APP_EVENTS)
-        events_draw(a);
+        timeline_draw(a);
     else
         overview_draw(a);
 }

@@ -1,14 +1,14 @@
 /* app.h - the program behind the screen, without a terminal: keys in, cells out.
  *
  * top.c gives it time, keys and a size, and shows its canvas. Each screen draws itself
- * (overview.c, detail.c, events.c, help.c) with the lines around it from frame.c.
+ * (overview.c, detail.c, timeline.c, help.c) with the lines around it from frame.c.
  */
 #pragma once
 #include "tui/canvas.h"
 #include "tui/keys.h"
 #include "tui/moment.h"
+#include "tui/proctree.h"
 #include "tui/spark.h"
-#include "tui/tree.h"
 #include "tui/view.h"
 
 enum {
@@ -48,7 +48,7 @@ struct detail {
     int64_t from_ms, to_ms, fetched_ms; /* of `value`; when it was asked for */
     const struct tui_process *process;  /* the source's */
     size_t processes;
-    struct tree tree;
+    struct proctree tree;
     int32_t pid; /* selected */
     size_t cursor, top;
     char trouble[200]; /* why there are no processes */
@@ -121,13 +121,13 @@ void detail_draw(struct app *a);
 void detail_done(struct detail *d);
 void process_draw(struct app *a, int y, int height); /* the tree of detail */
 
-void events_update(struct app *a);
-void events_move(struct app *a, ptrdiff_t rows);
-void events_draw(struct app *a);
-const struct tui_event *events_selected(const struct app *a);
-void events_done(struct events *e);
-const char *events_word(enum tui_event_kind kind);
-char events_letter(enum tui_event_kind kind);
+void timeline_update(struct app *a);
+void timeline_move(struct app *a, ptrdiff_t rows);
+void timeline_draw(struct app *a);
+const struct tui_event *timeline_selected(const struct app *a);
+void timeline_done(struct events *e);
+const char *timeline_word(enum tui_event_kind kind);
+char timeline_letter(enum tui_event_kind kind);
 
 /* "state" and how loudly. */
 unsigned overview_state_style(enum state state);

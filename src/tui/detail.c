@@ -56,7 +56,7 @@ void detail_open(struct app *a, const struct tui_row *row) {
 }
 
 void detail_done(struct detail *d) {
-    tree_done(&d->tree);
+    proctree_done(&d->tree);
 }
 
 const struct tui_row *detail_row(const struct app *a) {
@@ -85,7 +85,7 @@ static void ask_processes(struct app *a, const struct tui_row *row) {
         d->processes = 0;
         (void)snprintf(d->trouble, sizeof(d->trouble), "%.199s", err.text);
     }
-    if (tree_build(&d->tree, d->process, d->processes) < 0)
+    if (proctree_build(&d->tree, d->process, d->processes) < 0)
         (void)snprintf(d->trouble, sizeof(d->trouble), "out of memory");
     if (d->cursor >= d->tree.n)
         d->cursor = d->tree.n ? d->tree.n - 1 : 0;
@@ -233,7 +233,8 @@ static void draw_marks(struct app *a, int y, int x, struct chart_area area,
         there = &a->canvas.cell[(size_t)y * (size_t)a->canvas.cols + (size_t)area.x + column];
         if (there->code[0] != 'X')
             canvas_put(&a->canvas, y, area.x + (int)column,
-                       (unsigned char)events_letter(event[i].kind), events_letter(event[i].kind),
+                       (unsigned char)timeline_letter(event[i].kind),
+                       timeline_letter(event[i].kind),
                        event[i].kind == TUI_EVENT_OOM ? STYLE_BAD : STYLE_BOLD);
     }
     canvas_text(&a->canvas, y, x, LABEL_WIDTH, STR("events"), STYLE_DIM);

@@ -221,6 +221,16 @@ static void fit(int cols, int *width) {
     }
 }
 
+/* "LAST 2h", or "2h" where it is narrow. */
+static void add_span(struct app *a, int width, struct buf *text) {
+    int64_t end = app_at(a);
+
+    buf_add_char(text, ' ');
+    if (width < 9)
+        buf_clear(text);
+    units_add_duration(text, (uint64_t)moment_window(&a->moment, end, app_oldest(a)) / 1000);
+}
+
 static void draw_heads(struct app *a, int y, const int *width) {
     struct canvas *c = &a->canvas;
     struct buf text;
@@ -234,15 +244,8 @@ static void draw_heads(struct app *a, int y, const int *width) {
             continue;
         buf_clear(&text);
         buf_add(&text, str_of(columns[i].head));
-        if (columns[i].draw == draw_spark) {
-            int64_t end = app_at(a);
-
-            buf_add_char(&text, ' ');
-            units_add_duration(&text,
-                               (uint64_t)moment_window(&a->moment, end, app_oldest(a)) / 1000);
-            if ((int)text.n > width[i])
-                text.n = 4;
-        }
+        if (columns[i].draw == draw_spark)
+            add_span(a, width[i], &text);
         if (columns[i].right)
             canvas_right(c, y, x, width[i], buf_str(&text), STYLE_BOLD);
         else

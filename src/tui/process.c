@@ -54,7 +54,7 @@ static void add_cell(struct buf *text, const struct tui_process *p, enum proc_fi
 }
 
 /* The branches before a command: the columns they take. */
-static int draw_branches(struct canvas *c, int y, int x, const struct tree_node *node) {
+static int draw_branches(struct canvas *c, int y, int x, const struct proctree_node *node) {
     for (unsigned d = 1; d < node->depth; d++)
         if (node->bars & 1U << d)
             canvas_put(c, y, x + 2 * (int)(d - 1), TREE_BAR, '|', STYLE_DIM);
@@ -66,7 +66,7 @@ static int draw_branches(struct canvas *c, int y, int x, const struct tree_node 
     return 2 * node->depth;
 }
 
-static void draw_process(struct app *a, int y, int n, const struct tree_node *node) {
+static void draw_process(struct app *a, int y, int n, const struct proctree_node *node) {
     const struct tui_process *p = &a->detail.process[node->index];
     struct canvas *c = &a->canvas;
     struct buf text;

@@ -1,4 +1,4 @@
-#include "tui/tree.h"
+#include "tui/proctree.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,11 +17,11 @@ static struct tui_process process(int32_t pid, int32_t ppid, uint64_t res) {
 
 /* "10 -20 --30": pids with their depth. */
 static void draws(const struct tui_process *p, size_t n, const char *wanted) {
-    struct tree t = {.node = NULL};
+    struct proctree t = {.node = NULL};
     struct buf out;
 
     buf_init(&out, 4096);
-    assert_int_equal(tree_build(&t, p, n), 0);
+    assert_int_equal(proctree_build(&t, p, n), 0);
     for (size_t i = 0; i < t.n; i++) {
         buf_add(&out, i ? STR(" ") : STR(""));
         buf_add_fill(&out, '-', t.node[i].depth);
@@ -29,7 +29,7 @@ static void draws(const struct tui_process *p, size_t n, const char *wanted) {
     }
     basetest_holds(&out, wanted);
     buf_done(&out);
-    tree_done(&t);
+    proctree_done(&t);
 }
 
 static void children_follow_their_parent_the_largest_first(void **state) {
@@ -52,41 +52,41 @@ static void any_depth_and_any_parents_are_drawn_whole(void **state) {
     enum { N = 3000 };
     static struct tui_process p[N];
     struct basetest_random random = {77};
-    struct tree t = {.node = NULL};
+    struct proctree t = {.node = NULL};
 
     (void)state;
     for (int i = 0; i < N; i++)
         p[i] = process(i + 1, i, 0);
-    assert_int_equal(tree_build(&t, p, N), 0);
+    assert_int_equal(proctree_build(&t, p, N), 0);
     assert_int_equal(t.n, N);
-    assert_int_equal(t.node[N - 1].depth, TREE_DEPTH_MAX);
+    assert_int_equal(t.node[N - 1].depth, PROCTREE_DEPTH_MAX);
     for (int round = 0; round < 20; round++) {
         bool seen[N] = {false};
 
         for (int i = 0; i < N; i++)
             p[i] = process((int32_t)(basetest_next(&random) % N),
                            (int32_t)(basetest_next(&random) % N), basetest_next(&random) % 5);
-        assert_int_equal(tree_build(&t, p, N), 0);
+        assert_int_equal(proctree_build(&t, p, N), 0);
         assert_int_equal(t.n, N);
         for (size_t i = 0; i < t.n; i++) {
             assert_false(seen[t.node[i].index]);
             seen[t.node[i].index] = true;
         }
     }
-    tree_done(&t);
+    proctree_done(&t);
 }
 
 static void bars_tell_who_has_siblings_below(void **state) {
     const struct tui_process p[] = {process(1, 0, 1), process(2, 1, 9), process(3, 2, 1),
                                     process(4, 1, 2)};
-    struct tree t = {.node = NULL};
+    struct proctree t = {.node = NULL};
 
     (void)state;
-    assert_int_equal(tree_build(&t, p, 4), 0); /* 1 -2 --3 -4 */
+    assert_int_equal(proctree_build(&t, p, 4), 0); /* 1 -2 --3 -4 */
     assert_false(t.node[1].last);
     assert_true(t.node[2].last && t.node[2].bars == 2);
     assert_true(t.node[3].last && t.node[3].bars == 0);
-    tree_done(&t);
+    proctree_done(&t);
 }
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* events.c - what happened to all containers, the newest first. */
+/* timeline.c - what happened to all containers, the newest first. */
 #include "tui/app.h"
 
 #include <stdio.h>
@@ -19,20 +19,20 @@ static const struct {
     [TUI_EVENT_RESTART] = {"restart", 'R', STYLE_WARN},
 };
 
-const char *events_word(enum tui_event_kind kind) {
+const char *timeline_word(enum tui_event_kind kind) {
     return kinds[kind].word;
 }
 
-char events_letter(enum tui_event_kind kind) {
+char timeline_letter(enum tui_event_kind kind) {
     return kinds[kind].letter;
 }
 
-void events_done(struct events *e) {
+void timeline_done(struct events *e) {
     free(e->shown);
     *e = (struct events){.event = NULL};
 }
 
-void events_update(struct app *a) {
+void timeline_update(struct app *a) {
     struct events *e = &a->events;
     struct err err = {0};
 
@@ -59,14 +59,14 @@ void events_update(struct app *a) {
         e->cursor = e->shown_n ? e->shown_n - 1 : 0;
 }
 
-void events_move(struct app *a, ptrdiff_t rows) {
+void timeline_move(struct app *a, ptrdiff_t rows) {
     struct events *e = &a->events;
     ptrdiff_t at = (ptrdiff_t)e->cursor + rows, last = (ptrdiff_t)e->shown_n - 1;
 
     e->cursor = at < 0 || last < 0 ? 0 : at > last ? (size_t)last : (size_t)at;
 }
 
-const struct tui_event *events_selected(const struct app *a) {
+const struct tui_event *timeline_selected(const struct app *a) {
     const struct events *e = &a->events;
 
     return e->shown_n > 0 ? &e->event[e->shown[e->cursor]] : NULL;
@@ -107,7 +107,7 @@ static void draw_empty(struct app *a) {
     canvas_name(&a->canvas, LIST_TOP + 1, 2, a->canvas.cols - 4, str_of(why), STYLE_NORMAL);
 }
 
-void events_draw(struct app *a) {
+void timeline_draw(struct app *a) {
     struct events *e = &a->events;
     struct canvas *c = &a->canvas;
     int name = c->cols >= 120 ? 40 : c->cols >= 70 ? 20 : 12;

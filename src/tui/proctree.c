@@ -1,4 +1,4 @@
-#include "tui/tree.h"
+#include "tui/proctree.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #define NONE UINT32_MAX
 
 struct build {
-    struct tree *tree;
+    struct proctree *tree;
     const struct tui_process *p;
     uint32_t *by_pid;  /* indexes */
     uint32_t *by_size; /* indexes, in the order that siblings are drawn */
@@ -70,10 +70,10 @@ static void join(struct build *b) {
 }
 
 static void add(struct build *b, uint32_t i, unsigned depth, uint16_t bars) {
-    unsigned drawn = depth < TREE_DEPTH_MAX ? depth : TREE_DEPTH_MAX;
+    unsigned drawn = depth < PROCTREE_DEPTH_MAX ? depth : PROCTREE_DEPTH_MAX;
 
     b->done[i] = true;
-    b->tree->node[b->tree->n++] = (struct tree_node){
+    b->tree->node[b->tree->n++] = (struct proctree_node){
         .index = i, .depth = (uint8_t)drawn, .last = b->next[i] == NONE, .bars = bars};
 }
 
@@ -90,7 +90,7 @@ static void walk(struct build *b, uint32_t root) {
         if (!b->done[i])
             add(b, i, depth, bars);
         if (down != NONE && !b->done[down]) {
-            if (depth > 0 && depth < TREE_DEPTH_MAX && b->next[i] != NONE)
+            if (depth > 0 && depth < PROCTREE_DEPTH_MAX && b->next[i] != NONE)
                 bars |= (uint16_t)(1U << depth);
             depth++;
             i = down;
@@ -99,7 +99,7 @@ static void walk(struct build *b, uint32_t root) {
         while (i != root && (b->next[i] == NONE || b->done[b->next[i]])) {
             i = b->parent[i];
             depth--;
-            if (depth < TREE_DEPTH_MAX)
+            if (depth < PROCTREE_DEPTH_MAX)
                 bars &= (uint16_t)((1U << depth) - 1);
         }
         if (i == root)
@@ -108,8 +108,8 @@ static void walk(struct build *b, uint32_t root) {
     }
 }
 
-static int reserve(struct tree *t, size_t n) {
-    struct tree_node *node;
+static int reserve(struct proctree *t, size_t n) {
+    struct proctree_node *node;
 
     if (n <= t->room)
         return 0;
@@ -121,7 +121,7 @@ static int reserve(struct tree *t, size_t n) {
     return 0;
 }
 
-int tree_build(struct tree *t, const struct tui_process *p, size_t n) {
+int proctree_build(struct proctree *t, const struct tui_process *p, size_t n) {
     auto_free uint32_t *index = n ? malloc(6 * n * sizeof(*index)) : NULL;
     auto_free bool *done = n ? calloc(n, sizeof(*done)) : NULL;
     struct build b = {.tree = t, .p = p, .n = n, .done = done};
@@ -154,7 +154,7 @@ int tree_build(struct tree *t, const struct tui_process *p, size_t n) {
     return 0;
 }
 
-void tree_done(struct tree *t) {
+void proctree_done(struct proctree *t) {
     free(t->node);
-    *t = (struct tree){.node = NULL};
+    *t = (struct proctree){.node = NULL};
 }
