@@ -15,11 +15,13 @@ void join_init(struct join *j, struct live *live, struct store *store) {
     *j = (struct join){.live = live, .store = store};
     buf_init(&j->text, TEXT_MAX);
     buf_init(&j->identity, TEXT_MAX);
+    events_init(&j->events, store);
 }
 
 void join_done(struct join *j) {
     buf_done(&j->text);
     buf_done(&j->identity);
+    events_done(&j->events);
 }
 
 /* --- START: another collector, or another beginning ------------------------------------------- */
@@ -27,6 +29,7 @@ void join_done(struct join *j) {
 static void end_all(struct join *j) {
     struct live_row *row;
 
+    events_anew(&j->events, j->live, j->at_ms);
     for (int64_t uid = -1; (row = live_after(j->live, uid)); uid = row->uid)
         if (j->store && row->series > 0)
             (void)store_gone(j->store, row->series, j->at_ms);
@@ -86,13 +89,16 @@ static int find_series(struct join *j, struct live_row *row, int64_t *out) {
 }
 
 static void begin_instance(struct join *j, struct live_row *row) {
+    int fresh = 0;
+
     if (!j->store)
         return;
     /* By its group, not by when it was seen: another collector sees it anew. */
     if (row->t.instance != 0)
-        (void)store_instance(j->store, row->series, row->t.id.n > 0 ? row->t.id : row->t.path,
-                             (int64_t)(row->t.instance & INT64_MAX), &row->restarts);
+        fresh = store_instance(j->store, row->series, row->t.id.n > 0 ? row->t.id : row->t.path,
+                               (int64_t)(row->t.instance & INT64_MAX), &row->restarts);
     row->oom_kills = store_oom_total(j->store, row->series);
+    events_instance(&j->events, row, fresh == 1);
 }
 
 static int take_target(struct join *j, struct wire_in in) {
@@ -135,6 +141,7 @@ static int take_gone(struct join *j, struct wire_in in) {
         return 0;
     if (row->series > 0 && j->store)
         (void)store_gone(j->store, row->series, g.at_ms);
+    events_gone(&j->events, row, g.at_ms);
     live_remove(j->live, g.uid, g.at_ms);
     return 0;
 }
@@ -154,6 +161,7 @@ static int store_changes(struct join *j, const struct wire_tick *tick, struct wi
             continue;
         if (tick->flags & WIRE_TICK_KEY)
             change.lost = ~change.set & all_metrics;
+        events_change(&j->events, row, &change, tick->at_ms);
         (void)store_put(j->store, row->series, change.set, change.lost, change.value);
     }
     return r;
@@ -177,6 +185,8 @@ static int take_tick(struct join *j, struct wire_in in) {
         return r;
     j->at_ms = tick.at_ms;
     j->end_of_tick = !(tick.flags & WIRE_TICK_MORE);
+    if (tick.flags & WIRE_TICK_KEY && j->end_of_tick)
+        events_listed(&j->events);
     return 0;
 }
 
@@ -297,9 +307,9 @@ int join_replay(struct join *j) {
 
     if (!j->store)
         return 0;
-    j->replaying = true;
+    j->replaying = j->events.replaying = true;
     r = store_replay(j->store, replay_one, j);
-    j->replaying = false;
+    j->replaying = j->events.replaying = false;
     j->started = false;
     store_last(j->store, &j->boot, &j->seq);
     store_health(j->store, &health);

@@ -4,17 +4,17 @@
  * the same state. No I/O of its own.
  */
 #pragma once
-#include "series/live.h"
-#include "series/store.h"
+#include "front/events.h"
 
 struct join {
     struct live *live;
-    struct store *store;       /* NULL: no history; series are then made up */
-    uint64_t boot, seq;        /* the collector's, and its last message that was taken */
-    int64_t at_ms;             /* of the last tick */
-    bool replaying, started;   /* started: a START has been taken since join_init */
-    bool end_of_tick;          /* the last message ended a tick */
-    struct buf text, identity; /* scratch */
+    struct store *store;     /* NULL: no history; series are then made up */
+    uint64_t boot, seq;      /* the collector's, and its last message that was taken */
+    int64_t at_ms;           /* of the last tick */
+    bool replaying, started; /* started: a START has been taken since join_init */
+    bool end_of_tick;        /* the last message ended a tick */
+    struct events events;
+    struct buf text, identity;               /* scratch */
     void (*oom)(void *ctx, struct str json); /* a kill was told; NULL while replaying */
     void *ctx;
 };

@@ -224,6 +224,214 @@ static void another_name_is_another_target(void **state) {
     end(&s);
 }
 
+/* --- events ----------------------------------------------------------------------------------- */
+
+/* The kinds and names, the newest first: "end web, start web". */
+struct told {
+    char text[2000];
+    unsigned n;
+};
+
+static int add_told(void *ctx, const struct store_event *e) {
+    struct told *t = ctx;
+    size_t n = strlen(t->text);
+    const char *name = memmem(e->json.p, e->json.n, "\"name\":\"", 8);
+    const char *end = name ? memchr(name + 8, '"', 80) : NULL;
+
+    assert_non_null(end);
+    snprintf(t->text + n, sizeof(t->text) - n, "%s%.*s %.*s", t->n ? ", " : "", STR_ARG(e->kind),
+             (int)(end - name - 8), name + 8);
+    t->n++;
+    return 0;
+}
+
+static struct told events_of(struct setting *s) {
+    struct told t = {.n = 0};
+
+    assert_int_equal(store_events(s->store, 0, 0, INT64_MAX, add_told, &t), 0);
+    return t;
+}
+
+#define check_events(s, want)                                                                      \
+    do {                                                                                           \
+        struct told told_ = events_of(s);                                                          \
+                                                                                                   \
+        assert_string_equal(told_.text, want);                                                     \
+    } while (0)
+
+static void limit_tick(struct setting *s, uint32_t uid, uint64_t limit, unsigned flags) {
+    struct sample now = {0};
+
+    s->now_ms += 1000;
+    sample_set(&now, METRIC_OWN_LIMIT, limit);
+    make(s, WIRE_TICK);
+    assert_true(wire_add_tick(&s->w, &(struct wire_tick){s->now_ms, flags}));
+    assert_true(wire_add_change(&s->w, uid, NULL, &now, false));
+    assert_int_equal(take(s), 0);
+}
+
+static int last_json(void *ctx, const struct store_event *e) {
+    struct buf *b = ctx;
+
+    buf_clear(b);
+    buf_add(b, e->json);
+    buf_add_char(b, '\0');
+    return 1;
+}
+
+static bool last_has(struct setting *s, const char *text) {
+    struct buf b;
+    bool has;
+
+    buf_init(&b, 10000);
+    assert_int_equal(store_events(s->store, 0, 0, INT64_MAX, last_json, &b), 0);
+    has = b.n > 0 && strstr(b.p, text);
+    buf_done(&b);
+    return has;
+}
+
+static void what_begins_and_ends_is_told_once(void **state) {
+    struct setting s;
+    uint64_t acked;
+
+    (void)state;
+    begin(&s);
+    start(&s, 1, false);
+    target(&s, 1, "old", "/docker/0ld"); /* was there before, nobody knows since when */
+    tick(&s, 1, 4096, WIRE_TICK_ROUND | WIRE_TICK_KEY);
+    check_events(&s, "");
+    target(&s, 2, "web", "/docker/1st");
+    tick(&s, 2, 4096, WIRE_TICK_ROUND);
+    target(&s, 2, "web", "/docker/1st"); /* the same again */
+    check_events(&s, "start web");
+    gone(&s, 2);
+    tick(&s, 1, 8192, WIRE_TICK_ROUND);
+    target(&s, 3, "web", "/docker/2nd");
+    check_events(&s, "restart web, end web, start web");
+    assert_true(last_has(&s, "\"key\":\"docker:web\""));
+    assert_true(last_has(&s, "\"restarts\":1"));
+    assert_false(last_has(&s, "\"from\""));
+
+    /* A front that starts again knows them, and does not tell them again. */
+    join_key(&s.join, s.now_ms);
+    store_commit(s.store, s.now_ms, true, &acked);
+    close_all(&s);
+    open_all(&s);
+    check_events(&s, "restart web, end web, start web");
+    start(&s, 1, true);
+    tick(&s, 3, 8192, WIRE_TICK_ROUND);
+    gone(&s, 3);
+    check_events(&s, "end web, restart web, end web, start web");
+    end(&s);
+}
+
+static void another_collector_tells_nothing_twice(void **state) {
+    struct setting s;
+
+    (void)state;
+    begin(&s);
+    start(&s, 1, false);
+    tick(&s, 0, 4096, WIRE_TICK_ROUND | WIRE_TICK_KEY);
+    target(&s, 1, "stays", "/docker/1st");
+    target(&s, 2, "goes", "/docker/2nd");
+    target(&s, 3, "again", "/docker/3rd");
+    for (unsigned i = 0; i < 15; i++)
+        limit_tick(&s, 1, 1 << 20, WIRE_TICK_ROUND);
+    check_events(&s, "start again, start goes, start stays");
+    s.now_ms += 5000;
+
+    for (unsigned boot = 2; boot < 4; boot++) { /* the first of them ends before it has told all */
+        start(&s, boot, false);
+        target(&s, 11, "stays", "/docker/1st");
+        target(&s, 12, "again", "/docker/4th");
+    }
+    limit_tick(&s, 11, 2 << 20, WIRE_TICK_ROUND | WIRE_TICK_KEY | WIRE_TICK_MORE);
+    tick(&s, 12, 4096, WIRE_TICK_ROUND | WIRE_TICK_KEY);
+    check_events(&s, "limit stays, restart again, end again, end goes, start again, start goes, "
+                     "start stays");
+    assert_true(last_has(&s, "\"from\":1048576,\"to\":2097152"));
+    gone(&s, 11);
+    assert_true(last_has(&s, "\"kind\":\"end\""));
+    assert_int_equal(events_of(&s).n, 8);
+    end(&s);
+}
+
+static void another_limit_is_told_but_not_the_first(void **state) {
+    struct setting s;
+
+    (void)state;
+    begin(&s);
+    start(&s, 1, false);
+    tick(&s, 0, 4096, WIRE_TICK_ROUND | WIRE_TICK_KEY);
+    target(&s, 1, "web", "/docker/1st");
+    limit_tick(&s, 1, SAMPLE_NONE, WIRE_TICK_ROUND);
+    limit_tick(&s, 1, 64 << 20, WIRE_TICK_ROUND); /* the engine has not had the time before */
+    check_events(&s, "start web");
+    for (unsigned i = 0; i < 15; i++)
+        limit_tick(&s, 1, 64 << 20, WIRE_TICK_ROUND);
+    check_events(&s, "start web");
+    limit_tick(&s, 1, SAMPLE_NONE, WIRE_TICK_ROUND);
+    check_events(&s, "limit web, start web");
+    assert_true(last_has(&s, "\"from\":67108864,\"to\":null"));
+    end(&s);
+}
+
+/* `kind` of a target that is told now. */
+static void other_target(struct setting *s, uint32_t uid, enum target_kind kind, int64_t start_ms) {
+    char path[40];
+    const struct wire_target t = {.uid = uid,
+                                  .kind = kind,
+                                  .runtime = RUNTIME_SYSTEMD,
+                                  .path = {path, (size_t)snprintf(path, sizeof(path), "/%u", uid)},
+                                  .name = {path, (size_t)snprintf(path, sizeof(path), "/%u", uid)},
+                                  .born_ms = (uint64_t)s->now_ms,
+                                  .start_ms = start_ms,
+                                  .instance = uid,
+                                  .limit_from = STR("host")};
+
+    make(s, WIRE_TARGET);
+    assert_true(wire_add_target(&s->w, &t));
+    assert_int_equal(take(s), 0);
+}
+
+static void a_flood_of_groups_or_services_is_not_kept(void **state) {
+    struct told then = {.n = 0};
+    struct setting s;
+    int64_t old_ms;
+
+    (void)state;
+    begin(&s);
+    old_ms = s.now_ms - 3600 * 1000;
+    start(&s, 1, false);
+    other_target(&s, 1, TARGET_CONTAINER, old_ms); /* there before us, and known since when */
+    tick(&s, 0, 4096, WIRE_TICK_ROUND | WIRE_TICK_KEY);
+    check_events(&s, "start /1");
+    assert_int_equal(store_events(s.store, 0, old_ms, old_ms, add_told, &then), 0);
+    assert_string_equal(then.text, "start /1");
+    other_target(&s, 2, TARGET_GROUP, 0);
+    other_target(&s, 3, TARGET_SLICE, 0);
+    other_target(&s, 4, TARGET_HELPER, 0);
+    other_target(&s, 5, TARGET_SANDBOX, 0);
+    gone(&s, 2);
+    check_events(&s, "start /1");
+    other_target(&s, 6, TARGET_POD, 0);
+    other_target(&s, 7, TARGET_VM, 0);
+    assert_int_equal(events_of(&s).n, 3);
+    for (unsigned i = 0; i < 1000; i++) {
+        other_target(&s, 100 + i, TARGET_SERVICE, 0);
+        gone(&s, 100 + i);
+    }
+    assert_int_equal(events_of(&s).n, 3 + 300);
+    other_target(&s, 8, TARGET_CONTAINER, 0); /* they leave room for others */
+    assert_int_equal(events_of(&s).n, 3 + 300 + 1);
+    for (unsigned i = 0; i < 61; i++)
+        tick(&s, 0, 4096, WIRE_TICK_ROUND);
+    for (unsigned i = 0; i < 10; i++)
+        other_target(&s, 3000 + i, TARGET_SERVICE, 0);
+    assert_int_equal(events_of(&s).n, 3 + 300 + 1 + 2); /* two half minutes later */
+    end(&s);
+}
+
 static void what_is_out_of_order_is_refused(void **state) {
     struct setting s;
 
@@ -253,6 +461,10 @@ int main(void) {
         cmocka_unit_test(a_replay_leads_to_the_same_state),
         cmocka_unit_test(a_container_that_is_made_again_is_one_target),
         cmocka_unit_test(another_name_is_another_target),
+        cmocka_unit_test(what_begins_and_ends_is_told_once),
+        cmocka_unit_test(another_collector_tells_nothing_twice),
+        cmocka_unit_test(another_limit_is_told_but_not_the_first),
+        cmocka_unit_test(a_flood_of_groups_or_services_is_not_kept),
         cmocka_unit_test(what_is_out_of_order_is_refused),
     };
 

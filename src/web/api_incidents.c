@@ -4,7 +4,7 @@
 
 #include "web/past.h"
 
-enum { INCIDENTS_MAX = 1000, INCIDENTS_USUAL = 100, INCIDENTS_MATCHES = 8 };
+enum { INCIDENTS_MAX = 1000, INCIDENTS_USUAL = 100 };
 
 struct writing {
     struct json j;
@@ -31,35 +31,6 @@ static int take(void *ctx, int64_t id, int64_t series, int64_t at_ms, uint64_t k
     return 0;
 }
 
-/* The series of a target that lives or lived in the span. False: the answer is an error. */
-static bool series_of(struct site *site, struct str word, int64_t from_ms, int64_t to_ms,
-                      int64_t *out, struct answer *a) {
-    struct live_row *row[INCIDENTS_MATCHES];
-    size_t n = live_resolve(site->live, word, row, INCIDENTS_MATCHES);
-    struct past past = {0};
-    bool found;
-
-    if (n == 1) {
-        *out = row[0]->series;
-        return true;
-    }
-    if (n > 1) {
-        answer_error(a, 400, "%zu targets are called '%.*s': name one by its id or path", n,
-                     STR_ARG(str_head(word, 200)));
-        return false;
-    }
-    found = past_list(&past, site, from_ms, to_ms, &word, a);
-    if (found && past.n > 1) {
-        answer_error(a, 400, "%zu targets were called '%.*s' then: name one by its key", past.n,
-                     STR_ARG(str_head(word, 200)));
-        found = false;
-    }
-    if (found)
-        *out = past.target[0].series;
-    past_done(&past);
-    return found;
-}
-
 void api_incidents(struct site *site, const struct request *rq, struct answer *a) {
     int64_t from_ms = 0, to_ms = INT64_MAX, series = 0;
     uint64_t limit = INCIDENTS_USUAL;
@@ -74,7 +45,7 @@ void api_incidents(struct site *site, const struct request *rq, struct answer *a
         answer_error(a, 404, "there is no history here");
         return;
     }
-    if (request_arg(rq, "target", &word) && !series_of(site, word, from_ms, to_ms, &series, a))
+    if (request_arg(rq, "target", &word) && !past_series(site, word, from_ms, to_ms, &series, a))
         return;
     json_start(&w.j, &a->piece);
     json_begin_object(&w.j);

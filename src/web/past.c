@@ -6,7 +6,7 @@
 
 #include "web/rowtrend.h"
 
-enum { PAST_TEXT = 64 << 20, PAST_BEFORE_MS = 5000 };
+enum { PAST_TEXT = 64 << 20, PAST_BEFORE_MS = 5000, PAST_MATCHES = 8 };
 
 bool past_matches(const struct wire_target *t, struct str key, struct str word) {
     struct str unit = t->unit, rest = word, part;
@@ -112,6 +112,34 @@ void past_done(struct past *p) {
     free(p->target);
     buf_done(&p->text);
     *p = (struct past){0};
+}
+
+bool past_series(struct site *site, struct str word, int64_t from_ms, int64_t to_ms, int64_t *out,
+                 struct answer *a) {
+    struct live_row *row[PAST_MATCHES];
+    size_t n = live_resolve(site->live, word, row, PAST_MATCHES);
+    struct past past = {0};
+    bool found;
+
+    if (n == 1) {
+        *out = row[0]->series;
+        return true;
+    }
+    if (n > 1) {
+        answer_error(a, 400, "%zu targets are called '%.*s': name one by its id or path", n,
+                     STR_ARG(str_head(word, 200)));
+        return false;
+    }
+    found = past_list(&past, site, from_ms, to_ms, &word, a);
+    if (found && past.n > 1) {
+        answer_error(a, 400, "%zu targets were called '%.*s' then: name one by its key", past.n,
+                     STR_ARG(str_head(word, 200)));
+        found = false;
+    }
+    if (found)
+        *out = past.target[0].series;
+    past_done(&past);
+    return found;
 }
 
 /* CPU use since the sample before. */

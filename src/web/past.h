@@ -28,6 +28,11 @@ bool past_list(struct past *p, struct site *site, int64_t from_ms, int64_t to_ms
                const struct str *word, struct answer *a);
 void past_done(struct past *p); /* legal on a zeroed struct */
 
+/* The series of the one target that lives or lived in the span and is called so. False: the answer
+ * is an error. */
+bool past_series(struct site *site, struct str word, int64_t from_ms, int64_t to_ms, int64_t *out,
+                 struct answer *a);
+
 /* Writes the next one's row as of the moment, skipping those that were not sampled then. False: the
  * end. */
 bool past_add_row(struct past *p, struct site *site, int64_t at_ms, struct json *j);

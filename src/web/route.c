@@ -17,6 +17,7 @@ static const struct route {
     {"/api/v1/sparks", api_sparks, false},
     {"/api/v1/processes", api_processes, false},
     {"/api/v1/incidents", api_incidents, false},
+    {"/api/v1/events", api_events, false},
     {"/api/v1/stream", stream_open, false},
     {"/api/v1/query", promapi_query, false},
     {"/api/v1/query_range", promapi_query_range, false},

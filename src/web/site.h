@@ -35,6 +35,7 @@ site_handler site_answer;
 
 /* The handlers, each in the file of that name. */
 site_handler api_page, api_landing, api_healthz, api_metrics, api_metrics_cadvisor, api_log;
-site_handler api_targets, api_series, api_processes, api_incidents, api_about, api_sparks;
+site_handler api_targets, api_series, api_processes, api_incidents, api_about, api_sparks,
+    api_events;
 site_handler promapi_query, promapi_query_range, promapi_series, promapi_labels, promapi_values;
 site_handler stream_open;

@@ -57,3 +57,13 @@ void web_add_identity(struct buf *out, const struct wire_target *t);
 
 /* An OOM kill, for store_oom and web_oom: one object. t NULL: the target is not known. */
 void web_add_oom(struct buf *out, const struct wire_oom *o, const struct wire_target *t);
+
+/* Something that happened to a target, for store_event: one object. */
+struct web_event {
+    const char *kind; /* "start" */
+    int64_t at_ms;
+    uint64_t restarts; /* 0: not told */
+    uint64_t from, to; /* a limit before and after; the same: not told */
+};
+
+void web_add_event(struct buf *out, const struct web_event *e, const struct wire_target *t);

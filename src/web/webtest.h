@@ -191,8 +191,32 @@ static inline void webtest_oom(struct webtest_child *c) {
     buf_done(&json);
 }
 
+/* What happened to uid 1 in the last seconds, the newest not committed. */
+static inline void webtest_events(struct webtest_child *c) {
+    const struct web_event all[] = {
+        {.kind = "start", .at_ms = c->at_ms - 3000},
+        {.kind = "restart", .at_ms = c->at_ms - 2000, .restarts = 4},
+        {.kind = "limit", .at_ms = c->at_ms - 1000, .from = SAMPLE_NONE, .to = 1 << 20},
+    };
+    const struct live_row *row = live_find(&c->live, 1);
+    struct buf json;
+    uint64_t acked;
+
+    buf_init(&json, 10000);
+    for (size_t i = 0; i < ARRAY_N(all); i++) {
+        buf_clear(&json);
+        web_add_event(&json, &all[i], &row->t);
+        assert_int_equal(
+            store_event(c->store, row->series, all[i].at_ms, str_of(all[i].kind), buf_str(&json)),
+            0);
+        if (i == 1)
+            store_commit(c->store, c->at_ms, true, &acked);
+    }
+    buf_done(&json);
+}
+
 /* t: a tick; n: one that changes nothing; g: uid 2 is gone; c: all is cleared and told anew;
- * o: an OOM kill; q: the end. */
+ * o: an OOM kill; e: events; q: the end. */
 static inline int webtest_command(struct loop *loop, uint32_t what, void *ctx) {
     struct webtest_child *c = ctx;
     char byte = 'q';
@@ -209,6 +233,8 @@ static inline int webtest_command(struct loop *loop, uint32_t what, void *ctx) {
     }
     if (byte == 'o')
         webtest_oom(c);
+    if (byte == 'e')
+        webtest_events(c);
     if (byte == 'c') {
         live_clear(&c->live);
         web_reset(c->web);

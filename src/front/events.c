@@ -1,0 +1,216 @@
+#include "front/events.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "web/web.h"
+
+enum {
+    /* An engine makes a group and then sets its limit; limits are looked at every few seconds. */
+    SETTLED_MS = 10 * 1000,
+    TEXT_MAX = 64 << 10,
+    KEPT_MAX = 64 << 20,
+};
+
+/* So many at once, and then one in a while: of services, which may be made by a timer every few
+ * seconds, fewer than of containers. */
+static const struct { int64_t most, each_ms; } rates[2] = {{2000, 2000}, {300, 30 * 1000}};
+
+/* Who was there before. */
+struct events_before {
+    int64_t series, end_ms;
+    uint64_t instance;
+    uint32_t uid; /* of the new collector, once it was told again */
+    bool again, have_limit;
+    uint64_t limit;
+    size_t at, length; /* the event of its end, in `kept` */
+    bool service;
+};
+
+void events_init(struct events *e, struct store *store) {
+    *e = (struct events){.store = store};
+    buf_init(&e->text, TEXT_MAX);
+    buf_init(&e->kept, KEPT_MAX);
+}
+
+static void forget(struct events *e) {
+    free(e->before);
+    e->before = NULL;
+    e->n = e->room = 0;
+    buf_done(&e->kept);
+    buf_init(&e->kept, KEPT_MAX);
+}
+
+void events_done(struct events *e) {
+    forget(e);
+    buf_done(&e->text);
+}
+
+static bool is_told(const struct live_row *row) {
+    return row->series > 0 && row->t.instance != 0 &&
+           (row->t.kind == TARGET_CONTAINER || row->t.kind == TARGET_VM ||
+            row->t.kind == TARGET_POD || row->t.kind == TARGET_SERVICE);
+}
+
+/* Whether there is room for one more. */
+static bool may_tell(struct events *e, bool service, int64_t at_ms) {
+    struct events_rate *rate = &e->rate[service];
+    int64_t each_ms = rates[service].each_ms, most = rates[service].most;
+    int64_t passed = (at_ms - rate->at_ms) / each_ms;
+
+    if (rate->at_ms == 0) {
+        *rate = (struct events_rate){at_ms, most};
+    } else if (passed > 0) {
+        rate->left = passed > most - rate->left ? most : rate->left + passed;
+        rate->at_ms += passed * each_ms;
+    }
+    if (rate->left > 0) {
+        rate->left--;
+        return true;
+    }
+    if (!e->told_flood)
+        log_line(LOG_NOTE, "targets come and go faster than events are kept: some are left out");
+    e->told_flood = true;
+    return false;
+}
+
+static void put(struct events *e, int64_t series, bool service, int64_t at_ms, const char *kind,
+                struct str json) {
+    if (e->store && !e->replaying && may_tell(e, service, at_ms))
+        (void)store_event(e->store, series, at_ms, str_of(kind), json);
+}
+
+static void tell(struct events *e, const struct live_row *row, const struct web_event *event) {
+    if (!e->store || e->replaying)
+        return;
+    buf_clear(&e->text);
+    web_add_event(&e->text, event, &row->t);
+    put(e, row->series, row->t.kind == TARGET_SERVICE, event->at_ms, event->kind,
+        buf_str(&e->text));
+}
+
+/* --- all anew --------------------------------------------------------------------------------- */
+
+static struct events_before *add_before(struct events *e) {
+    if (e->n == e->room) {
+        size_t room = e->room ? 2 * e->room : 64;
+        struct events_before *grown = reallocarray(e->before, room, sizeof(*grown));
+
+        if (!grown)
+            return NULL; /* its end is not told, that is all */
+        e->before = grown;
+        e->room = room;
+    }
+    return &e->before[e->n++];
+}
+
+void events_anew(struct events *e, const struct live *live, int64_t at_ms) {
+    const struct live_row *row;
+
+    if (!e->store)
+        return;
+    /* A collector that ended before its first round was whole: who was there before it counts. */
+    if (!e->listing)
+        forget(e);
+    for (size_t i = 0; i < e->n; i++)
+        e->before[i].again = false;
+    for (int64_t uid = -1; (row = live_after(live, uid)) && !e->listing; uid = row->uid) {
+        const struct web_event end = {.kind = "end", .at_ms = at_ms};
+        struct events_before *b = is_told(row) ? add_before(e) : NULL;
+
+        if (!b)
+            continue;
+        *b = (struct events_before){
+            .series = row->series,
+            .end_ms = at_ms,
+            .instance = row->t.instance,
+            .have_limit = sample_has(&row->sample, METRIC_OWN_LIMIT),
+            .limit = row->sample.value[METRIC_OWN_LIMIT],
+            .at = e->kept.n,
+            .service = row->t.kind == TARGET_SERVICE,
+        };
+        web_add_event(&e->kept, &end, &row->t);
+        b->length = e->kept.n - b->at;
+    }
+    e->listing = true;
+}
+
+void events_listed(struct events *e) {
+    if (!e->listing)
+        return;
+    e->listing = false;
+    for (size_t i = 0; i < e->n && buf_error(&e->kept) == 0; i++) {
+        const struct events_before *b = &e->before[i];
+
+        if (!b->again)
+            put(e, b->series, b->service, b->end_ms, "end",
+                (struct str){e->kept.p + b->at, b->length});
+    }
+    forget(e);
+}
+
+static struct events_before *find_before(struct events *e, int64_t series, uint64_t instance) {
+    for (size_t i = 0; i < e->n; i++)
+        if (e->before[i].series == series && e->before[i].instance == instance)
+            return &e->before[i];
+    return NULL;
+}
+
+/* --- what happens ----------------------------------------------------------------------------- */
+
+void events_instance(struct events *e, const struct live_row *row, bool fresh) {
+    int64_t born_ms = (int64_t)row->t.born_ms, start_ms = row->t.start_ms;
+    struct web_event event = {.kind = "start", .at_ms = born_ms};
+    struct events_before *b;
+
+    if (!is_told(row))
+        return;
+    b = e->listing ? find_before(e, row->series, row->t.instance) : NULL;
+    if (b) {
+        b->again = true;
+        b->uid = row->uid;
+    }
+    /* What is found at the first look and does not say since when has not begun now. */
+    if (!fresh || (e->listing && row->restarts == 0 && start_ms == 0))
+        return;
+    if (start_ms > 0 && start_ms < born_ms)
+        event.at_ms = start_ms;
+    if (row->restarts > 0) {
+        event.kind = "restart";
+        event.restarts = row->restarts;
+    }
+    tell(e, row, &event);
+}
+
+void events_gone(struct events *e, const struct live_row *row, int64_t at_ms) {
+    const struct web_event event = {.kind = "end", .at_ms = at_ms};
+
+    if (is_told(row))
+        tell(e, row, &event);
+}
+
+/* The limit before: what the row has, or had with the collector before. */
+static bool limit_before(const struct events *e, const struct live_row *row, int64_t at_ms,
+                         uint64_t *out) {
+    if (sample_has(&row->sample, METRIC_OWN_LIMIT)) {
+        *out = row->sample.value[METRIC_OWN_LIMIT];
+        return at_ms - (int64_t)row->t.born_ms >= SETTLED_MS;
+    }
+    for (size_t i = 0; e->listing && i < e->n; i++)
+        if (e->before[i].again && e->before[i].uid == row->uid) {
+            *out = e->before[i].limit;
+            return e->before[i].have_limit;
+        }
+    return false;
+}
+
+void events_change(struct events *e, const struct live_row *row, const struct wire_change *change,
+                   int64_t at_ms) {
+    struct web_event event = {.kind = "limit", .at_ms = at_ms};
+
+    if (!(change->set >> METRIC_OWN_LIMIT & 1) || !is_told(row))
+        return;
+    event.to = change->value[METRIC_OWN_LIMIT];
+    if (limit_before(e, row, at_ms, &event.from) && event.from != event.to)
+        tell(e, row, &event);
+}

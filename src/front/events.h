@@ -1,0 +1,43 @@
+/* events.h - what happens to a target is told to the store: an instance of it begins, ends, begins
+ * again, or its own limit changes.
+ *
+ * Of containers, virtual machines, pods and services alone, and of those only so many in a time:
+ * what comes and goes by the thousand must not push out the rest. A collector that begins anew
+ * tells all targets again: who was there before is remembered until its first round is whole, so
+ * that what went on is not told twice, and what ended meanwhile is told once. While the log is
+ * replayed nothing is told: it was in the same commit as the messages.
+ */
+#pragma once
+#include "series/live.h"
+#include "series/store.h"
+
+struct events_before;
+
+struct events {
+    struct store *store; /* NULL: nothing is told */
+    bool replaying;
+    bool listing; /* all is told anew, up to the KEY tick */
+    struct events_before *before;
+    size_t n, room;
+    struct buf kept, text;
+    struct events_rate {
+        int64_t at_ms;
+        int64_t left;
+    } rate[2];
+    bool told_flood;
+};
+
+void events_init(struct events *e, struct store *store);
+void events_done(struct events *e);
+
+/* Before live_clear: the collector begins anew. at_ms: when these were last seen. */
+void events_anew(struct events *e, const struct live *live, int64_t at_ms);
+void events_listed(struct events *e); /* its KEY tick was whole */
+
+/* A row has its series; fresh: this instance was never seen. */
+void events_instance(struct events *e, const struct live_row *row, bool fresh);
+void events_gone(struct events *e, const struct live_row *row, int64_t at_ms);
+
+/* Before the change is in the row. */
+void events_change(struct events *e, const struct live_row *row, const struct wire_change *change,
+                   int64_t at_ms);

@@ -1,0 +1,185 @@
+/* /api/v1/events: what happened to targets, OOM kills among it, newest first. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "web/past.h"
+#include "web/web.h"
+
+enum { EVENTS_MAX = 1000, EVENTS_USUAL = 200, EVENTS_TEXT = 16 << 20 };
+
+/* --- as the store keeps them ------------------------------------------------------------------ */
+
+static void key_text(struct json *j, const char *key, struct str text) {
+    json_key(j, key);
+    if (text.n > 0)
+        json_str(j, text);
+    else
+        json_unknown(j);
+}
+
+void web_add_event(struct buf *out, const struct web_event *e, const struct wire_target *t) {
+    struct buf key;
+    struct json j;
+
+    buf_init(&key, WIRE_MESSAGE);
+    live_add_key(&key, t);
+    json_start(&j, out);
+    json_begin_object(&j);
+    json_key_str(&j, "kind", str_of(e->kind));
+    json_key(&j, "at_ms");
+    json_i64(&j, e->at_ms);
+    json_key(&j, "ts");
+    json_time_ms(&j, e->at_ms);
+    json_key_str(&j, "key", buf_str(&key));
+    json_key_str(&j, "name", row_name(t));
+    key_text(&j, "target", t->path);
+    if (e->restarts > 0)
+        json_key_u64(&j, "restarts", e->restarts);
+    if (e->from != e->to) {
+        json_key_maybe(&j, "from", e->from != SAMPLE_NONE, e->from);
+        json_key_maybe(&j, "to", e->to != SAMPLE_NONE, e->to);
+    }
+    json_end(&j);
+    buf_done(&key);
+}
+
+/* --- collected -------------------------------------------------------------------------------- */
+
+struct found {
+    int64_t at_ms, series, id; /* id > 0: of an OOM kill */
+    size_t text, length;
+    size_t number; /* in the order they were given: newest first */
+};
+
+struct events {
+    const struct request *rq;
+    struct found *found;
+    size_t n, ooms, others, limit;
+    struct buf text;
+};
+
+static bool wants(const struct request *rq, struct str kind) {
+    bool any = false;
+
+    for (size_t i = 0; i < rq->args; i++) {
+        if (!str_eq(rq->arg[i].key, STR("kind")))
+            continue;
+        any = true;
+        if (str_eq(rq->arg[i].value, kind))
+            return true;
+    }
+    return !any;
+}
+
+/* The text is an object that web_add_event or web_add_oom wrote. */
+static bool add(struct events *e, int64_t at_ms, int64_t series, int64_t id, struct str json) {
+    if (json.n < 2 || json.p[0] != '{' || json.p[json.n - 1] != '}')
+        return false;
+    e->found[e->n] = (struct found){
+        .at_ms = at_ms,
+        .series = series,
+        .id = id,
+        .text = e->text.n,
+        .length = json.n,
+        .number = e->n,
+    };
+    buf_add(&e->text, json);
+    e->n++;
+    return true;
+}
+
+static int take_oom(void *ctx, int64_t id, int64_t series, int64_t at_ms, uint64_t kills,
+                    struct str json) {
+    struct events *e = ctx;
+
+    (void)kills;
+    if (e->ooms < e->limit && add(e, at_ms, series, id, json))
+        e->ooms++;
+    return buf_error(&e->text);
+}
+
+static int take_event(void *ctx, const struct store_event *event) {
+    struct events *e = ctx;
+
+    if (wants(e->rq, event->kind) && add(e, event->at_ms, event->series, 0, event->json))
+        e->others++;
+    if (buf_error(&e->text) < 0)
+        return buf_error(&e->text);
+    return e->others == e->limit;
+}
+
+static int newest_first(const void *a, const void *b) {
+    const struct found *x = a, *y = b;
+
+    if (x->at_ms != y->at_ms)
+        return x->at_ms < y->at_ms ? 1 : -1;
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+static void add_all(const struct events *e, struct buf *out) {
+    struct json j;
+
+    json_start(&j, out);
+    json_begin_object(&j);
+    json_key(&j, "events");
+    json_begin_array(&j);
+    for (size_t i = 0; i < e->n && i < e->limit; i++) {
+        const struct found *f = &e->found[i];
+
+        json_begin_object(&j);
+        if (f->id > 0)
+            json_key_u64(&j, "id", (uint64_t)f->id);
+        json_key(&j, "series");
+        json_i64(&j, f->series);
+        if (f->length > 2) {
+            buf_add_char(out, ',');
+            buf_add(out, (struct str){e->text.p + f->text + 1, f->length - 2});
+        }
+        json_end(&j);
+    }
+    json_end(&j);
+    json_end(&j);
+    buf_add_char(out, '\n');
+}
+
+static int collect(struct events *e, struct site *site, int64_t series, int64_t from_ms,
+                   int64_t to_ms) {
+    int r = 0;
+
+    if (wants(e->rq, STR("oom")))
+        r = store_ooms(site->store, series, from_ms, to_ms, e->limit, take_oom, e);
+    if (r >= 0)
+        r = store_events(site->store, series, from_ms, to_ms, take_event, e);
+    if (r >= 0 && e->n > 1)
+        qsort(e->found, e->n, sizeof(*e->found), newest_first);
+    return r;
+}
+
+void api_events(struct site *site, const struct request *rq, struct answer *a) {
+    int64_t from_ms = 0, to_ms = INT64_MAX, series = 0;
+    struct events e = {.rq = rq};
+    uint64_t limit = EVENTS_USUAL;
+    struct str word;
+    int r;
+
+    if (!request_time(rq, "from", &from_ms, a) || !request_time(rq, "to", &to_ms, a) ||
+        !request_number(rq, "limit", EVENTS_MAX, &limit, a))
+        return;
+    if (!site->store) {
+        answer_error(a, 404, "there is no history here");
+        return;
+    }
+    if (request_arg(rq, "target", &word) && !past_series(site, word, from_ms, to_ms, &series, a))
+        return;
+    e.limit = (size_t)limit;
+    e.found = calloc(2 * e.limit + 1, sizeof(*e.found));
+    buf_init(&e.text, EVENTS_TEXT);
+    r = !e.found ? -ENOMEM : limit > 0 ? collect(&e, site, series, from_ms, to_ms) : 0;
+    if (r < 0)
+        answer_error(a, 503, "cannot read the history: %s", strerror(-r));
+    else
+        add_all(&e, &a->piece);
+    buf_done(&e.text);
+    free(e.found);
+}
