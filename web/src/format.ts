@@ -1,19 +1,21 @@
 // Numbers as people read them. What is not known is "-", never 0.
 
 export const UNKNOWN = "-";
-const UNITS = ["B", "K", "M", "G", "T", "P"] as const;
+const UNITS = ["K", "M", "G", "T", "P", "E"] as const;
 
-/** IEC, three digits: 0B, 999B, 60.9M, 1.50G. The same as in the terminal. */
+function iec(n: number): string {
+    if (n < 1023.5) return `${Math.round(n)}B`;
+    let power = 1;
+    while (power < UNITS.length && n / 1024 ** power >= 1023.5) power++;
+    const value = n / 1024 ** power;
+    const digits = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+    return value.toFixed(digits) + UNITS[power - 1];
+}
+
+/** IEC, three digits: 0B, 1023B, 60.9M, 1.50G. The same as in the terminal (num_add_iec). */
 export function bytes(n: number | null | undefined): string {
     if (n === null || n === undefined || !Number.isFinite(n)) return UNKNOWN;
-    let value = Math.abs(n);
-    let unit = 0;
-    while (value >= 999.5 && unit < UNITS.length - 1) {
-        value /= 1024;
-        unit++;
-    }
-    const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-    return `${n < 0 ? "-" : ""}${value.toFixed(digits)}${UNITS[unit]}`;
+    return (n < 0 ? "-" : "") + iec(Math.abs(n));
 }
 
 /** "63,963,136 bytes", for titles. */
@@ -70,4 +72,23 @@ export function clock(ms: number): string {
 export function moment(ms: number): string {
     const d = new Date(ms);
     return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${clock(ms)}`;
+}
+
+// Controls, bidirectional and other invisible characters: those of is_invisible in src/base/text.c.
+const HIDDEN =
+    /[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff0-\ufffb\ufffe\uffff\u{e0000}-\u{e01ef}\\]/gu;
+
+function escaped(char: string): string {
+    if (char === "\n") return "\\n";
+    if (char === "\t") return "\\t";
+    if (char === "\\") return "\\\\";
+    const code = char.codePointAt(0) ?? 0;
+    if (code < 0x20 || code === 0x7f) return `\\x${code.toString(16).padStart(2, "0")}`;
+    return `\\u{${code.toString(16).padStart(4, "0")}}`;
+}
+
+/** A name that others chose, with what cannot be seen written out: names that differ look different,
+ * and none can turn the text around it. The same as in the terminal (text_add_visible). */
+export function visible(name: string): string {
+    return name.replace(HIDDEN, escaped);
 }

@@ -12,4 +12,11 @@ export const keysTexts = {
     "keys.now": ["back to now", "回到现在"],
     "keys.timeline": ["timeline of events", "事件时间线"],
     "keys.overview": ["overview", "总览"],
+    "keys.filter": ["filter the list (Esc leaves it)", "筛选列表（Esc 离开）"],
+    "keys.down": ["next line", "下一行"],
+    "keys.up": ["line before", "上一行"],
+    "keys.open": ["open the selected one", "打开所选项"],
+    "keys.sort": ["sort by the next column", "按下一列排序"],
+    "keys.reverse": ["turn the order round", "反转顺序"],
+    "keys.group": ["group: pod, compose, parent, none", "分组：Pod、Compose、上级、不分组"],
 } as const;

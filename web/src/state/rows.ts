@@ -45,7 +45,9 @@ export function isHost(row: Row): boolean {
     return row.uid === HOST_UID || row.key === "host";
 }
 
-/** What people start and name. Slices and plain groups only hold these, helpers serve them. */
+/** What people start and name: containers (those of pods and of `plimsoll run` too) and virtual
+ * machines. Pods, slices and plain groups only hold them, services are the machine's own, helpers
+ * serve them: these are listed when they are asked for. */
 export function isWorkload(row: Row): boolean {
-    return !isHost(row) && ["container", "vm", "service", "session", "group"].includes(row.kind);
+    return row.kind === "container" || row.kind === "vm";
 }

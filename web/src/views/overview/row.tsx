@@ -1,0 +1,189 @@
+// One line of the list. A row is never changed in place: what is the same object looks the same.
+import { Component } from "preact";
+import type { Row } from "../../api/types.ts";
+import { RowBar } from "../../components/limitbar.tsx";
+import { Sparkline } from "../../components/sparkline.tsx";
+import { StatePill } from "../../components/state.tsx";
+import { UNKNOWN, bytes, bytesPerHour, count, duration, exactBytes, percent, visible } from "../../format.ts";
+import { isUnlimited } from "../../group.ts";
+import { language, t } from "../../i18n/index.ts";
+import { kills } from "../../sort.ts";
+import { go, linkTo } from "../../state/url.ts";
+import { defined, type DefinedAttributes } from "../tip.tsx";
+import type { Curve } from "./sparks.ts";
+
+export interface RowProps {
+    id: string;
+    row: Row;
+    index: number; // from 1, the head's line is 1
+    curve: Curve | undefined;
+    span: string; // of the curve
+    alertPct: number;
+    open: number | null; // the scale of what has no limit
+    selected: boolean;
+    live: boolean;
+    address: string; // what links keep: the rest of the view
+    select(id: string): void;
+}
+
+/** A path's folders are soft, so that what differs is seen. */
+function Name(props: { row: Row }) {
+    const { row } = props;
+    const cut = row.name.startsWith("/") ? row.name.lastIndexOf("/") + 1 : 0;
+    const inside = row.inside === null ? "" : ` (${t("row.inside", { name: visible(row.inside) })})`;
+    return (
+        <a class="name" href={linkTo({ name: "container", key: row.key })} title={visible(row.name) + inside} tabIndex={0}>
+            {cut > 0 && <span class="folder">{visible(row.name.slice(0, cut))}</span>}
+            <bdi>{visible(row.name.slice(cut))}</bdi>
+        </a>
+    );
+}
+
+/** Whose limit it is, where it is not its own. */
+function limitNotes(row: Row): string[] {
+    if (isUnlimited(row)) return [t("limit.noneTitle")];
+    const notes: string[] = [];
+    if (isAbove(row))
+        notes.push(t("limit.above", { path: row.limit_from === "outside" ? t("limit.outside") : visible(row.limit_from ?? "") }));
+    if (!row.limit_certain) notes.push(t("limit.unsure"));
+    return notes;
+}
+
+function limitTip(row: Row): { title: string } | DefinedAttributes {
+    const notes = limitNotes(row);
+    return notes.length > 0 ? { title: [exactBytes(row.limit), ...notes].join("\n") } : defined("limit", row.limit);
+}
+
+/** The limit is an ancestor's. */
+function isAbove(row: Row): boolean {
+    const { limit_from: from } = row;
+    return from !== null && from !== "self" && from !== row.cgroup && !isUnlimited(row);
+}
+
+function LimitText(props: { row: Row }) {
+    const { row } = props;
+    if (row.limit === null) return <>{UNKNOWN}</>;
+    if (isUnlimited(row)) return <span class="soft">{t("limit.none")}</span>;
+    return (
+        <>
+            {isAbove(row) && <span class="soft" aria-hidden="true">↑</span>}
+            {!row.limit_certain && <span class="soft" aria-hidden="true">≤</span>}
+            {bytes(row.limit)}
+        </>
+    );
+}
+
+function trendTitle(row: Row): string {
+    const window = row.trend_window_s === null ? "" : `\n${t("trend.window", { window: duration(row.trend_window_s) })}`;
+    return t("def.trend") + window;
+}
+
+function Trend(props: { row: Row }) {
+    const { trend, trend_bytes_per_h: rate } = props.row;
+    if (trend === null || trend === undefined) return <>{UNKNOWN}</>;
+    if (trend === "steady") return <span class="soft">{t("state.steady")}</span>;
+    return <>{bytesPerHour(rate)}</>;
+}
+
+const nil = (isNil: boolean): string => (isNil ? " nil" : "");
+
+function Numbers(props: { row: Row }) {
+    const { row } = props;
+    const ooms = kills(row);
+    return (
+        <div class="facts" role="presentation">
+            <div role="cell" class={`c-trend num${nil(row.trend === null || row.trend === "steady")}`} data-testid="trend" data-label={t("col.trend")} title={trendTitle(row)}>
+                <Trend row={row} />
+            </div>
+            <div role="cell" class={`c-ttl num${nil(row.time_to_limit_s === null)}`} data-testid="ttl" data-label={t("col.ttl")} title={t("def.ttl")}>
+                {duration(row.time_to_limit_s)}
+            </div>
+            <div role="cell" class={`c-psi num${nil(!row.psi_some_avg10)}`} data-testid="psi" data-label="PSI" {...defined("psi_some_avg10")}>
+                {row.psi_some_avg10 === 0 ? "0" : percent(row.psi_some_avg10)}
+            </div>
+            <div role="cell" class={`c-ooms num${nil(!ooms)}${ooms ? " killed" : ""}`} data-testid="ooms" data-label={t("col.ooms")} {...defined("oom_kills")}>
+                {count(ooms)}
+            </div>
+            <div role="cell" class={`c-restarts num${nil(!row.restarts)}`} data-testid="restarts" data-label={t("col.restarts")} title={t("def.restarts")}>
+                {count(row.restarts)}
+            </div>
+        </div>
+    );
+}
+
+function Memory(props: { row: Row; alertPct: number; open: number | null }) {
+    const { row } = props;
+    return (
+        <>
+            <div role="cell" class="c-bar">
+                <RowBar row={row} alertPct={props.alertPct} open={props.open} />
+                <span class="pct num">{row.used_pct === null ? UNKNOWN : `${percent(row.used_pct)} %`}</span>
+            </div>
+            <div role="cell" class="c-used num" data-testid="used" {...defined("used", row.used)}>
+                {bytes(row.used)}
+            </div>
+            <div role="cell" class="c-limit num" data-testid="limit" {...limitTip(row)}>
+                <LimitText row={row} />
+            </div>
+        </>
+    );
+}
+
+function Spark(props: { row: Row; curve: Curve | undefined; span: string; live: boolean }) {
+    const { row, curve } = props;
+    const values = props.live ? [...(curve ?? []), row.used] : (curve ?? []);
+    return (
+        <div role="cell" class="c-spark" data-testid="spark" title={t("def.spark")}>
+            <Sparkline values={values} label={t("spark.words", { window: props.span, now: bytes(row.used) })} />
+        </div>
+    );
+}
+
+export class RowLine extends Component<RowProps & { lang: string }> {
+    override shouldComponentUpdate(next: RowProps & { lang: string }): boolean {
+        return (Object.keys(next) as (keyof typeof next)[]).some((key) => next[key] !== this.props[key]);
+    }
+
+    private readonly open = (event: MouseEvent): void => {
+        const { id, row, select } = this.props;
+        select(id);
+        if (event.target instanceof Element && event.target.closest("a, button")) return;
+        if (event.ctrlKey || event.metaKey || getSelection()?.toString()) return;
+        go({ name: "container", key: row.key });
+    };
+
+    override render() {
+        const { id, row, index, selected } = this.props;
+        return (
+            <div
+                role="row"
+                class={`row${selected ? " selected" : ""}`}
+                data-testid="row"
+                data-name={row.name}
+                data-key={row.key}
+                data-id={id}
+                aria-rowindex={index}
+                aria-current={selected ? "true" : undefined}
+                onClick={this.open}
+            >
+                <div role="rowheader" class="c-name" data-testid="name">
+                    <Name row={row} />
+                </div>
+                <div role="cell" class="c-runtime" title={t("def.runtime")}>
+                    <span class="badge">{row.runtime ?? row.kind}</span>
+                </div>
+                <Spark row={row} curve={this.props.curve} span={this.props.span} live={this.props.live} />
+                <Memory row={row} alertPct={this.props.alertPct} open={this.props.open} />
+                <Numbers row={row} />
+                <div role="cell" class="c-state">
+                    <StatePill word={row.state} />
+                </div>
+            </div>
+        );
+    }
+}
+
+/** What makes a line look different though its row is the same. */
+export function lineLanguage(): string {
+    return language.value;
+}

@@ -1,0 +1,55 @@
+// The selected line: it stays with its target when lines move, and is brought into sight when keys
+// move it. The name in it gets the focus, so that a screen reader follows and Enter opens.
+import { signal } from "@preact/signals";
+import { useLayoutEffect } from "preact/hooks";
+import type { Item } from "./items.ts";
+
+export const selected = signal<string | null>(null);
+
+let follow = false; // it was moved by keys: bring it into sight, and give it the focus
+let hadFocus = false;
+
+export function select(id: string | null): void {
+    selected.value = id;
+}
+
+function lineOf(id: string): HTMLElement | null {
+    return document.querySelector<HTMLElement>(`.lines [data-id="${CSS.escape(id)}"]`);
+}
+
+/** By one or more lines; to the first (or the last) where none is selected. */
+export function moveSelection(items: readonly Item[], by: number): void {
+    if (items.length === 0) return;
+    const at = items.findIndex((item) => item.id === selected.value);
+    const next = at < 0 ? (by > 0 ? 0 : items.length - 1) : Math.min(items.length - 1, Math.max(0, at + by));
+    follow = true;
+    selected.value = items[next]?.id ?? null;
+}
+
+function bringIntoSight(top: number, height: number, body: HTMLElement): void {
+    const head = document.querySelector<HTMLElement>(".list .head")?.offsetHeight ?? 0;
+    const y = body.getBoundingClientRect().top + top;
+    if (y < head + 8) scrollBy(0, y - head - 8);
+    else if (y + height > innerHeight - 8) scrollBy(0, y + height - innerHeight + 8);
+}
+
+/** After each rendering. `topOf`: where a line is in the body, also one that is not made yet. */
+export function useSelection(items: readonly Item[], topOf: (index: number) => [number, number]): void {
+    useLayoutEffect(() => {
+        const id = selected.value;
+        const active = document.activeElement;
+        if (id === null || (!follow && !(hadFocus && active === document.body))) {
+            hadFocus = active?.closest(".lines .selected") !== null && active !== null;
+            return;
+        }
+        const index = items.findIndex((item) => item.id === id);
+        const body = document.querySelector<HTMLElement>(".list .lines");
+        if (follow && index >= 0 && body) bringIntoSight(...topOf(index), body);
+        const line = lineOf(id);
+        if (line) {
+            line.querySelector<HTMLElement>("a, button")?.focus({ preventScroll: true });
+            hadFocus = true;
+            follow = false;
+        }
+    });
+}
