@@ -124,8 +124,8 @@ export function parseFilter(text: string): Filter {
             errors.push({ code: "field", what: `${word.field}:`, known: FIELDS.map((name) => `${name}:`) });
             continue;
         }
-        if (word.value === "") continue; // still being typed
-        const wants = wantsOf(field, word);
+        const wants = word.value === "" ? [] : wantsOf(field, word);
+        if (wants.length === 0) continue; // still being typed
         const known = VALUES[field];
         if (known && !wants.every((want) => known.some((value) => want.test(value)))) {
             errors.push({ code: "value", what: `${field}:${word.value}`, known });
