@@ -50,6 +50,10 @@ int64_t app_oldest(const struct app *a) {
     return host && host->oldest_ms > 0 ? host->oldest_ms : a->started_ms;
 }
 
+int64_t app_window(const struct app *a) {
+    return moment_window(&a->moment, app_at(a), app_oldest(a));
+}
+
 static void update_screen(struct app *a) {
     if (a->screen == APP_DETAIL)
         detail_update(a);

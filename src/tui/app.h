@@ -105,6 +105,7 @@ void app_say(struct app *a, const char *format, ...) __attribute__((format(print
 /* The moment that is shown, and since when there is anything to be shown. */
 int64_t app_at(const struct app *a);
 int64_t app_oldest(const struct app *a);
+int64_t app_window(const struct app *a); /* that is shown: no longer than what there is */
 
 void frame_draw(struct app *a, const char *title); /* the first line and the last */
 void frame_small(struct app *a);

@@ -120,7 +120,7 @@ static void narrow_terminals_drop_columns_in_order(void **state) {
     size(10, 40);
     has("climber");
     has("growing");
-    lacks("MB/h");
+    lacks("TREND");
     size(9, 40);
     has("too small");
     size(1, 1);
@@ -241,7 +241,7 @@ static void the_past_is_shown_as_such(void **state) {
     keys("n");
     has("live");
     keys("+");
-    has("window 60m");
+    has("window 60s");
     fake.host.agent = false;
     keys("[");
     has("there is no past without the agent");

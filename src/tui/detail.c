@@ -15,7 +15,7 @@ enum {
     PARTS_WIDE = 46,
     PARTS_HEIGHT = PART_N + 2,
     LABEL_WIDTH = 13,
-    LANES = 5, /* psi, refaults, faults, events, times */
+    LANES = 5, /* psi, refaults, major faults, events, times */
     CHART_COLS_MIN = 72,
     KEEP_MS = 2000, /* history is asked for again after this, or a column's time if longer */
 };
@@ -34,7 +34,7 @@ static const enum metric metrics[DETAIL_N] = {
     METRIC_PSI_SOME,
     METRIC_REFAULT_FILE,
     METRIC_REFAULT_ANON,
-    METRIC_FAULTS,
+    METRIC_MAJOR_FAULTS,
 };
 
 static void keep(struct str s, char *place, size_t size, size_t *n_out) {
@@ -112,10 +112,16 @@ void detail_move(struct app *a, ptrdiff_t rows) {
 
 /* --- history ---------------------------------------------------------------------------------- */
 
+/* Of a column: whole seconds, since there is at most a value a second. */
+static int64_t step_of(const struct app *a, size_t n) {
+    int64_t step = app_window(a) / (int64_t)n;
+
+    return step < 1 ? 1 : step < 60000 ? (step + 999) / 1000 * 1000 : step;
+}
+
 static void ask_history(struct app *a, const struct tui_row *row, size_t n) {
     struct detail *d = &a->detail;
-    int64_t end = app_at(a), window = moment_window(&a->moment, end, app_oldest(a));
-    int64_t step = window / (int64_t)n > 0 ? window / (int64_t)n : 1;
+    int64_t end = app_at(a), step = step_of(a, n);
     int64_t to = (end / step + 1) * step, from = to - step * (int64_t)n;
     int64_t fresh = step > KEEP_MS ? step : KEEP_MS;
 
@@ -192,11 +198,16 @@ static void draw_lane(struct app *a, int y, int x, struct chart_area area, const
                       enum detail_line line, unsigned style) {
     const struct detail *d = &a->detail;
     uint64_t top = chart_top(d->value[line], d->n);
+    bool known = false;
     struct buf text;
 
+    for (size_t i = 0; i < d->n; i++)
+        known = known || d->value[line][i] != TUI_UNKNOWN;
     canvas_text(&a->canvas, y, x, LABEL_WIDTH, str_of(name), STYLE_DIM);
     buf_init(&text, 64);
-    if (line == DETAIL_PSI) {
+    if (!known) {
+        buf_add_char(&text, '-');
+    } else if (line == DETAIL_PSI) {
         num_add_centi(&text, top, 1);
         buf_add_char(&text, '%');
     } else {
@@ -269,7 +280,7 @@ static void draw_chart(struct app *a, int y, int x, int height, const struct tui
     y += area.height;
     draw_lane(a, y, x, area, "psi", DETAIL_PSI, STYLE_WARN);
     draw_lane(a, y + 1, x, area, "refaults", DETAIL_REFAULTS, STYLE_SPARK);
-    draw_lane(a, y + 2, x, area, "faults", DETAIL_FAULTS, STYLE_SPARK);
+    draw_lane(a, y + 2, x, area, "majfault", DETAIL_FAULTS, STYLE_SPARK);
     draw_marks(a, y + 3, x, area, row);
     draw_times(a, y + 4, area);
 }
@@ -321,7 +332,9 @@ static void draw_parts(struct app *a, int y, int width, const struct sample *s) 
 static int word(struct app *a, int y, int x, const char *name, struct str value, unsigned style) {
     struct canvas *c = &a->canvas;
 
-    if (value.n == 0 || x + 8 > c->cols)
+    int need = (int)(str_of(name).n + value.n) + 1;
+
+    if (value.n == 0 || (need > c->cols - x && c->cols - x < 24))
         return x;
     if (name[0])
         x += canvas_text(c, y, x, c->cols - x, str_of(name), STYLE_DIM) + 1;
@@ -427,13 +440,14 @@ void detail_draw(struct app *a) {
     const struct tui_row *row = detail_row(a);
     struct canvas *c = &a->canvas;
     int room = c->rows - 1 - BLOCK_TOP, wide = c->cols >= 120 ? PARTS_WIDE : PARTS_WIDTH;
-    int processes = room * 2 / 5, block;
+    int processes = room * 2 / 5, wanted = (int)a->detail.tree.n + 1, block;
 
     frame_draw(a, "container");
     if (!row) {
         draw_gone(a);
         return;
     }
+    processes = wanted < processes ? wanted : processes;
     block = room - (processes > 3 ? processes : 3);
     draw_names(a, 1, row);
     draw_limit(a, 2, row);

@@ -31,7 +31,7 @@ static void draw_title(struct app *a, const char *title) {
     add_moment(a, &right);
     if (c->cols >= 60) {
         buf_add(&right, STR("  window "));
-        units_add_duration(&right, (uint64_t)a->moment.window_ms / 1000);
+        units_add_duration(&right, (uint64_t)app_window(a) / 1000);
         buf_add(&right, host && host->agent ? STR("  agent") : STR("  kernel"));
     }
     canvas_fill(c, 0, STYLE_HEAD);

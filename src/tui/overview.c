@@ -168,7 +168,7 @@ static const struct column {
     {"LIMIT BAR", TOP_SORT_PCT, 10, 60, 2, 2, false, draw_bar},
     {"  USED/ LIMIT", TOP_SORT_USED, 13, 13, 0, 1, false, draw_used},
     {"USED%", TOP_SORT_PCT, 6, 6, 0, 10, true, draw_pct},
-    {"MB/h", TOP_SORT_TREND, 7, 7, 0, 3, true, draw_trend},
+    {"TREND/h", TOP_SORT_TREND, 7, 7, 0, 3, true, draw_trend},
     {"TIME", TOP_SORT_TIME, 6, 6, 0, 5, true, draw_time},
     {"PSI%", TOP_SORT_PSI, 5, 5, 0, 7, true, draw_psi},
     {"SWAP", TOP_SORT_SWAP, 6, 6, 0, 11, true, draw_swap},
@@ -223,12 +223,10 @@ static void fit(int cols, int *width) {
 
 /* "LAST 2h", or "2h" where it is narrow. */
 static void add_span(struct app *a, int width, struct buf *text) {
-    int64_t end = app_at(a);
-
     buf_add_char(text, ' ');
     if (width < 9)
         buf_clear(text);
-    units_add_duration(text, (uint64_t)moment_window(&a->moment, end, app_oldest(a)) / 1000);
+    units_add_duration(text, (uint64_t)app_window(a) / 1000);
 }
 
 static void draw_heads(struct app *a, int y, const int *width) {
@@ -361,7 +359,8 @@ static void draw_host(struct app *a, int y) {
         metrics_piece(&strip, "used", s, METRIC_USED, " of ", METRIC_LIMIT);
         available_piece(&strip, s);
         metrics_piece(&strip, "psi", s, METRIC_PSI_SOME, " ", METRIC_PSI_FULL);
-        metrics_piece(&strip, "swap", s, METRIC_SWAP, " of ", METRIC_SWAP_LIMIT);
+        if (!sample_has(s, METRIC_SWAP_LIMIT) || s->value[METRIC_SWAP_LIMIT] > 0)
+            metrics_piece(&strip, "swap", s, METRIC_SWAP, " of ", METRIC_SWAP_LIMIT);
     }
     cost_piece(&strip, host);
 }
@@ -397,7 +396,7 @@ static void draw_empty(struct app *a, int y) {
                     STYLE_NORMAL);
     else
         canvas_text(c, y, 2, c->cols - 4,
-                    STR("no containers here; `plimsoll top --all` shows every group"),
+                    STR("no containers here; `plimsoll stats --all` lists every group"),
                     STYLE_NORMAL);
 }
 
