@@ -80,4 +80,5 @@ int cmd_write(struct buf *out, bool *gone_out);
  * when `stop` becomes readable; then *gone_out is set too. */
 int cmd_write_until(struct buf *out, int stop, bool *gone_out);
 
-extern const struct cmd cmd_stats, cmd_free, cmd_ps, cmd_map, cmd_run, cmd_agent, cmd_query;
+extern const struct cmd cmd_stats, cmd_free, cmd_ps, cmd_map, cmd_top, cmd_run, cmd_agent,
+    cmd_query;

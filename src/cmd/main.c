@@ -9,8 +9,8 @@
 #include "base/mem.h"
 #include "cmd/opt.h"
 
-static const struct cmd *const commands[] = {&cmd_stats, &cmd_free,  &cmd_ps,   &cmd_map,
-                                             &cmd_run,   &cmd_agent, &cmd_query};
+static const struct cmd *const commands[] = {&cmd_stats, &cmd_free, &cmd_ps,    &cmd_map,
+                                             &cmd_top,   &cmd_run,  &cmd_agent, &cmd_query};
 
 static void add_help(struct buf *out) {
     buf_add(out, STR("usage: plimsoll COMMAND [OPTION...] [ARGUMENT...]\n\n"

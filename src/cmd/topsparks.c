@@ -71,10 +71,28 @@ static int64_t lasts_us(const struct topsparks_query *q) {
 static bool is_new(const struct topspark *e, const struct topsparks_query *q, int64_t now_us) {
     if (e->asked_us == 0 || (e->series != 0 && e->series != q->series))
         return false;
+    if (e->failed)
+        return now_us - e->asked_us < KEPT_LEAST_US;
     if (!q->now)
-        return e->to_ms == q->to_ms && (e->answer || now_us - e->asked_us < KEPT_LEAST_US);
+        return e->to_ms == q->to_ms;
     return now_us - e->asked_us < lasts_us(q) && e->to_ms <= q->to_ms &&
            (q->to_ms - e->to_ms) * 1000 < 2 * lasts_us(q);
+}
+
+static void ask_anew(struct topspark *e, const struct topsparks_query *q, int64_t now_us,
+                     topsparks_ask *ask, void *ctx) {
+    json_t *answer = NULL;
+
+    e->failed = ask(ctx, q, e->many ? STR("") : q->key, &answer) < 0;
+    if (!e->failed || !q->now || (e->series != 0 && e->series != q->series)) {
+        json_decref(e->answer);
+        e->answer = e->failed ? NULL : answer;
+        e->series = e->many ? 0 : q->series;
+        e->to_ms = q->to_ms;
+    }
+    e->asked_us = now_us;
+    e->first = q->series;
+    e->many = false;
 }
 
 /* The entry for that question, or the one that was not used for longest, made empty. */
@@ -102,18 +120,8 @@ int topsparks_get(struct topsparks *t, const struct topsparks_query *q, int64_t 
         return -ENODATA;
     e = entry_of(t, q);
     e->many = e->first != 0 && e->first != q->series ? true : e->many;
-    if (!is_new(e, q, now_us)) {
-        json_t *answer = NULL;
-        int r = ask(ctx, q, e->many ? STR("") : q->key, &answer);
-
-        json_decref(e->answer);
-        e->answer = r < 0 ? NULL : answer;
-        e->series = e->many ? 0 : q->series;
-        e->to_ms = q->to_ms;
-        e->asked_us = now_us;
-        e->first = q->series;
-        e->many = false;
-    }
+    if (!is_new(e, q, now_us))
+        ask_anew(e, q, now_us, ask, ctx);
     e->used_us = now_us;
     return e->answer ? topsparks_read(e->answer, q, out) : -ENODATA;
 }

@@ -20,7 +20,8 @@ struct topspark {
     uint64_t first;         /* who asked first since then */
     bool many;              /* and others, too */
     int64_t used_us, asked_us;
-    json_t *answer; /* NULL: it was asked for in vain */
+    bool failed;    /* to be asked again soon */
+    json_t *answer; /* after a failure an older one; NULL: there is none */
 };
 
 struct topsparks {

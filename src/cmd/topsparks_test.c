@@ -145,12 +145,24 @@ static void failures_are_not_repeated_at_once(void **state) {
                 -ENODATA);
         assert_int_equal(asked.times, 1);
     }
+    /* an older answer is better than none, and when there is a new one it is asked for soon */
+    struct topsparks_query q = {METRIC_USED, 7, STR("docker:c"), 0, 60000, 1, true};
+
+    asked = (struct asked){.result = 0};
+    assert_int_equal(topsparks_get(&t, &q, 1000000, answer, &asked, out), 0);
+    asked.result = -EAGAIN;
+    assert_int_equal(topsparks_get(&t, &q, 30000000, answer, &asked, out), 0);
+    assert_int_equal(topsparks_get(&t, &q, 30100000, answer, &asked, out), 0);
+    assert_int_equal(asked.times, 2);
+    asked.result = 0;
+    assert_int_equal(topsparks_get(&t, &q, 33000000, answer, &asked, out), 0);
+    assert_int_equal(asked.times, 3);
     /* more questions than are kept */
     asked.result = 0;
     for (size_t i = 0; i < 3 * TOPSPARKS_KEPT; i++) {
-        struct topsparks_query q = {METRIC_USED, 7, STR("a"), 0, 60000 + (int64_t)i, 2, false};
+        struct topsparks_query one = {METRIC_USED, 7, STR("a"), 0, 60000 + (int64_t)i, 2, false};
 
-        assert_int_equal(topsparks_get(&t, &q, 90000000 + (int64_t)i, answer, &asked, out), 0);
+        assert_int_equal(topsparks_get(&t, &one, 90000000 + (int64_t)i, answer, &asked, out), 0);
     }
     topsparks_done(&t);
 }
