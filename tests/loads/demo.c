@@ -1,13 +1,14 @@
 /* demo.c - programs to limit and supervise: they know nothing of control groups, and grow, churn,
  * fork, fork off, refuse to end or crash when they are told to.
  *
- *   demo [-s STEP_MS] [-t SECONDS] [-n TIMES] [-g GROUP_DIR] KIND [MIB [MORE_MIB]]
+ *   demo [-s STEP_MS] [-t SECONDS] [-n TIMES] [-g GROUP_DIR] [-d DIR] KIND [MIB [MORE_MIB]]
  *
  * Sizes are bounded by DEMO_MAX_MIB, and every process ends with SIGALRM after its time (60 s),
  * whoever its parent is by then. What the tests want to know is printed, a word and numbers a line.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,11 +26,11 @@
 
 #define MIB ((size_t)1 << 20)
 #define PAGE 4096
-enum { DEMO_MAX_MIB = 260, MAX_SECONDS = 300, MAX_TIMES = 1000, MAX_STEP_MS = 60000 };
+enum { DEMO_MAX_MIB = 260, MAX_SECONDS = 3600, MAX_TIMES = 1000, MAX_STEP_MS = 60000 };
 
 struct args {
     uint64_t step_ms, seconds, times, mib, more;
-    const char *group;
+    const char *group, *dir;
 };
 
 struct kind {
@@ -290,6 +291,41 @@ static int run_stubborn(const struct args *args) {
     hold();
 }
 
+/* A file without a name, of MIB, in DIR: on disk, and in the page cache of whoever wrote it. */
+static int make_file(const struct args *args) {
+    static char block[MIB];
+    char path[PATH_MAX];
+    int fd;
+
+    if (snprintf(path, sizeof(path), "%s/plimsoll-demo-XXXXXX", args->dir) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    unlink(path);
+    memset(block, 'c', sizeof(block));
+    for (uint64_t i = 0; i < args->mib; i++)
+        if (write(fd, block, sizeof(block)) != (ssize_t)sizeof(block))
+            return -EIO;
+    return fsync(fd) < 0 ? -errno : fd;
+}
+
+/* Reads a file of MIB again and again, 1 MiB each step: memory that the kernel can take back. */
+static int run_cache(const struct args *args) {
+    static char block[1 << 16];
+    int fd = args->mib > 0 ? make_file(args) : -EINVAL;
+
+    if (fd < 0)
+        return fd;
+    tell("cached", (int64_t)args->mib);
+    for (uint64_t i = 0;; i = (i + 1) % args->mib) {
+        for (size_t done = 0; done < MIB; done += sizeof(block))
+            if (pread(fd, block, sizeof(block), (off_t)(i * MIB + done)) < 0)
+                return -errno;
+        pause_ms(args->step_ms);
+    }
+}
+
 /* As fast as it can, and it tells how fast that was. */
 static int run_burst(const struct args *args) {
     int64_t start = now_us();
@@ -374,6 +410,7 @@ static const struct kind kinds[] = {
     {"before", "holds MIB, forks, the child writes to all of it", 8, run_before},
     {"stubborn", "ignores TERM, INT, HUP and QUIT; so do its TIMES children", 0, run_stubborn},
     {"burst", "takes MIB at once, tells how long it took, holds them", 200, run_burst},
+    {"cache", "reads a file of MIB in DIR again and again", 60, run_cache},
     {"crash", "a segmentation fault", 0, run_crash},
     {"sleep", "does nothing", 0, run_sleep},
     {"inside", "climbs in a group of its own in GROUP_DIR, limited to MORE", 250, run_inside},
@@ -381,7 +418,7 @@ static const struct kind kinds[] = {
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 static int usage(void) {
-    fprintf(stderr, "usage: demo [-s STEP_MS] [-t SECONDS] [-n TIMES] [-g GROUP_DIR] "
+    fprintf(stderr, "usage: demo [-s STEP_MS] [-t SECONDS] [-n TIMES] [-g GROUP_DIR] [-d DIR] "
                     "KIND [MIB [MORE_MIB]]\nkinds:\n");
     for (size_t i = 0; i < KINDS; i++)
         fprintf(stderr, "  %-10s %s\n", kinds[i].name, kinds[i].brief);
@@ -391,9 +428,11 @@ static int usage(void) {
 static bool options(int argc, char **argv, struct args *args) {
     int option;
 
-    while ((option = getopt(argc, argv, "+s:t:n:g:")) != -1) {
+    while ((option = getopt(argc, argv, "+s:t:n:g:d:")) != -1) {
         if (option == 'g')
             args->group = optarg;
+        else if (option == 'd')
+            args->dir = optarg;
         else if ((option != 's' || !parse_number(optarg, MAX_STEP_MS, &args->step_ms)) &&
                  (option != 't' || !parse_number(optarg, MAX_SECONDS, &args->seconds)) &&
                  (option != 'n' || !parse_number(optarg, MAX_TIMES, &args->times)))
@@ -411,7 +450,7 @@ static const struct kind *find(const char *name) {
 }
 
 int main(int argc, char **argv) {
-    struct args args = {.step_ms = 10, .seconds = 60};
+    struct args args = {.step_ms = 10, .seconds = 60, .dir = "/var/tmp"};
     const struct kind *kind;
     int r;
 

@@ -32,6 +32,7 @@ for part in front remote; do
 done
 [ ! -e "$static" ] || cp "$static" "$folder/plimsoll-static" || exit 125
 cp "$here"/../system/*.py "$folder/"
+cp "$top/tools/demo" "$folder/demo-script"
 files=()
 for file in "$@"; do files+=("$(basename -- "$file")"); done
 
