@@ -21,12 +21,13 @@ export function sparkFrom(from: string): string {
     return from === DEFAULT_VIEW.from ? LIST_FROM : from;
 }
 
-let abort: AbortController | null = null;
+let abort: AbortController | null = null; // of the one that is under way
 
 async function load(from: string, to: string): Promise<void> {
     if (tokenWanted.peek()) return;
     abort?.abort();
-    abort = new AbortController();
+    const mine = new AbortController();
+    abort = mine;
     const range = rangeOf({ from: sparkFrom(from), to }, now.peek());
     const path = apiPath("api/v1/sparks", {
         metric: "used",
@@ -35,10 +36,12 @@ async function load(from: string, to: string): Promise<void> {
         points: POINTS,
     });
     try {
-        const answer = await get<Sparks>(path, { signal: abort.signal });
+        const answer = await get<Sparks>(path, { signal: mine.signal });
         sparks.value = new Map(Object.entries(answer.series).map(([series, curve]) => [Number(series), curve]));
     } catch {
         // Curves are an extra: the link badge tells that nobody answers, and they are asked again.
+    } finally {
+        if (abort === mine) abort = null;
     }
 }
 
@@ -62,7 +65,9 @@ export function useSparks(rows: readonly Row[]): void {
     useEffect(() => {
         const missing = rows.some((row) => row.series !== null && !sparks.peek().has(row.series));
         if (!missing || !live || !known) return;
-        const timer = setTimeout(() => void load(from, to), SOON_MS);
+        const timer = setTimeout(() => {
+            if (!abort) void load(from, to);
+        }, SOON_MS);
         return () => clearTimeout(timer);
     }, [names, known]);
 }
