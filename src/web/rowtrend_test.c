@@ -18,7 +18,7 @@
 #include "web/row.h"
 #include "web/web.h"
 
-enum { SECOND = 1000, MINUTE = 60 * SECOND, TARGETS = 40 };
+enum { SECOND = 1000, MINUTE = 60 * SECOND, TARGETS = 160 };
 
 static const uint64_t M = 1 << 20;
 static const int64_t T0 = 1700000000000;
