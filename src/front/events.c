@@ -8,8 +8,9 @@
 enum {
     /* An engine makes a group and then sets its limit; limits are looked at every few seconds. */
     SETTLED_MS = 10 * 1000,
+    LISTING_MS = 5 * 1000, /* a collector that begins finds all in its first rounds */
     TEXT_MAX = 64 << 10,
-    KEPT_MAX = 64 << 20,
+    KEPT_MAX = 16 << 20,
 };
 
 /* So many at once, and then one in a while: of services, which may be made by a timer every few
@@ -91,52 +92,85 @@ static void tell(struct events *e, const struct live_row *row, const struct web_
 
 /* --- all anew --------------------------------------------------------------------------------- */
 
-static struct events_before *add_before(struct events *e) {
+/* `text` is the event of its end. What cannot be kept is not told, that is all. */
+static void add_before(struct events *e, const struct events_before *before, struct str text) {
+    struct events_before *b;
+
     if (e->n == e->room) {
         size_t room = e->room ? 2 * e->room : 64;
         struct events_before *grown = reallocarray(e->before, room, sizeof(*grown));
 
         if (!grown)
-            return NULL; /* its end is not told, that is all */
+            return;
         e->before = grown;
         e->room = room;
     }
-    return &e->before[e->n++];
+    b = &e->before[e->n++];
+    *b = *before;
+    b->at = e->kept.n;
+    b->length = text.n;
+    buf_add(&e->kept, text);
+}
+
+/* By its group: what it is called may be known only later. */
+static struct events_before *find_before(const struct events *e, uint64_t instance) {
+    for (size_t i = 0; i < e->n; i++)
+        if (e->before[i].instance == instance)
+            return &e->before[i];
+    return NULL;
+}
+
+static void add_row(struct events *e, const struct live_row *row, int64_t at_ms,
+                    const struct events *old) {
+    const struct web_event end = {.kind = "end", .at_ms = at_ms};
+    const struct events_before *last = find_before(old, row->t.instance);
+    struct events_before b = {
+        .series = row->series,
+        .end_ms = at_ms,
+        .instance = row->t.instance,
+        .have_limit = sample_has(&row->sample, METRIC_OWN_LIMIT),
+        .limit = row->sample.value[METRIC_OWN_LIMIT],
+        .service = row->t.kind == TARGET_SERVICE,
+    };
+
+    if (last && !b.have_limit) { /* it was told again, but not read yet */
+        b.have_limit = last->have_limit;
+        b.limit = last->limit;
+    }
+    buf_clear(&e->text);
+    web_add_event(&e->text, &end, &row->t);
+    add_before(e, &b, buf_str(&e->text));
 }
 
 void events_anew(struct events *e, const struct live *live, int64_t at_ms) {
+    struct events old = *e;
     const struct live_row *row;
 
     if (!e->store)
         return;
-    /* A collector that ended before its first round was whole: who was there before it counts. */
-    if (!e->listing)
-        forget(e);
-    for (size_t i = 0; i < e->n; i++)
-        e->before[i].again = false;
-    for (int64_t uid = -1; (row = live_after(live, uid)) && !e->listing; uid = row->uid) {
-        const struct web_event end = {.kind = "end", .at_ms = at_ms};
-        struct events_before *b = is_told(row) ? add_before(e) : NULL;
-
-        if (!b)
-            continue;
-        *b = (struct events_before){
-            .series = row->series,
-            .end_ms = at_ms,
-            .instance = row->t.instance,
-            .have_limit = sample_has(&row->sample, METRIC_OWN_LIMIT),
-            .limit = row->sample.value[METRIC_OWN_LIMIT],
-            .at = e->kept.n,
-            .service = row->t.kind == TARGET_SERVICE,
-        };
-        web_add_event(&e->kept, &end, &row->t);
-        b->length = e->kept.n - b->at;
-    }
+    e->before = NULL;
+    e->n = e->room = 0;
+    buf_init(&e->kept, KEPT_MAX);
+    /* A collector that ended before it had found all: those before it are looked for still. */
+    for (size_t i = 0; i < old.n; i++)
+        if (!old.before[i].again)
+            add_before(e, &old.before[i],
+                       (struct str){old.kept.p + old.before[i].at, old.before[i].length});
+    for (int64_t uid = -1; (row = live_after(live, uid)); uid = row->uid)
+        if (is_told(row))
+            add_row(e, row, at_ms, &old);
+    free(old.before);
+    buf_done(&old.kept);
     e->listing = true;
+    e->since_ms = 0;
 }
 
-void events_listed(struct events *e) {
+void events_round(struct events *e, int64_t at_ms) {
     if (!e->listing)
+        return;
+    if (e->since_ms == 0 || at_ms < e->since_ms)
+        e->since_ms = at_ms;
+    if (at_ms - e->since_ms < LISTING_MS)
         return;
     e->listing = false;
     for (size_t i = 0; i < e->n && buf_error(&e->kept) == 0; i++) {
@@ -149,29 +183,24 @@ void events_listed(struct events *e) {
     forget(e);
 }
 
-static struct events_before *find_before(struct events *e, int64_t series, uint64_t instance) {
-    for (size_t i = 0; i < e->n; i++)
-        if (e->before[i].series == series && e->before[i].instance == instance)
-            return &e->before[i];
-    return NULL;
-}
-
 /* --- what happens ----------------------------------------------------------------------------- */
 
 void events_instance(struct events *e, const struct live_row *row, bool fresh) {
     int64_t born_ms = (int64_t)row->t.born_ms, start_ms = row->t.start_ms;
     struct web_event event = {.kind = "start", .at_ms = born_ms};
     struct events_before *b;
+    bool at_first;
 
     if (!is_told(row))
         return;
-    b = e->listing ? find_before(e, row->series, row->t.instance) : NULL;
+    b = e->listing ? find_before(e, row->t.instance) : NULL;
     if (b) {
         b->again = true;
         b->uid = row->uid;
     }
     /* What is found at the first look and does not say since when has not begun now. */
-    if (!fresh || (e->listing && row->restarts == 0 && start_ms == 0))
+    at_first = e->listing && (e->since_ms == 0 || born_ms <= e->since_ms);
+    if (!fresh || (at_first && row->restarts == 0 && start_ms == 0))
         return;
     if (start_ms > 0 && start_ms < born_ms)
         event.at_ms = start_ms;

@@ -3,7 +3,7 @@
  *
  * Of containers, virtual machines, pods and services alone, and of those only so many in a time:
  * what comes and goes by the thousand must not push out the rest. A collector that begins anew
- * tells all targets again: who was there before is remembered until its first round is whole, so
+ * tells all targets again: who was there before is remembered until its first rounds are whole, so
  * that what went on is not told twice, and what ended meanwhile is told once. While the log is
  * replayed nothing is told: it was in the same commit as the messages.
  */
@@ -16,7 +16,8 @@ struct events_before;
 struct events {
     struct store *store; /* NULL: nothing is told */
     bool replaying;
-    bool listing; /* all is told anew, up to the KEY tick */
+    bool listing;     /* all is told anew */
+    int64_t since_ms; /* of the first round of that; 0: not yet */
     struct events_before *before;
     size_t n, room;
     struct buf kept, text;
@@ -32,9 +33,9 @@ void events_done(struct events *e);
 
 /* Before live_clear: the collector begins anew. at_ms: when these were last seen. */
 void events_anew(struct events *e, const struct live *live, int64_t at_ms);
-void events_listed(struct events *e); /* its KEY tick was whole */
+void events_round(struct events *e, int64_t at_ms); /* one is whole */
 
-/* A row has its series; fresh: this instance was never seen. */
+/* A row has another series; fresh: this instance was never seen. */
 void events_instance(struct events *e, const struct live_row *row, bool fresh);
 void events_gone(struct events *e, const struct live_row *row, int64_t at_ms);
 

@@ -185,8 +185,8 @@ static int take_tick(struct join *j, struct wire_in in) {
         return r;
     j->at_ms = tick.at_ms;
     j->end_of_tick = !(tick.flags & WIRE_TICK_MORE);
-    if (tick.flags & WIRE_TICK_KEY && j->end_of_tick)
-        events_listed(&j->events);
+    if (tick.flags & WIRE_TICK_ROUND && j->end_of_tick)
+        events_round(&j->events, tick.at_ms);
     return 0;
 }
 
