@@ -1,7 +1,181 @@
-import { allRows } from "../state/rows.ts";
-import { view } from "../state/url.ts";
+// One target: who it is, what its memory is made of, what that costs it, what happened, who holds it.
+import { computed, useComputed, useSignal } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
+import { ApiError, apiPath, get } from "../api/client.ts";
+import type { Row, Targets } from "../api/types.ts";
+import { ChartGroup } from "../charts/group.ts";
+import { lastKnown, nearest } from "../charts/table.ts";
+import { EVENT_KINDS, eventText } from "../components/event.tsx";
+import { moment } from "../format.ts";
+import { t } from "../i18n/index.ts";
+import { offerKeys } from "../keys.ts";
+import { about, now } from "../state/app.ts";
+import { allRows, isWorkload, liveRows } from "../state/rows.ts";
+import { go, goLive, view, zoomRange } from "../state/url.ts";
+import { helpOpen } from "./help.tsx";
+import { Composition, PartList } from "./container/composition.tsx";
+import { Events } from "./container/events.tsx";
+import { Head, Paths } from "./container/head.tsx";
+import { findRow, History, type Cursor } from "./container/history.ts";
+import { Lanes } from "./container/lanes.tsx";
+import { Processes } from "./container/processes.tsx";
+import { RangeBar } from "./container/range.tsx";
+import "./container.css";
+
+/** A row is there when one of these is known. */
+const KNOWN_BY = ["usage", "cpu_us"];
+
+function newGroup(history: History): ChartGroup {
+    return new ChartGroup({
+        span: history.range,
+        marks: computed(() =>
+            history.events.value.map((event) => ({ kind: event.kind, at: event.at_ms, text: eventText(event) })),
+        ),
+        gravity: EVENT_KINDS,
+        zoom: (from, to) => go({ from: String(from), to: String(to) }),
+        zoomOut: () => zoomRange(2, now.peek()),
+    });
+}
+
+/** In the order of their names, as long as the list is. */
+function neighboursOf(rows: readonly Row[], key: string): { before: Row | null; after: Row | null } {
+    const list = rows.filter(isWorkload).sort((a, b) => a.name.localeCompare(b.name) || a.key.localeCompare(b.key));
+    const at = list.findIndex((row) => row.key === key);
+    if (at < 0) return { before: null, after: list[0] ?? null };
+    return { before: list[at - 1] ?? null, after: list[at + 1] ?? null };
+}
+
+function useContainerKeys(group: ChartGroup, neighbours: { before: Row | null; after: Row | null }): void {
+    useEffect(() => {
+        const visit = (row: Row | null): void => {
+            if (row) go({ key: row.key });
+        };
+        const leave = (): void => {
+            if (helpOpen.value) helpOpen.value = false;
+            else if (group.pinned.value !== null) group.pin(null);
+            else go({ name: "overview", key: "" });
+        };
+        return offerKeys([
+            { keys: ["Escape"], shown: "Esc", help: "keys.leave", run: leave },
+            { keys: ["j"], shown: "j", help: "keys.next", run: () => visit(neighbours.after) },
+            { keys: ["k"], shown: "k", help: "keys.previous", run: () => visit(neighbours.before) },
+        ]);
+    }, [group, neighbours.before?.key, neighbours.after?.key]);
+}
+
+/** A target that is not there at the span's end: what it was when it was last seen. */
+function useLastSeen(key: string, isWanted: boolean, lastMs: number | null): Row | null {
+    const was = useSignal<Row | null>(null);
+    useEffect(() => {
+        if (!isWanted || lastMs === null) return undefined;
+        const abort = new AbortController();
+        get<Targets>(apiPath("api/v1/targets", { target: key, at: lastMs }), { signal: abort.signal })
+            .then(({ targets }) => (was.value = findRow(targets, key)))
+            .catch((error: unknown) => {
+                if (!(error instanceof ApiError) && !abort.signal.aborted) throw error;
+            });
+        return () => abort.abort();
+    }, [key, isWanted, lastMs]);
+    return isWanted ? was.value : null;
+}
+
+/** Why there is nothing to see, and what to do about it. */
+function Trouble(props: { history: History; isEmpty: boolean }) {
+    const { history } = props;
+    const phase = history.phase.value;
+    const oldest = about.value?.oldest_ms ?? null;
+    const range = history.range.value;
+    const longer = (
+        <button type="button" onClick={() => go({ from: "-24h", to: "now" })}>
+            {t("container.lastDay")}
+        </button>
+    );
+    if (phase.name === "failed")
+        return (
+            <p class="card trouble" role="alert" data-testid="error">
+                {t("container.failed", { error: phase.text })}{" "}
+                <button type="button" onClick={() => history.retry()}>
+                    {t("common.retry")}
+                </button>
+            </p>
+        );
+    if (phase.name === "off")
+        return (
+            <p class="card trouble" data-testid="empty">
+                {t("container.off")}
+            </p>
+        );
+    if (!props.isEmpty) return null;
+    if (phase.name === "loading") return <p class="card trouble soft">{t("common.loading")}</p>;
+    const text =
+        oldest !== null && range.to_ms < oldest
+            ? t("container.beforeOldest", { oldest: moment(oldest) })
+            : t("container.empty", { from: moment(range.from_ms), to: moment(range.to_ms) });
+    return (
+        <p class="card trouble" data-testid="empty">
+            {text} {longer}{" "}
+            {!range.live && (
+                <button type="button" onClick={goLive}>
+                    {t("link.toLive")}
+                </button>
+            )}
+        </p>
+    );
+}
+
+function useTitle(name: string): void {
+    useEffect(() => {
+        document.title = `${name} - Plimsoll`;
+        return () => void (document.title = "Plimsoll");
+    }, [name]);
+}
 
 export function Container() {
-    const row = allRows.value.find((one) => one.key === view.value.key);
-    return <h1>{row?.name ?? view.value.key}</h1>;
+    const key = view.value.key;
+    const history = useMemo(() => new History(key), [key]);
+    const group = useMemo(() => newGroup(history), [history]);
+    const largest = useSignal<number | null>(null);
+    useEffect(() => history.start(), [history]);
+
+    const range = history.range.value;
+    const table = history.table.value;
+    const row = findRow(allRows.value, key);
+    const last = lastKnown(table, KNOWN_BY);
+    const lastMs = last === null ? null : (table.at[last] ?? null);
+    const isWaiting = row === null && liveRows.value.length === 0;
+    const was = useLastSeen(key, row === null && !isWaiting, lastMs);
+    const cursor = useComputed<Cursor>(() => {
+        const pointed = group.moment.value;
+        const now = history.table.value;
+        return pointed === null ? { row: lastKnown(now, KNOWN_BY), isLast: true } : { row: nearest(now.at, pointed), isLast: false };
+    });
+    const neighbours = neighboursOf(allRows.value, key);
+    const name = row?.name ?? was?.name ?? key;
+    useContainerKeys(group, neighbours);
+    useTitle(name);
+
+    const charts = { history, group, cursor, target: name };
+    const events = <Events events={history.events.value} cut={history.eventsCut.value} group={group} />;
+    const isEmpty = last === null;
+    const at = group.pinned.value ?? (range.live ? null : range.to_ms);
+    return (
+        <article class="container" data-testid="container" data-key={key}>
+            <Paths neighbours={neighbours} />
+            {!isWaiting && <Head row={row} was={was} key_={key} pid={largest.value} neighbours={neighbours} />}
+            <RangeBar range={range} />
+            <Trouble history={history} isEmpty={isEmpty} />
+            {!isEmpty && (
+                <div class="charts">
+                    <Composition {...charts} />
+                    <div class="charts-side">
+                        <PartList {...charts} />
+                        {events}
+                    </div>
+                    <Lanes {...charts} />
+                </div>
+            )}
+            {isEmpty && events}
+            <Processes target={key} at={at} isPinned={group.pinned.value !== null} onLargest={(pid) => (largest.value = pid)} />
+        </article>
+    );
 }

@@ -1,0 +1,174 @@
+// Who it is, how it is doing in one sentence, and what it is made from.
+import type { ComponentChildren } from "preact";
+import type { Row } from "../../api/types.ts";
+import { CopyButton } from "../../charts/copybutton.tsx";
+import { StatePill } from "../../components/state.tsx";
+import { bytes, bytesPerHour, count, duration, moment, percent } from "../../format.ts";
+import { t } from "../../i18n/index.ts";
+import { now } from "../../state/app.ts";
+import { linkTo } from "../../state/url.ts";
+import { defined } from "../tip.tsx";
+import { adviceOf, whoseLimit } from "./sentence.ts";
+
+/** `row`: as of the span's end. `was`: it is gone, and was so when it was last seen. */
+export interface HeadProps {
+    row: Row | null;
+    was: Row | null;
+    key_: string;
+    pid: number | null;
+    neighbours: { before: Row | null; after: Row | null };
+}
+
+function Neighbour(props: { row: Row | null; testid: string; sign: string; text: string; shortcut: string }) {
+    if (!props.row) return null;
+    return (
+        <a
+            class="button"
+            href={linkTo({ name: "container", key: props.row.key })}
+            data-testid={props.testid}
+            title={`${props.text} (${props.shortcut})`}
+        >
+            <span aria-hidden="true">{props.sign}</span> <bdi class="clip">{props.row.name}</bdi>
+        </a>
+    );
+}
+
+export function Paths(props: Pick<HeadProps, "neighbours">) {
+    const { before, after } = props.neighbours;
+    return (
+        <nav class="paths" aria-label={t("container.paths")}>
+            <a class="button" href={linkTo({ name: "overview", key: "" })} data-testid="back">
+                <span aria-hidden="true">←</span> {t("container.back")}
+            </a>
+            <span class="spacer" />
+            <Neighbour row={before} testid="previous" sign="‹" text={t("container.previous")} shortcut="k" />
+            <Neighbour row={after} testid="next" sign="›" text={t("container.next")} shortcut="j" />
+        </nav>
+    );
+}
+
+function Advice(props: { row: Row; pid: number | null }) {
+    const { text, next, command } = adviceOf(props.row, props.pid);
+    return (
+        <p class="advice" data-testid="advice">
+            {text}
+            {next && <> {next}</>}
+            {command && (
+                <>
+                    {" "}
+                    <code>{command}</code>{" "}
+                    <CopyButton text={() => command} label={t("container.copyCommand")}>
+                        {t("container.copy")}
+                    </CopyButton>
+                </>
+            )}
+        </p>
+    );
+}
+
+function Figure(props: { label: string; metric?: string; exact?: number | null; children: ComponentChildren }) {
+    return (
+        <div class="big-figure" {...(props.metric ? defined(props.metric, props.exact) : {})}>
+            <dt>{props.label}</dt>
+            <dd>{props.children}</dd>
+        </div>
+    );
+}
+
+function Figures(props: { row: Row }) {
+    const { row } = props;
+    return (
+        <dl class="big-figures">
+            <Figure label={t("container.used")} metric="used" exact={row.used}>
+                {bytes(row.used)} <small>{t("container.ofLimit", { limit: bytes(row.limit) })}</small>
+            </Figure>
+            <Figure label={t("container.share")}>{row.used_pct === null ? "-" : `${percent(row.used_pct)} %`}</Figure>
+            <Figure label={t("container.trend")}>{bytesPerHour(row.trend_bytes_per_h)}</Figure>
+            <Figure label={t("container.fullIn")}>{row.time_to_limit_s === null ? "-" : duration(row.time_to_limit_s)}</Figure>
+            <Figure label={t("container.stall")} metric="psi_some_avg10">
+                {row.psi_some_avg10 === null ? "-" : `${percent(row.psi_some_avg10)} %`}
+            </Figure>
+            <Figure label={t("container.kills")} metric="oom_kills">
+                {count(row.oom_kills_total)}
+            </Figure>
+            <Figure label={t("container.restarts")}>{count(row.restarts)}</Figure>
+            <Figure label={t("container.tasks")} metric="pids">
+                {count(row.pids)}
+            </Figure>
+        </dl>
+    );
+}
+
+function Fact(props: { label: string; children: ComponentChildren }) {
+    return (
+        <div>
+            <dt>{props.label}</dt>
+            <dd>{props.children}</dd>
+        </div>
+    );
+}
+
+function limitText(row: Row): string {
+    if (row.limit === null) return t("common.unknown");
+    return t(row.limit_certain ? "container.limitText" : "container.limitAtMost", {
+        limit: bytes(row.limit),
+        whose: whoseLimit(row),
+    });
+}
+
+function Facts(props: { row: Row }) {
+    const { row } = props;
+    const id = row.id;
+    return (
+        <dl class="container-facts">
+            <Fact label={t("container.runtime")}>{[row.runtime, row.kind].filter(Boolean).join(" ")}</Fact>
+            {row.image && <Fact label={t("container.image")}>{row.image}</Fact>}
+            {id && (
+                <Fact label={t("container.id")}>
+                    <code title={id}>{id.slice(0, 12)}</code>{" "}
+                    <CopyButton text={() => id} label={t("container.copyId")}>
+                        {t("container.copy")}
+                    </CopyButton>
+                </Fact>
+            )}
+            {row.pod && (
+                <Fact label={t("container.pod")}>{[row.namespace, row.pod, row.container].filter(Boolean).join(" / ")}</Fact>
+            )}
+            {row.compose && <Fact label={t("container.compose")}>{row.compose}</Fact>}
+            {row.unit && row.unit !== row.name && <Fact label={t("container.unit")}>{row.unit}</Fact>}
+            <Fact label={t("container.limit")}>
+                <span {...defined("limit", row.limit)}>{limitText(row)}</span>
+            </Fact>
+            {row.start_ms !== null && (
+                <Fact label={t("container.started")}>
+                    {moment(row.start_ms)}{" "}
+                    <span class="soft">{t("container.ago", { age: duration((now.value - row.start_ms) / 1000) })}</span>
+                </Fact>
+            )}
+            <Fact label={t("container.cgroup")}>
+                <code>{row.cgroup}</code> <span class="soft">{row.version}</span>
+            </Fact>
+        </dl>
+    );
+}
+
+export function Head(props: HeadProps) {
+    const { row, was } = props;
+    const shown = row ?? was;
+    return (
+        <header class="container-head">
+            <h1>
+                <bdi>{shown?.name ?? props.key_}</bdi> {row && <StatePill word={row.state} />}
+                {!row && <span class="state state-note">{t("container.gone")}</span>}
+            </h1>
+            {row && <Advice row={row} pid={props.pid} />}
+            {!row && (
+                <p class="advice" data-testid="gone">
+                    {was?.ts ? t("container.goneSince", { moment: moment(Date.parse(was.ts)) }) : t("container.goneText")}
+                </p>
+            )}
+            {row && <Figures row={row} />}
+            {shown && <Facts row={shown} />}
+        </header>
+    );
+}

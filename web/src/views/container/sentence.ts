@@ -1,0 +1,86 @@
+// What a state means for this target, with its own numbers, and what to do next.
+import type { Row } from "../../api/types.ts";
+import { bytes, bytesPerHour, duration, percent } from "../../format.ts";
+import { t, type TextKey, type Values } from "../../i18n/index.ts";
+
+export interface Advice {
+    text: string;
+    next: string | null; // what to do
+    command: string | null; // with which command
+}
+
+/** A word of a shell. */
+export function quoted(word: string): string {
+    return /^[\w@%+=:,./-]+$/.test(word) && !word.startsWith("-") ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** What `plimsoll` calls this target: a name that needs no quotes, else its id or path. */
+export function targetWord(row: Pick<Row, "name" | "id" | "cgroup">): string {
+    if (/^\w[\w@:./-]{0,79}$/.test(row.name)) return row.name;
+    return row.id ? row.id.slice(0, 12) : quoted(row.cgroup);
+}
+
+/** "its own limit", "the machine's memory", "the limit of /parent". */
+export function whoseLimit(row: Row): string {
+    if (row.limit_from === null) return t("limit.unknown");
+    if (row.limit_from === row.cgroup || (row.own_limit !== null && row.own_limit === row.limit)) return t("limit.own");
+    if (row.limit_from === "host") return t("limit.host");
+    if (row.limit_from === "outside") return t("limit.outside");
+    return t("limit.of", { path: row.limit_from });
+}
+
+function growth(row: Row): string {
+    const rate = row.trend_bytes_per_h;
+    if (row.trend !== "growing" || rate === null) return "";
+    if (row.time_to_limit_s === null) return t("says.growth", { rate: bytesPerHour(rate) });
+    return t("says.fullIn", { rate: bytesPerHour(rate), time: duration(row.time_to_limit_s) });
+}
+
+/** More than the word needs is only told when it is known. */
+const SENTENCES: Readonly<Record<string, { text: TextKey; next?: TextKey; command?: (word: string) => string }>> = {
+    hung: { text: "says.hung", next: "says.hungNext", command: (word) => `plimsoll ps ${word} --pss` },
+    "at-limit": { text: "says.atLimit", next: "says.whoHolds", command: (word) => `plimsoll ps ${word} --pss` },
+    throttled: { text: "says.throttled", next: "says.whoHolds", command: (word) => `plimsoll ps ${word} --pss` },
+    thrashing: { text: "says.thrashing", next: "says.thrashingNext", command: (word) => `plimsoll free ${word}` },
+    stalled: { text: "says.stalled", next: "says.whoHolds", command: (word) => `plimsoll ps ${word} --pss` },
+    swapping: { text: "says.swapping", next: "says.swappingNext", command: (word) => `plimsoll ps ${word} --sort swap` },
+    high: { text: "says.high", next: "says.whoHolds", command: (word) => `plimsoll ps ${word} --pss` },
+    "cache-bound": { text: "says.cache" },
+    growing: { text: "says.growing", next: "says.growingNext" },
+    shrinking: { text: "says.shrinking" },
+    steady: { text: "says.steady" },
+    ok: { text: "says.ok" },
+};
+
+function valuesOf(row: Row): Values {
+    const free = row.usage === null || row.used === null ? null : row.usage - row.used;
+    return {
+        pct: row.used_pct === null ? "?" : percent(row.used_pct),
+        used: bytes(row.used),
+        usage: bytes(row.usage),
+        whose: whoseLimit(row),
+        limit: bytes(row.limit),
+        high: bytes(row.high),
+        free: bytes(free),
+        swap: bytes(row.swap),
+        rate: bytesPerHour(row.trend_bytes_per_h),
+        window: duration(row.trend_window_s),
+        full: row.psi_full_avg10 === null ? "?" : percent(row.psi_full_avg10),
+        some: row.psi_some_avg10 === null ? "?" : percent(row.psi_some_avg10),
+        refaults: row.refaults_per_s ?? "?",
+    };
+}
+
+/** `pid`: whose mappings grow, if that is known: the largest process. */
+export function adviceOf(row: Row, pid: number | null): Advice {
+    const found = SENTENCES[row.state ?? ""];
+    if (!found) return { text: t("says.nothing"), next: null, command: null };
+    const isGrowing = row.state === "growing";
+    const parts = [t(found.text, valuesOf(row)), row.state === "shrinking" || row.state === "steady" ? "" : growth(row)];
+    const command = isGrowing && pid !== null ? `plimsoll map ${pid} --diff 60` : (found.command?.(targetWord(row)) ?? null);
+    return {
+        text: parts.filter((part) => part !== "").join(t("says.space")),
+        next: found.next && (command !== null || !isGrowing) ? t(found.next) : null,
+        command: found.next ? command : null,
+    };
+}
