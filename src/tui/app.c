@@ -266,6 +266,11 @@ static bool now(struct app *a) {
     return true;
 }
 
+static bool pause_or_play(struct app *a) {
+    moment_pause(&a->moment);
+    return true;
+}
+
 static void toggle_events(struct app *a) {
     a->help = false;
     a->screen = a->screen == APP_EVENTS ? APP_OVERVIEW : APP_EVENTS;
@@ -273,77 +278,59 @@ static void toggle_events(struct app *a) {
     update_screen(a);
 }
 
-static bool act(struct app *a, enum action action) {
+/* By how many rows an action moves the selection; 0 for all others. */
+static ptrdiff_t rows_of(const struct app *a, enum action action) {
+    static const ptrdiff_t far = INT32_MAX;
     ptrdiff_t page = a->canvas.rows > 12 ? a->canvas.rows - 8 : 4;
-    ptrdiff_t far = INT32_MAX;
 
-    switch (action) {
-    case ACTION_DOWN:
-        move(a, 1);
-        break;
-    case ACTION_UP:
-        move(a, -1);
-        break;
-    case ACTION_PAGE_DOWN:
-        move(a, page);
-        break;
-    case ACTION_PAGE_UP:
-        move(a, -page);
-        break;
-    case ACTION_FIRST:
-        move(a, -far);
-        break;
-    case ACTION_LAST:
-        move(a, far);
-        break;
-    case ACTION_OPEN:
+    if (action == ACTION_DOWN || action == ACTION_UP)
+        return action == ACTION_DOWN ? 1 : -1;
+    if (action == ACTION_PAGE_DOWN || action == ACTION_PAGE_UP)
+        return action == ACTION_PAGE_DOWN ? page : -page;
+    if (action == ACTION_LAST || action == ACTION_FIRST)
+        return action == ACTION_LAST ? far : -far;
+    return 0;
+}
+
+/* By how many eighths of the window an action moves the moment; 0 for all others. */
+static int eighths_of(enum action action) {
+    if (action == ACTION_EARLIER || action == ACTION_LATER)
+        return action == ACTION_LATER ? 1 : -1;
+    if (action == ACTION_WINDOW_EARLIER || action == ACTION_WINDOW_LATER)
+        return action == ACTION_WINDOW_LATER ? 8 : -8;
+    return 0;
+}
+
+static void show_help(struct app *a) {
+    a->help = !a->help;
+    a->help_top = 0;
+}
+
+static bool act(struct app *a, enum action action) {
+    if (rows_of(a, action) != 0)
+        move(a, rows_of(a, action));
+    else if (eighths_of(action) != 0)
+        return shift(a, eighths_of(action));
+    else if (action == ACTION_OPEN)
         return open_selected(a);
-    case ACTION_BACK:
-        back(a, false);
-        break;
-    case ACTION_QUIT:
-        back(a, true);
-        break;
-    case ACTION_FILTER:
+    else if (action == ACTION_BACK || action == ACTION_QUIT)
+        back(a, action == ACTION_QUIT);
+    else if (action == ACTION_FILTER)
         begin_filter(a);
-        break;
-    case ACTION_SORT_NEXT:
-    case ACTION_SORT_TURN:
-    case ACTION_SORT_LEFT:
-    case ACTION_SORT_RIGHT:
-    case ACTION_GROUP:
+    else if (action >= ACTION_SORT_NEXT && action <= ACTION_GROUP)
         sort_key(a, action);
-        break;
-    case ACTION_EVENTS:
+    else if (action == ACTION_EVENTS)
         toggle_events(a);
-        break;
-    case ACTION_EARLIER:
-        return shift(a, -1);
-    case ACTION_LATER:
-        return shift(a, 1);
-    case ACTION_WINDOW_EARLIER:
-        return shift(a, -8);
-    case ACTION_WINDOW_LATER:
-        return shift(a, 8);
-    case ACTION_ZOOM_IN:
-        return zoom(a, -1);
-    case ACTION_ZOOM_OUT:
-        return zoom(a, 1);
-    case ACTION_PAUSE:
-        moment_pause(&a->moment);
-        return true;
-    case ACTION_NOW:
+    else if (action == ACTION_ZOOM_IN || action == ACTION_ZOOM_OUT)
+        return zoom(a, action == ACTION_ZOOM_IN ? -1 : 1);
+    else if (action == ACTION_PAUSE)
+        return pause_or_play(a);
+    else if (action == ACTION_NOW)
         return now(a);
-    case ACTION_HELP:
-        a->help = !a->help;
-        a->help_top = 0;
-        break;
-    case ACTION_REDRAW:
+    else if (action == ACTION_HELP)
+        show_help(a);
+    else if (action == ACTION_REDRAW)
         a->redraw = true;
-        break;
-    case ACTION_NONE:
-        break;
-    }
     return false;
 }
 
