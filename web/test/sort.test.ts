@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SORT_COLUMNS, sortColumn, sortRows } from "../src/sort.ts";
 import { itemsOf } from "../src/views/overview/items.ts";
+import { Calm } from "../src/views/overview/calm.ts";
 import { topsOf, windowOf } from "../src/views/overview/virtual.ts";
 import { sparkOf, sparkScale } from "../src/sparkline.ts";
 import { rowOf } from "./rows.ts";
@@ -69,4 +70,19 @@ test("a curve has gaps where nothing is known", () => {
     assert.deepEqual(end, { x: 30, y: 10 });
     assert.deepEqual(sparkOf([], 30, 20), { line: "", area: "", end: null });
     assert.ok(!sparkOf([0, 0], 30, 20).line.includes("NaN"));
+});
+
+test("lines keep their order while the pointer moves over them", () => {
+    const items = (rows: typeof ROWS) => itemsOf(rows, { sort: "used", desc: true, group: "" }, new Set());
+    const names = (list: readonly { row: { name: string } | null }[]) => list.map((item) => item.row?.name);
+    const calm = new Calm();
+    assert.deepEqual(names(calm.keep(items([A, B, C]), "used", 0)), ["b10", "b9", "a"]);
+    const grown = { ...A, used: 99 };
+    calm.touch(1000);
+    assert.deepEqual(names(calm.keep(items([grown, B, C]), "used", 1100)), ["b10", "b9", "a"]);
+    assert.deepEqual(names(calm.keep(items([grown, B]), "used", 1200)), ["b10", "a"]); // one has gone
+    assert.deepEqual(names(calm.keep(items([grown, B, C]), "other words", 1300)), ["a", "b10", "b9"]);
+    calm.touch(2000);
+    assert.deepEqual(names(calm.keep(items([grown, B, C, D]), "other words", 2100)), ["a", "b10", "b9", "B9"]);
+    assert.deepEqual(names(calm.keep(items([A, B, C, D]), "other words", 5000)), ["b10", "b9", "a", "B9"]);
 });

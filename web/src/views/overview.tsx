@@ -8,6 +8,7 @@ import { openScale } from "../limitbar.ts";
 import { about } from "../state/app.ts";
 import { allRows, hostRow } from "../state/rows.ts";
 import { go, view } from "../state/url.ts";
+import { Calm } from "./overview/calm.ts";
 import { Empty } from "./overview/empty.tsx";
 import { nextSort, reverseSort } from "./overview/head.tsx";
 import { itemsOf, type Item } from "./overview/items.ts";
@@ -40,7 +41,9 @@ export function Overview() {
     const filter = useMemo(() => parseFilter(q), [q]);
     const all = listed(allRows.value, filter);
     const shown = all.rows.filter((row) => matches(filter, row));
-    const items = itemsOf(shown, { sort, desc, group }, closed.value);
+    const calm = useRef(new Calm()).current;
+    const sorted = itemsOf(shown, { sort, desc, group }, closed.value);
+    const items = calm.keep(sorted, [q, sort, desc, group].join("\n"), performance.now());
     const current = useRef(items);
     current.current = items;
     const open = openScale(all.rows, hostRow.value?.limit ?? null);
@@ -93,6 +96,7 @@ export function Overview() {
                     closed={closed.value}
                     select={select}
                     toggle={toggle}
+                    touched={() => calm.touch(performance.now())}
                 />
             )}
         </div>

@@ -1,9 +1,7 @@
 // The lines in sight, under their heads.
-import { useRef } from "preact/hooks";
 import { t } from "../../i18n/index.ts";
-import { about } from "../../state/app.ts";
-import { shownAt, spanText, rangeOf, view } from "../../state/url.ts";
-import { now } from "../../state/app.ts";
+import { about, now } from "../../state/app.ts";
+import { rangeOf, shownAt, spanText, view } from "../../state/url.ts";
 import { GroupLine } from "./grouphead.tsx";
 import { Head } from "./head.tsx";
 import type { Item } from "./items.ts";
@@ -26,14 +24,14 @@ export function List(props: {
     closed: ReadonlySet<string>;
     select(id: string): void;
     toggle(id: string): void;
+    touched(): void; // the pointer moved over the lines
 }) {
     const { items, selected } = props;
     const heights = HEIGHTS[layout.value];
     const tops = topsOf(items.map((item) => (item.row ? heights.row : heights.group)));
     const { window, body } = useWindow(tops);
     const alertPct = about.value?.marks.alert_pct ?? DEFAULT_ALERT_PCT;
-    const span = useRef("");
-    span.current = shownSpan();
+    const span = shownSpan();
     const height = tops[items.length] ?? 0;
     return (
         <div
@@ -43,11 +41,12 @@ export function List(props: {
             aria-rowcount={items.length + 1}
             style={{ "--row-height": `${heights.row}px`, "--group-height": `${heights.group}px` }}
         >
-            <Head span={span.current} />
+            <Head span={span} />
             <div
                 role="rowgroup"
                 ref={body}
                 class="lines"
+                onPointerMove={props.touched}
                 style={{
                     paddingTop: `${tops[window.first] ?? 0}px`,
                     paddingBottom: `${Math.max(0, height - (tops[window.end] ?? height))}px`,
@@ -62,7 +61,7 @@ export function List(props: {
                             row={item.row}
                             index={index}
                             curve={item.row.series === null ? undefined : sparks.value.get(item.row.series)}
-                            span={span.current}
+                            span={span}
                             alertPct={alertPct}
                             open={props.open}
                             selected={item.id === selected}
