@@ -427,7 +427,7 @@ static void add_headers(struct MHD_Response *response, const struct answer *a) {
 }
 
 /* Takes the reply. */
-static enum MHD_Result send_reply(struct visit *v, struct reply *reply, bool pack) {
+static enum MHD_Result send_reply(struct visit *v, struct reply *reply, bool pack, bool head) {
     static char nothing[1];
     struct answer *a = &reply->answer;
     struct MHD_Response *response;
@@ -435,7 +435,7 @@ static enum MHD_Result send_reply(struct visit *v, struct reply *reply, bool pac
 
     if (pack && !a->stream && !a->encoding && (!a->end || a->piece.n >= PACK_MIN))
         (void)answer_pack(a);
-    if (a->end && !a->packer && a->piece.n <= FIXED_MAX) {
+    if (a->end && !a->packer && (a->piece.n <= FIXED_MAX || a->etag)) {
         response = a->still.n > 0
                        ? MHD_create_response_from_buffer(a->still.n, (void *)(uintptr_t)a->still.p,
                                                          MHD_RESPMEM_PERSISTENT)
@@ -454,6 +454,8 @@ static enum MHD_Result send_reply(struct visit *v, struct reply *reply, bool pac
         }
         add_headers(response, a);
         v->stream = a->stream;
+        if (head) /* else it ends with a chunk that is none (0.9.75), the next answer's beginning */
+            (void)MHD_set_response_options(response, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END);
         r = MHD_queue_response(v->connection, a->status, response);
     }
     if (response)
@@ -475,7 +477,7 @@ static enum MHD_Result answer_request(struct web *w, struct visit *v, const char
         answer_error(&reply->answer, 503, "the answer cannot be made");
     if (!reply->answer.more)
         reply->answer.end = true;
-    return send_reply(v, reply, pack);
+    return send_reply(v, reply, pack, strcmp(method, "HEAD") == 0);
 }
 
 /* Called when the head is there, and once more when the request is whole; with a body it is

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """The agent's HTTP against those who mean no good: foreign pages, crowds that say nothing, broken
-requests, containers with hostile names; and the event stream."""
+requests, containers with hostile names; and the page, and the event stream."""
+import gzip
+import hashlib
 import json
 import os
 import random
@@ -18,7 +20,8 @@ from oddnames import NAMES, box_of
 
 PAGES = ("/", "/healthz", "/metrics", "/metrics/cadvisor", "/api/v1/targets",
          "/api/v1/series?target=host&metric=used", "/api/v1/processes?target=host",
-         "/api/v1/incidents", "/api/v1/stream", "/api/v1/query?query=plimsoll_memory_used_bytes",
+         "/api/v1/incidents", "/api/v1/events", "/api/v1/sparks", "/api/v1/about", "/api",
+         "/api/v1/stream", "/api/v1/query?query=plimsoll_memory_used_bytes",
          "/api/v1/labels", "/api/v1/label/name/values", "/internal/log", "/no/such/page")
 TOKEN = "correct-horse-battery-staple"
 
@@ -138,11 +141,45 @@ def token():
     with agent:
         port = port_of(agent)
         for path in PAGES:
-            equal(head_of(port, path, "localhost", None)[0], 401, path)
-            equal(status(ask(port, path, f"Authorization: Bearer {TOKEN}x")), 401, path)
+            page = path == "/"  # nothing in it is secret, and a browser must get it first
+            equal(head_of(port, path, "localhost", None)[0], 200 if page else 401, path)
+            equal(status(ask(port, path, f"Authorization: Bearer {TOKEN}x")), 200 if page else 401,
+                  path)
+        equal(head_of(port, "/", "evil.example", None)[0], 421, "the page under a foreign name")
         equal(status(ask(port, "/healthz", f"Authorization: Bearer {TOKEN}")), 200, "the token")
         equal(agent.get("/healthz").status, 200, "the unix socket")
         check(TOKEN not in agent.said(), "the token is in the log")
+
+
+@test("the page comes compressed or not, and only when it is another")
+def page():
+    with Agent(listen="127.0.0.1:0") as agent:
+        port = port_of(agent)
+        for path in ("/", "/app.js", "/app.css", "/icon.svg"):
+            head, plain = ask(port, path).split(b"\r\n\r\n", 1)
+            if status(head) == 404 and path != "/":
+                continue  # a build without the page
+            equal(status(head), 200, path)
+            tag = re.search(rb"\r\nETag: (\S+)", head).group(1).decode()
+            check(b"\r\nCache-Control: no-cache\r\n" in head, f"{path}: {head}")
+            check(b"Content-Encoding" not in head, f"{path}: {head}")
+            if b"chunked" not in head:
+                equal(int(re.search(rb"\r\nContent-Length: (\d+)", head).group(1)), len(plain), path)
+            head, packed = ask(port, path, "Accept-Encoding: gzip, br").split(b"\r\n\r\n", 1)
+            check(b"\r\nContent-Encoding: gzip\r\n" in head, f"{path}: {head}")
+            unpacked = gzip.decompress(packed)
+            whole = agent.get(path).body
+            equal(unpacked, whole, f"{path} as it is")
+            equal(hashlib.sha256(whole).hexdigest()[:24], tag.split('"')[1], f"the tag of {path}")
+            for asked in (tag, f'"x", {tag}', tag[2:], "*"):
+                got = ask(port, path, f"If-None-Match: {asked}")
+                equal((status(got), got.split(b"\r\n\r\n", 1)[1]), (304, b""), f"{path}, {asked}")
+            equal(status(ask(port, path, 'If-None-Match: "x"')), 200, f"another {path}")
+            got = ask(port, path, method="HEAD")
+            equal((status(got), got.split(b"\r\n\r\n", 1)[1]), (200, b""), f"HEAD {path}")
+        page = agent.get("/").body
+        check(page.lower().startswith(b"<!doctype html>"), page[:100])
+        check(b"/api/v1/events" in ask(port, "/api"), "the list of addresses")
 
 
 @test("another address than loopback needs a token, or there is no agent")

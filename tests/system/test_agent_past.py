@@ -5,7 +5,7 @@ import time
 
 import agents
 from harness import (MIB, PATIENCE, Load, check, equal, group, main, near, needs_cgroups, plimsoll,
-                     test)
+                     test, wait_for)
 
 STEADY = 4  # seconds a load stands still, so that samples of it are on record
 
@@ -70,8 +70,9 @@ def _():
         then, = ask(agent, "stats", box.path, "--json", "--at", str(at_ms)).objects
         equal(list(then), list(now), "the keys of a row")
         for key in ("name", "kind", "runtime", "image", "pod", "cgroup", "version", "limit",
-                    "limit_from", "limit_certain", "own_limit", "state", "id"):
+                    "limit_from", "limit_certain", "own_limit", "id"):
             equal(then[key], now[key], key)
+        check(then["state"] in (now["state"], "steady"), f"{then['state']}, not {now['state']}")
         for key in ("usage", "used", "anon", "headroom"):
             near(then[key], now[key], MIB, key)
         unknown = [key for key in now if now[key] is not None and then[key] is None]
@@ -87,6 +88,112 @@ def _():
             equal(len(past), len(live), f"lines of {form}")
             equal(len(past[-1].split()), len(live[-1].split()), f"words of {form}: {past[-1]}")
         load.end()
+
+
+@test("sparks are the same numbers as the kernel's, for every target at once", [needs_cgroups])
+def _():
+    with agents.Agent("targets: all\n") as agent:
+        box, steps = climb(agent)
+        series = agent.target(box.path)["series"]
+        from_ms = steps[0][1] - 4000
+        answer = agent.json(f"/api/v1/sparks?metric=usage&from={from_ms}&points=2000")
+        equal(answer["metric"], "plimsoll_memory_usage_bytes", "metric")
+        equal(answer["step_ms"], 1000, "step")
+        equal(answer["from_ms"], from_ms - from_ms % 1000, "from")
+        values = answer["series"][str(series)]
+        equal(len(values), (answer["to_ms"] - answer["from_ms"]) // 1000 + 1, "steps")
+        for usage, at_ms in steps:
+            near(values[(at_ms - answer["from_ms"]) // 1000], usage, MIB, f"usage at {at_ms}")
+        rows = {str(row["series"]) for row in agent.targets()}
+        check(rows <= set(answer["series"]), f"without {rows - set(answer['series'])}")
+        some = agent.json("/api/v1/sparks?metric=used&target=host&target=cgroup:" + box.path)
+        equal(set(some["series"]), {str(series), str(agent.target("host")["series"])}, "two")
+        equal(agent.get("/api/v1/sparks?target=cgroup:/nothing").status, 404, "nothing")
+
+
+def container(parent, digit, limit):
+    """A group that looks like one of docker's."""
+    box = parent.child("docker-" + digit * 64 + ".scope")
+    box.limit(limit)
+    return box
+
+
+def kinds(agent, query=""):
+    return [event["kind"] for event in agent.json("/api/v1/events" + query)["events"]]
+
+
+def wait_events(agent, query, wanted):
+    wait_for(lambda: kinds(agent, query) == wanted, 20, f"{wanted}, not {kinds(agent, query)}")
+
+
+@test("what begins, ends, begins again and gets another limit is told once, whoever restarts",
+      [needs_cgroups])
+def _():
+    with agents.Agent() as agent:
+        top = group("engine")
+        first = container(top, "1", 50 * MIB)
+        load = Load("anon", 10, groups=[first])
+        key = agent.target(first.path)["key"]
+        query = f"?target={key}"
+        wait_events(agent, query, ["start"])
+        event = agent.json("/api/v1/events" + query)["events"][0]
+        equal((event["key"], event["target"]), (key, first.path), "whose it is")
+        near(event["at_ms"], time.time() * 1000, 30000 * PATIENCE, "when it began")
+        time.sleep(11)  # the engine might set its first limit until now
+        first.limit(60 * MIB)
+        wait_for(lambda: kinds(agent, query)[0] == "limit", 60, "a limit that moved")
+        event = agent.json("/api/v1/events" + query)["events"][0]
+        equal((event["from"], event["to"]), (50 * MIB, 60 * MIB), "the limits")
+
+        agent_again(agent, "front")
+        agent_again(agent, "collector")
+        agent.target(first.path)
+        time.sleep(2.5 * PATIENCE)
+        equal(kinds(agent, query), ["limit", "start"], "after both restarted")
+
+        load.end()
+        first.remove()
+        wait_events(agent, query, ["end", "limit", "start"])
+        first = container(top, "1", 50 * MIB)
+        load = Load("anon", 10, groups=[first])
+        wait_events(agent, query, ["restart", "end", "limit", "start"])
+        event = agent.json("/api/v1/events" + query)["events"][0]
+        equal(event["restarts"], 1, "how often")
+        equal(kinds(agent, query + "&kind=end&kind=restart"), ["restart", "end"], "some kinds")
+        equal(kinds(agent, query + "&limit=1"), ["restart"], "the newest")
+
+        # What ends while nobody looks is told when somebody does again.
+        agent.stop()
+        load.end()
+        first.remove()
+        agent.start()
+        wait_events(agent, query, ["end", "restart", "end", "limit", "start"])
+        equal([event for event in agent.json("/api/v1/events")["events"]
+               if event["target"] == top.path], [], "a plain group")
+
+
+def agent_again(agent, which):
+    pid = agent.children()[which]
+    os.kill(pid, 9)
+    wait_for(lambda: agent.children().get(which) not in (None, pid), 20, f"another {which}")
+    agent.wait_ready()
+
+
+@test("the agent tells what its numbers are and what it costs")
+def _():
+    with agents.Agent() as agent:
+        about = agent.json("/api/v1/about")
+        row = agent.target("host")
+        check(set(about["metrics"]) <= set(row), f"{set(about['metrics']) - set(row)} not in a row")
+        equal(about["host"], os.uname().nodename, "host")
+        check(about["history"] and about["commands"], "what may be asked through the socket")
+        names = {metric["name"] for metric in about["metrics"].values()}
+        unknown = {name for name in agent.metrics() if name.startswith("plimsoll_memory_")} - names
+        equal(unknown, set(), "exported, but not explained")
+        check(row["state"] in about["states"] + [None], row["state"])
+        front = agent.json("/healthz")["front"]
+        check(front["requests"] > 0, front)
+        wait_for(lambda: agent.json("/healthz")["front"]["rss"] > MIB, 10, "its memory")
 
 
 @test("ps --at lists the processes that were there then", [needs_cgroups])
