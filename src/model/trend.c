@@ -160,9 +160,9 @@ static double nth(double *v, size_t n, size_t k) {
         size_t i = low, j = high;
 
         for (;;) {
-            while (v[i] < pivot)
+            while (i < high && v[i] < pivot)
                 i++;
-            while (pivot < v[j])
+            while (j > low && pivot < v[j])
                 j--;
             if (i >= j)
                 break;
@@ -180,8 +180,12 @@ static double nth(double *v, size_t n, size_t k) {
 }
 
 static double median(double *v, size_t n) {
-    double upper = nth(v, n, n / 2), below = v[0];
+    double upper, below;
 
+    if (n == 0)
+        return 0;
+    upper = nth(v, n, n / 2);
+    below = v[0];
     if (n % 2 == 1)
         return upper;
     for (size_t i = 1; i < n / 2; i++)
@@ -207,7 +211,7 @@ static double slope_of(const struct points *p, uint32_t from) {
     for (uint32_t i = from; i < p->n; i++)
         for (uint32_t j = i + 1; j < p->n; j++)
             slope[n++] = ((double)p->y[j] - (double)p->y[i]) / (double)(p->x[j] - p->x[i]);
-    return n > 0 ? median(slope, n) : 0;
+    return median(slope, n);
 }
 
 /* Mann-Kendall with ties: whether the points that rise so outnumber those that fall (or the other

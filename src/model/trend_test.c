@@ -146,6 +146,17 @@ static void slow_growth_is_told_when_it_matters(void **state) {
     assert_int_equal(look_at(slow_leak, 9000, 1).word, TREND_GROWING);
 }
 
+static uint64_t small_leak(int64_t s) {
+    return 4 * M + (uint64_t)s * 4096;
+}
+
+/* A fifth of the level, but not yet 1 MiB. */
+static void growth_of_less_than_a_mebibyte_is_none(void **state) {
+    (void)state;
+    assert_int_equal(look_at(small_leak, 200, 1).word, TREND_STEADY);
+    assert_int_equal(look_at(small_leak, 300, 1).word, TREND_GROWING);
+}
+
 static int64_t step_s;
 
 static uint64_t step(int64_t s) {
@@ -455,6 +466,7 @@ int main(void) {
         cmocka_unit_test(what_grows_is_growing_and_its_slope_is_told),
         cmocka_unit_test(what_shrinks_is_shrinking),
         cmocka_unit_test(slow_growth_is_told_when_it_matters),
+        cmocka_unit_test(growth_of_less_than_a_mebibyte_is_none),
         cmocka_unit_test(one_step_is_not_growth),
         cmocka_unit_test(growth_that_ended_is_not_growth),
         cmocka_unit_test(too_little_seen_is_no_judgement),
