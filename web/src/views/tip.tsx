@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { MetricInfo } from "../api/types.ts";
 import { exactBytes } from "../format.ts";
-import { language } from "../i18n/index.ts";
+import { language, tMaybe } from "../i18n/index.ts";
 import { metricZh } from "../i18n/metrics.ts";
 import { about } from "../state/app.ts";
 
@@ -19,7 +19,7 @@ export function defined(metric: string, exact?: number | null): DefinedAttribute
 }
 
 export function definitionOf(key: string, info: MetricInfo | undefined): string {
-    const english = info?.help ?? key;
+    const english = info?.help ?? tMaybe(`def.${key}`, key);
     return language.value === "zh" ? (metricZh[key] ?? english) : english;
 }
 

@@ -4,11 +4,12 @@ import { UNKNOWN, bytes, count, exactBytes, visible } from "../../format.ts";
 import type { Group } from "../../group.ts";
 import { t, tMaybe } from "../../i18n/index.ts";
 import { view } from "../../state/url.ts";
+import { defined, type DefinedAttributes } from "../tip.tsx";
 
-function limitsTitle(group: Group): string {
-    const lines = [t("group.limits"), exactBytes(group.limits)];
-    if (group.unlimited > 0) lines.push(t("group.plus", { n: group.unlimited }));
-    return lines.join("\n");
+function limitsTip(group: Group): DefinedAttributes {
+    const words = [exactBytes(group.limits), t("group.limits")];
+    if (group.unlimited > 0) words.push(t("group.plus", { n: group.unlimited }));
+    return { "data-metric": "limit", "data-exact": words.join("; ") };
 }
 
 function limitsText(group: Group): string {
@@ -35,16 +36,16 @@ export function GroupLine(props: { id: string; group: Group; index: number; open
                     <bdi class="group-name">{name}</bdi> <span class="soft">({group.rows.length})</span>
                 </button>
             </div>
-            <div role="cell" class="c-used num" data-label={t("col.used")} title={exactBytes(group.used)}>
+            <div role="cell" class="c-used num" data-label={t("col.used")} {...defined("used", group.used)}>
                 {bytes(group.used)}
             </div>
-            <div role="cell" class="c-limit num" data-label={t("col.limit")} title={limitsTitle(group)}>
+            <div role="cell" class="c-limit num" data-label={t("col.limit")} {...limitsTip(group)}>
                 {limitsText(group)}
             </div>
-            <div role="cell" class={`c-ooms num${group.ooms ? " killed" : " nil"}`} data-label={t("col.ooms")} title={t("def.ooms")}>
+            <div role="cell" class={`c-ooms num${group.ooms ? " killed" : " nil"}`} data-label={t("col.ooms")} {...defined("oom_kills_total")}>
                 {count(group.ooms)}
             </div>
-            <div role="cell" class={`c-restarts num${group.restarts ? "" : " nil"}`} data-label={t("col.restarts")} title={t("def.restarts")}>
+            <div role="cell" class={`c-restarts num${group.restarts ? "" : " nil"}`} data-label={t("col.restarts")} {...defined("restarts")}>
                 {count(group.restarts)}
             </div>
             <div role="cell" class="c-state">

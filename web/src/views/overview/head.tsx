@@ -1,7 +1,8 @@
 // The columns' heads, which sort.
-import { t, type TextKey } from "../../i18n/index.ts";
+import { t } from "../../i18n/index.ts";
 import { SORT_COLUMNS, sortColumn, type SortColumn } from "../../sort.ts";
 import { go, view } from "../../state/url.ts";
+import { defined } from "../tip.tsx";
 
 export function sortBy(id: SortColumn): void {
     const now = sortColumn(view.value.sort).id;
@@ -19,23 +20,29 @@ export function reverseSort(): void {
     go({ desc: !view.value.desc }, true);
 }
 
-const EXPLAINED: Partial<Record<SortColumn, TextKey>> = {
-    runtime: "def.runtime",
-    trend: "def.trend",
-    ttl: "def.ttl",
-    ooms: "def.ooms",
-    restarts: "def.restarts",
-    state: "def.state",
+/** What a column shows, by the key of a row. */
+const SHOWS: Record<SortColumn, string | null> = {
+    name: null,
+    runtime: "runtime",
+    pct: "used_pct",
+    used: "used",
+    limit: "limit",
+    trend: "trend_bytes_per_h",
+    ttl: "time_to_limit_s",
+    psi: "psi_some_avg10",
+    ooms: "oom_kills_total",
+    restarts: "restarts",
+    state: "state",
 };
 
 function SortHead(props: { id: SortColumn; class: string }) {
     const { id } = props;
     const current = sortColumn(view.value.sort).id === id;
     const order = current ? (view.value.desc ? "descending" : "ascending") : "none";
-    const why = EXPLAINED[id];
+    const shows = SHOWS[id];
     return (
         <div role="columnheader" class={`c-${props.class}`} aria-sort={order}>
-            <button type="button" data-testid={`sort-${id}`} title={why ? t(why) : undefined} onClick={() => sortBy(id)}>
+            <button type="button" data-testid={`sort-${id}`} {...(shows ? defined(shows) : {})} onClick={() => sortBy(id)}>
                 {t(`col.${id}`)}
                 <span class="order" aria-hidden="true">
                     {current ? (view.value.desc ? "▼" : "▲") : ""}
@@ -51,7 +58,7 @@ export function Head(props: { span: string }) {
             <div role="row" aria-rowindex={1} class="head-row">
                 <SortHead id="name" class="name" />
                 <SortHead id="runtime" class="runtime" />
-                <div role="columnheader" class="c-spark" title={t("def.spark")}>
+                <div role="columnheader" class="c-spark" {...defined("spark")}>
                     {t("col.spark", { window: props.span })}
                 </div>
                 <SortHead id="pct" class="bar" />

@@ -49,9 +49,8 @@ function limitNotes(row: Row): string[] {
     return notes;
 }
 
-function limitTip(row: Row): { title: string } | DefinedAttributes {
-    const notes = limitNotes(row);
-    return notes.length > 0 ? { title: [exactBytes(row.limit), ...notes].join("\n") } : defined("limit", row.limit);
+function limitTip(row: Row): DefinedAttributes {
+    return { "data-metric": "limit", "data-exact": [exactBytes(row.limit), ...limitNotes(row)].join("; ") };
 }
 
 /** The limit is an ancestor's. */
@@ -73,9 +72,11 @@ function LimitText(props: { row: Row }) {
     );
 }
 
-function trendTitle(row: Row): string {
-    const window = row.trend_window_s === null ? "" : `\n${t("trend.window", { window: duration(row.trend_window_s) })}`;
-    return t("def.trend") + window;
+function trendTip(row: Row): DefinedAttributes {
+    const tip = defined("trend_bytes_per_h");
+    const { trend_window_s: window, trend_bytes_per_h: rate } = row;
+    if (window === null || rate === null || row.trend === "steady") return tip;
+    return { ...tip, "data-exact": `${exactBytes(rate)}/h, ${t("trend.window", { window: duration(window) })}` };
 }
 
 function Trend(props: { row: Row }) {
@@ -92,19 +93,19 @@ function Numbers(props: { row: Row }) {
     const ooms = kills(row);
     return (
         <div class="facts" role="presentation">
-            <div role="cell" class={`c-trend num${nil(row.trend === null || row.trend === "steady")}`} data-testid="trend" data-label={t("col.trend")} title={trendTitle(row)}>
+            <div role="cell" class={`c-trend num${nil(row.trend === null || row.trend === "steady")}`} data-testid="trend" data-label={t("col.trend")} {...trendTip(row)}>
                 <Trend row={row} />
             </div>
-            <div role="cell" class={`c-ttl num${nil(row.time_to_limit_s === null)}`} data-testid="ttl" data-label={t("col.ttl")} title={t("def.ttl")}>
+            <div role="cell" class={`c-ttl num${nil(row.time_to_limit_s === null)}`} data-testid="ttl" data-label={t("col.ttl")} {...defined("time_to_limit_s")}>
                 {duration(row.time_to_limit_s)}
             </div>
             <div role="cell" class={`c-psi num${nil(!row.psi_some_avg10)}`} data-testid="psi" data-label="PSI" {...defined("psi_some_avg10")}>
                 {row.psi_some_avg10 === 0 ? "0" : percent(row.psi_some_avg10)}
             </div>
-            <div role="cell" class={`c-ooms num${nil(!ooms)}${ooms ? " killed" : ""}`} data-testid="ooms" data-label={t("col.ooms")} {...defined("oom_kills")}>
+            <div role="cell" class={`c-ooms num${nil(!ooms)}${ooms ? " killed" : ""}`} data-testid="ooms" data-label={t("col.ooms")} {...defined("oom_kills_total")}>
                 {count(ooms)}
             </div>
-            <div role="cell" class={`c-restarts num${nil(!row.restarts)}`} data-testid="restarts" data-label={t("col.restarts")} title={t("def.restarts")}>
+            <div role="cell" class={`c-restarts num${nil(!row.restarts)}`} data-testid="restarts" data-label={t("col.restarts")} {...defined("restarts")}>
                 {count(row.restarts)}
             </div>
         </div>
@@ -115,9 +116,11 @@ function Memory(props: { row: Row; alertPct: number; open: number | null }) {
     const { row } = props;
     return (
         <>
-            <div role="cell" class="c-bar">
+            <div role="cell" class={`c-bar${isUnlimited(row) ? " unlimited" : ""}`}>
                 <RowBar row={row} alertPct={props.alertPct} open={props.open} />
-                <span class="pct num">{row.used_pct === null ? UNKNOWN : `${percent(row.used_pct)} %`}</span>
+                <span class="pct num" {...defined("used_pct")}>
+                    {row.used_pct === null ? UNKNOWN : `${percent(row.used_pct)} %`}
+                </span>
             </div>
             <div role="cell" class="c-used num" data-testid="used" {...defined("used", row.used)}>
                 {bytes(row.used)}
@@ -133,7 +136,7 @@ function Spark(props: { row: Row; curve: Curve | undefined; span: string; live: 
     const { row, curve } = props;
     const values = props.live ? [...(curve ?? []), row.used] : (curve ?? []);
     return (
-        <div role="cell" class="c-spark" data-testid="spark" title={t("def.spark")}>
+        <div role="cell" class="c-spark" data-testid="spark" {...defined("spark")}>
             <Sparkline values={values} label={t("spark.words", { window: props.span, now: bytes(row.used) })} />
         </div>
     );
@@ -169,7 +172,7 @@ export class RowLine extends Component<RowProps & { lang: string }> {
                 <div role="rowheader" class="c-name" data-testid="name">
                     <Name row={row} />
                 </div>
-                <div role="cell" class="c-runtime" title={t("def.runtime")}>
+                <div role="cell" class="c-runtime">
                     <span class="badge">{row.runtime ?? row.kind}</span>
                 </div>
                 <Spark row={row} curve={this.props.curve} span={this.props.span} live={this.props.live} />
