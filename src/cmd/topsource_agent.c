@@ -18,7 +18,7 @@ enum {
     FIRST_US = 3000000,   /* for the first answer of all */
     ANSWER_US = 2000000,  /* for any other */
     QUIET_US = 4000000,   /* after one that did not come in time, nothing is asked for so long */
-    SILENT_MS = 3000,     /* and so many intervals without a tick: */
+    SILENT_MS = 2000,     /* and so many intervals without a tick: */
     SILENT_INTERVALS = 3, /* nothing is heard from the agent */
     HEALTH_US = 5000000,
     EVENTS_US = 2000000,

@@ -397,6 +397,37 @@ def used(screen, scene):
     return mib(shown.group(1)) if shown else 0
 
 
+@test("an agent that falls silent, or ends, is waited for: rows stay, keys answer, it goes on",
+      [needs_tmux])
+def _():
+    scene = Scene()
+    with agents.Agent("interval: 200ms\n") as agent:
+        agent.target(scene.name("small"))
+        screen = scene.open("--socket", agent.socket)
+        processes = [agent.process.pid, *agent.children().values()]
+        try:
+            for pid in processes:
+                os.kill(pid, signal.SIGSTOP)
+            screen.expect("nothing heard from the agent since", 30)
+            equal(set(order(screen, scene)), {"small", "large"}, "rows of before")
+            screen.keys("?")
+            screen.expect("next row", 5)
+            screen.keys("q", "Enter")  # what is asked for now is not answered
+            screen.expect("= usage", 5)
+            screen.keys("q")
+            screen.expect("LIMIT BAR", 5)
+        finally:
+            for pid in processes:
+                os.kill(pid, signal.SIGCONT)
+        screen.until(lambda text: "nothing heard" not in text, "end of the silence")
+        equal(agent.stop(), 0, "end of the agent")
+        screen.expect("nothing heard from the agent since", 30)
+        agent.start()
+        screen.until(lambda text: "nothing heard" not in text, "end of the silence")
+        Load("anon", 40, groups=[scene.small])
+        screen.until(lambda _: used(screen, scene) > 40, "what is now")
+
+
 @test("what cannot be shown is told in a line, without a screen", [needs_tmux])
 def _():
     screen = Screen("no-such-container", "--no-agent")
