@@ -72,21 +72,29 @@ static bool may_fill(struct site *site) {
     return site->fills++ < ROWTREND_FILLS;
 }
 
+int64_t rowtrend_start(const struct site *site, const struct wire_target *t) {
+    int64_t born_ms = (int64_t)t->born_ms;
+
+    if (t->start_ms > 0)
+        return t->start_ms;
+    return born_ms - site->live->started_ms > NEAR_MS ? born_ms : 0;
+}
+
 /* A row that was here all the time its target lived has nothing to be told. */
-static bool missed_any(const struct live_row *row) {
+static bool missed_any(const struct live_row *row, int64_t start_ms) {
     int64_t seen_ms = row->trend.first_ms;
 
-    return row->trend.n > 0 && row->t.start_ms < seen_ms - NEAR_MS &&
-           row->sample.at_ms - seen_ms < WINDOW_MS;
+    return start_ms < seen_ms - NEAR_MS && row->sample.at_ms - seen_ms < WINDOW_MS;
 }
 
 const struct trend_view *rowtrend_live(struct site *site, struct live_row *row) {
     if (!row->trend_begun && row->trend.n > 0 && row->series > 0) {
-        if (!site->store || !missed_any(row)) {
+        int64_t start_ms = rowtrend_start(site, &row->t);
+
+        if (!site->store || !missed_any(row, start_ms)) {
             row->trend_begun = true;
         } else if (may_fill(site)) {
-            rowtrend_fill(&row->trend, site->store, row->series, row->t.start_ms,
-                          row->sample.at_ms);
+            rowtrend_fill(&row->trend, site->store, row->series, start_ms, row->sample.at_ms);
             row->trend_begun = true;
             row->moves_block_ms = 0;
         }

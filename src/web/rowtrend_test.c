@@ -189,6 +189,19 @@ static void without_a_store_there_is_what_the_row_saw(void **state) {
     live_done(&l);
 }
 
+static void an_instance_begins_with_its_process_or_when_it_was_seen_to_come(void **state) {
+    struct live l = {.started_ms = T0};
+    struct site site = {.live = &l};
+    struct wire_target t = {.start_ms = T0 - MINUTE, .born_ms = (uint64_t)T0 + MINUTE};
+
+    (void)state;
+    assert_int_equal(rowtrend_start(&site, &t), T0 - MINUTE);
+    t.start_ms = 0;
+    assert_int_equal(rowtrend_start(&site, &t), T0 + MINUTE);
+    t.born_ms = (uint64_t)T0 + SECOND; /* there already when the agent began */
+    assert_int_equal(rowtrend_start(&site, &t), 0);
+}
+
 static struct trend_view then(unsigned i, int64_t ms) {
     struct sample before = {0}, now;
     struct wire_target t = target(i);
@@ -350,6 +363,7 @@ int main(void) {
         cmocka_unit_test(rows_of_a_front_that_began_now_know_the_hour_before),
         cmocka_unit_test(a_tick_reads_the_history_of_so_many_rows),
         cmocka_unit_test(without_a_store_there_is_what_the_row_saw),
+        cmocka_unit_test(an_instance_begins_with_its_process_or_when_it_was_seen_to_come),
         cmocka_unit_test(the_past_has_the_words_that_were_told_then),
         cmocka_unit_test(a_row_tells_how_it_moves),
         cmocka_unit_test(a_stream_is_told_when_how_it_moves_has_changed),
