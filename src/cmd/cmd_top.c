@@ -109,7 +109,7 @@ static int open_agent(const struct cmd_context *context, const struct options *o
     struct err err;
     int r;
 
-    if (o->no_agent || (context->root && !needed))
+    if (o->no_agent || context->root)
         return EXIT_DONE;
     r = topsource_agent_new(agentclient_socket(o->socket), out, &err);
     if (r == 0 || !needed)
@@ -131,6 +131,9 @@ static int run(struct cmd_context *context, void *options) {
         return cmd_usage(context->cmd, "one TARGET at most");
     if (o->no_agent && (o->at_ms > 0 || o->socket))
         return cmd_usage(context->cmd, "--no-agent excludes %s: only an agent knows the past",
+                         o->at_ms > 0 ? "--at" : "--socket");
+    if (context->root && (o->at_ms > 0 || o->socket))
+        return cmd_usage(context->cmd, "a captured machine has no agent to ask: no %s with --root",
                          o->at_ms > 0 ? "--at" : "--socket");
     status = check_terminal(context);
     if (status == EXIT_DONE)
