@@ -40,8 +40,7 @@ static void add_words(struct json *j) {
     json_key(j, "states");
     json_begin_array(j);
     for (unsigned state = STATE_N - 1; state > STATE_UNKNOWN; state--)
-        if (state_name(state))
-            json_str(j, str_of(state_name(state)));
+        json_str(j, str_of(state_name(state)));
     json_end(j);
     json_key(j, "parts");
     json_begin_array(j);

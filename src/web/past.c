@@ -121,14 +121,16 @@ bool past_series(struct site *site, struct str word, int64_t from_ms, int64_t to
     struct past past = {0};
     bool found;
 
-    if (n == 1) {
+    /* Instances of one logical target are one. */
+    for (size_t i = 1; i < n && i < PAST_MATCHES; i++)
+        if (row[i]->series != row[0]->series) {
+            answer_error(a, 400, "%zu targets are called '%.*s': name one by its id or path", n,
+                         STR_ARG(str_head(word, 200)));
+            return false;
+        }
+    if (n > 0) {
         *out = row[0]->series;
         return true;
-    }
-    if (n > 1) {
-        answer_error(a, 400, "%zu targets are called '%.*s': name one by its id or path", n,
-                     STR_ARG(str_head(word, 200)));
-        return false;
     }
     found = past_list(&past, site, from_ms, to_ms, &word, a);
     if (found && past.n > 1) {
@@ -167,7 +169,8 @@ bool past_add_row(struct past *p, struct site *site, int64_t at_ms, struct json 
             continue;
         if (store_at(site->store, target->series, sample.at_ms - PAST_BEFORE_MS, &before) < 0)
             before.at_ms = 0;
-        moves = rowtrend_then(site->store, target->series, i.t.start_ms, &before, &sample);
+        moves = rowtrend_then(site->store, target->series, rowtrend_start(site, &i.t), &before,
+                              &sample);
         struct row row = {
             .t = &i.t,
             .sample = &sample,
