@@ -143,11 +143,11 @@ void canvas_right(struct canvas *c, int y, int x, int width, struct str text, un
     canvas_text(c, y, columns < width ? x + width - columns : x, width, text, style);
 }
 
-void canvas_select(struct canvas *c, int y) {
+void canvas_select(struct canvas *c, int y, int strong) {
     struct cell *cell = at(c, y, 0);
 
     for (int x = 0; cell && x < c->cols; x++)
-        cell[x].style |= STYLE_SELECTED;
+        cell[x].style |= x < strong ? STYLE_REVERSE : STYLE_SELECTED;
 }
 
 void canvas_fill(struct canvas *c, int y, unsigned style) {

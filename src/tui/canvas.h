@@ -24,7 +24,8 @@ enum style {
     STYLE_HIGH,
     STYLE_PART, /* the first of PART_N */
     STYLE_N = STYLE_PART + PART_N,
-    STYLE_SELECTED = 0x40, /* or'ed to any */
+    STYLE_SELECTED = 0x40, /* or'ed to any: of the row that is chosen */
+    STYLE_REVERSE = 0x80,  /* or'ed to any */
 };
 
 struct cell {
@@ -60,8 +61,10 @@ int canvas_format(struct canvas *c, int y, int x, int width, unsigned style, con
 /* Text of ours that ends at column x + width. */
 void canvas_right(struct canvas *c, int y, int x, int width, struct str text, unsigned style);
 
-/* Or's STYLE_SELECTED to a row, or gives a row one style. */
-void canvas_select(struct canvas *c, int y);
+/* Marks a row as the chosen one; its first `strong` columns are seen as such without colours. */
+void canvas_select(struct canvas *c, int y, int strong);
+
+/* Gives a row one style. */
 void canvas_fill(struct canvas *c, int y, unsigned style);
 
 /* The row as UTF-8 without blanks at its end, appended. */

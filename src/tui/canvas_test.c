@@ -75,7 +75,7 @@ static void what_lies_outside_is_not_drawn(void **state) {
     canvas_put(&c, 0, 10, 'x', 'x', 0);
     canvas_text(&c, 7, 0, 5, STR("x"), 0);
     canvas_text(&c, 0, 9, 5, STR("\u5185"), 0);
-    canvas_select(&c, 9);
+    canvas_select(&c, 9, 3);
     for (int y = 0; y < 3; y++)
         assert_true(row(&c, y)[0] == 0 || y == 0);
     canvas_done(&c);

@@ -372,7 +372,9 @@ static void draw_limit(struct app *a, int y, const struct tui_row *row) {
     }
     x = word(a, y, x, "used", buf_str(&text), STYLE_BOLD);
     buf_clear(&text);
-    if (row->trend.word != TREND_UNKNOWN) {
+    if (row->trend.word == TREND_STEADY) {
+        buf_add(&text, STR("steady"));
+    } else if (row->trend.word != TREND_UNKNOWN) {
         units_add_signed(&text, row->trend.bytes_per_h);
         buf_add(&text, STR("/h"));
     }
@@ -381,7 +383,7 @@ static void draw_limit(struct app *a, int y, const struct tui_row *row) {
     if (row->have_time_to_limit)
         units_add_duration(&text, row->time_to_limit_s);
     x = word(a, y, x, "limit in", buf_str(&text), STYLE_WARN);
-    x = word(a, y, x, "limit from", row->limit_from, STYLE_NORMAL);
+    (void)word(a, y, x, "limit from", row->limit_from, STYLE_NORMAL);
     buf_done(&text);
 }
 

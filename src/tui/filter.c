@@ -15,7 +15,7 @@ static const struct {
 
 static void add_term(struct filter *f, struct str word) {
     enum filter_field field = FILTER_NAME;
-    bool not = word.n > 1 && str_skip(&word, STR("-"));
+    bool excludes = word.n > 1 && str_skip(&word, STR("-"));
 
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
         if (str_skip(&word, prefixes[i].prefix)) {
@@ -33,7 +33,7 @@ static void add_term(struct filter *f, struct str word) {
     if (word.n == 0) /* still being typed */
         return;
     f->term[f->terms].field = field;
-    f->term[f->terms].not = not ;
+    f->term[f->terms].excludes = excludes;
     f->term[f->terms++].word = word;
 }
 
@@ -92,14 +92,14 @@ static struct str value_of(const struct tui_row *row, enum filter_field field) {
 
 bool filter_match(const struct filter *f, const struct tui_row *row) {
     for (size_t i = 0; i < f->terms; i++)
-        if (holds(value_of(row, f->term[i].field), f->term[i].word) == f->term[i].not )
+        if (holds(value_of(row, f->term[i].field), f->term[i].word) == f->term[i].excludes)
             return false;
     return true;
 }
 
 bool filter_match_name(const struct filter *f, struct str name) {
     for (size_t i = 0; i < f->terms; i++)
-        if (f->term[i].field == FILTER_NAME && holds(name, f->term[i].word) == f->term[i].not )
+        if (f->term[i].field == FILTER_NAME && holds(name, f->term[i].word) == f->term[i].excludes)
             return false;
     return true;
 }

@@ -28,7 +28,7 @@ struct filter {
     size_t n;
     struct {
         enum filter_field field;
-        bool not ;
+        bool excludes;
         struct str word;
     } term[FILTER_TERMS_MAX]; /* words point into text: a filter is not copied */
     size_t terms;

@@ -71,7 +71,7 @@ void frame_draw(struct app *a, const char *title) {
         x = 1 + canvas_text(c, y, 1, c->cols, STR("/"), STYLE_KEY);
         x += canvas_name(c, y, x, c->cols - x - 2,
                          (struct str){a->view.filter.text, a->view.filter.n}, STYLE_BOLD);
-        canvas_put(c, y, x, ' ', ' ', STYLE_NORMAL | STYLE_SELECTED);
+        canvas_put(c, y, x, ' ', ' ', STYLE_NORMAL | STYLE_REVERSE);
         if (x + 32 < c->cols)
             canvas_right(c, y, x + 2, c->cols - x - 3,
                          a->message[0] ? str_of(a->message)

@@ -7,7 +7,7 @@
 #include "tui/chart.h"
 #include "tui/units.h"
 
-enum { LIST_TOP = 4, LEGEND_ROWS_MIN = 20, TEXT_MAX = 256 };
+enum { LIST_TOP = 4, NICE = 9, LEGEND_ROWS_MIN = 20, TEXT_MAX = 256 };
 
 /* A cell is drawn at y, x in `width` columns. */
 typedef void draw_cell(struct app *a, int y, int x, int width, const struct tui_row *row);
@@ -92,7 +92,9 @@ static void draw_trend(struct app *a, int y, int x, int width, const struct tui_
     struct buf text;
 
     buf_init(&text, TEXT_MAX);
-    if (row->trend.word != TREND_UNKNOWN)
+    if (row->trend.word == TREND_STEADY) /* a slope that is none is no number to act on */
+        buf_add(&text, STR("steady"));
+    else if (row->trend.word != TREND_UNKNOWN)
         units_add_signed(&text, row->trend.bytes_per_h);
     right(a, y, x, width, &text, row->trend.word == TREND_STEADY ? STYLE_DIM : STYLE_NORMAL);
 }
@@ -154,28 +156,29 @@ static void draw_state(struct app *a, int y, int x, int width, const struct tui_
                 overview_state_style(row->state));
 }
 
-/* `drop`: the highest goes first where it is narrow, 0 never; `grow`: its share of what is left. */
+/* `drop`: the highest goes first where it is narrow, 0 never, and those from NICE on as soon as
+ * others would have less than is comfortable; `grow`: its share of what is left. */
 static const struct column {
     const char *head;
     enum top_sort sort; /* TOP_SORT_N: not by this */
-    int least, most, grow, drop;
+    int least, comfortable, most, grow, drop;
     bool right;
     draw_cell *draw;
 } columns[] = {
-    {"NAME", TOP_SORT_NAME, 14, 44, 2, 0, false, draw_name},
-    {"RUNTIME", TOP_SORT_RUNTIME, 7, 7, 0, 8, false, draw_runtime},
-    {"LAST", TOP_SORT_N, 6, SPARK_COLUMNS_MAX, 1, 6, false, draw_spark},
-    {"LIMIT BAR", TOP_SORT_PCT, 10, 60, 2, 2, false, draw_bar},
-    {"  USED/ LIMIT", TOP_SORT_USED, 13, 13, 0, 1, false, draw_used},
-    {"USED%", TOP_SORT_PCT, 6, 6, 0, 10, true, draw_pct},
-    {"TREND/h", TOP_SORT_TREND, 7, 7, 0, 3, true, draw_trend},
-    {"TIME", TOP_SORT_TIME, 6, 6, 0, 5, true, draw_time},
-    {"PSI%", TOP_SORT_PSI, 5, 5, 0, 7, true, draw_psi},
-    {"SWAP", TOP_SORT_SWAP, 6, 6, 0, 11, true, draw_swap},
-    {"CPU%", TOP_SORT_CPU, 6, 6, 0, 12, true, draw_cpu},
-    {"OOM", TOP_SORT_OOM, 4, 4, 0, 4, true, draw_oom},
-    {"RST", TOP_SORT_RESTARTS, 4, 4, 0, 9, true, draw_restarts},
-    {"STATE", TOP_SORT_STATE, 11, 11, 0, 0, false, draw_state},
+    {"NAME", TOP_SORT_NAME, 14, 18, 44, 2, 0, false, draw_name},
+    {"RUNTIME", TOP_SORT_RUNTIME, 7, 7, 7, 0, 8, false, draw_runtime},
+    {"LAST", TOP_SORT_N, 6, 10, SPARK_COLUMNS_MAX, 1, 6, false, draw_spark},
+    {"LIMIT BAR", TOP_SORT_PCT, 10, 16, 60, 2, 2, false, draw_bar},
+    {"  USED/ LIMIT", TOP_SORT_USED, 13, 13, 13, 0, 1, false, draw_used},
+    {"USED%", TOP_SORT_PCT, 6, 6, 6, 0, 10, true, draw_pct},
+    {"TREND/h", TOP_SORT_TREND, 7, 7, 7, 0, 3, true, draw_trend},
+    {"TIME", TOP_SORT_TIME, 6, 6, 6, 0, 5, true, draw_time},
+    {"PSI%", TOP_SORT_PSI, 5, 5, 5, 0, 7, true, draw_psi},
+    {"SWAP", TOP_SORT_SWAP, 6, 6, 6, 0, 11, true, draw_swap},
+    {"CPU%", TOP_SORT_CPU, 6, 6, 6, 0, 12, true, draw_cpu},
+    {"OOM", TOP_SORT_OOM, 4, 4, 4, 0, 4, true, draw_oom},
+    {"RST", TOP_SORT_RESTARTS, 4, 4, 4, 0, 9, true, draw_restarts},
+    {"STATE", TOP_SORT_STATE, 11, 11, 11, 0, 0, false, draw_state},
 };
 
 enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
@@ -189,15 +192,14 @@ static int total(const int *width) {
     return sum;
 }
 
-static void drop_one(int *width) {
+/* Of those that are left; there is always one that may go, or the terminal is too small. */
+static int next_to_drop(const int *width) {
     int worst = 0;
 
     for (int i = 1; i < COLUMNS; i++)
-        if (width[i] > 0 && columns[i].drop > columns[worst].drop)
+        if (width[i] > 0 && (width[worst] == 0 || columns[i].drop > columns[worst].drop))
             worst = i;
-    for (int i = 0; width[worst] == 0 && i < COLUMNS; i++)
-        worst = i;
-    width[worst] = 0;
+    return worst;
 }
 
 /* Drops columns until the rest fits, then gives away what is left. */
@@ -205,9 +207,13 @@ static void fit(int cols, int *width) {
     int left;
 
     for (int i = 0; i < COLUMNS; i++)
-        width[i] = columns[i].least;
+        width[i] = columns[i].comfortable;
+    while (total(width) > cols && columns[next_to_drop(width)].drop >= NICE)
+        width[next_to_drop(width)] = 0;
+    for (int i = 0; total(width) > cols && i < COLUMNS; i++)
+        width[i] = width[i] ? columns[i].least : 0;
     while (total(width) > cols)
-        drop_one(width);
+        width[next_to_drop(width)] = 0;
     left = cols - total(width);
     for (bool given = true; left > 0 && given;) {
         given = false;
@@ -249,7 +255,7 @@ static void draw_heads(struct app *a, int y, const int *width) {
         else
             canvas_text(c, y, x, width[i], buf_str(&text), STYLE_BOLD);
         for (int k = 0; sorted && k < width[i]; k++)
-            c->cell[(size_t)y * (size_t)c->cols + (size_t)(x + k)].style |= STYLE_SELECTED;
+            c->cell[(size_t)y * (size_t)c->cols + (size_t)(x + k)].style |= STYLE_REVERSE;
         x += width[i] + 1;
     }
     buf_done(&text);
@@ -432,7 +438,7 @@ void overview_draw(struct app *a) {
         }
         draw_row(a, y, a->source->row(a->source->ctx, line->row), width);
         if (a->view.top + i == a->view.cursor)
-            canvas_select(&a->canvas, y);
+            canvas_select(&a->canvas, y, width[0]);
     }
     if (has_legend(a))
         bar_legend(&a->canvas, a->canvas.rows - 2, 0, a->canvas.cols);

@@ -116,6 +116,6 @@ void process_draw(struct app *a, int y, int height) {
     for (size_t i = 0; i < lines && d->top + i < d->tree.n; i++) {
         draw_process(a, y + 1 + (int)i, n, &d->tree.node[d->top + i]);
         if (d->top + i == d->cursor)
-            canvas_select(c, y + 1 + (int)i);
+            canvas_select(c, y + 1 + (int)i, columns[0].width);
     }
 }

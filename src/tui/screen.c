@@ -17,8 +17,10 @@
 #include "tui/keys.h"
 
 static SCREEN *terminal;
-static bool colours;
+static bool colours, many; /* there are colours; 256 of them */
 static FILE *in, *out;
+
+enum { SELECTED_256 = 237 }; /* the chosen row's background */
 
 /* Blue and orange rather than red and green, where there are 256 colours. */
 static const struct {
@@ -52,8 +54,13 @@ static void start_colours(bool no_color) {
     if (!colours)
         return;
     use_default_colors();
-    for (short i = 1; i < STYLE_N; i++)
-        init_pair(i, COLORS >= 256 ? looks[i].colour256 : looks[i].colour8, -1);
+    many = COLORS >= 256 && COLOR_PAIRS > 2 * STYLE_N;
+    for (int i = 0; i < STYLE_N; i++) {
+        if (i > 0)
+            init_pair((short)i, many ? looks[i].colour256 : looks[i].colour8, -1);
+        if (many)
+            init_pair((short)(STYLE_N + i), looks[i].colour256, SELECTED_256);
+    }
 }
 
 int screen_open(bool no_color, struct err *err) {
@@ -114,11 +121,24 @@ static bool draws_as_wide(uint32_t code, unsigned columns) {
     return code < 0x80 || wcwidth((wchar_t)code) == (int)columns;
 }
 
+/* The chosen row has a background of its own where there are enough colours, and is reversed in one
+ * piece where not. */
+static attr_t look_of(unsigned style, short *pair_out) {
+    unsigned look = style & (STYLE_SELECTED - 1);
+
+    *pair_out = 0;
+    if (style & STYLE_REVERSE || (style & STYLE_SELECTED && !many))
+        return A_REVERSE | (look == STYLE_BOLD || look == STYLE_BAD ? A_BOLD : 0);
+    if (colours)
+        *pair_out = (short)(look + (style & STYLE_SELECTED ? STYLE_N : 0));
+    if (look == STYLE_DIM && many) /* grey is enough */
+        return 0;
+    return colours ? looks[look].attributes : looks[look].plain;
+}
+
 static void put(int y, int x, const struct cell *cell) {
-    unsigned style = cell->style & (unsigned)~STYLE_SELECTED;
-    bool selected = cell->style & STYLE_SELECTED;
-    attr_t attributes =
-        (colours ? looks[style].attributes : looks[style].plain) | (selected ? A_REVERSE : 0);
+    short pair;
+    attr_t attributes = look_of(cell->style, &pair);
     wchar_t text[4] = {(wchar_t)cell->code[0], 0};
     cchar_t shown;
     size_t n = 1;
@@ -129,7 +149,7 @@ static void put(int y, int x, const struct cell *cell) {
         if (wcwidth((wchar_t)cell->code[i]) == 0)
             text[n++] = (wchar_t)cell->code[i];
     text[n] = 0;
-    setcchar(&shown, text, attributes, colours ? (short)style : 0, NULL);
+    setcchar(&shown, text, attributes, pair, NULL);
     mvadd_wch(y, x, &shown);
     if (text[0] == '?' && cell->columns == 2)
         mvaddch(y, x + 1, ' ');

@@ -131,6 +131,6 @@ void timeline_draw(struct app *a) {
     for (size_t i = 0; i < height && e->top + i < e->shown_n; i++) {
         draw_event(a, LIST_TOP + (int)i, &e->event[e->shown[e->top + i]]);
         if (e->top + i == e->cursor)
-            canvas_select(c, LIST_TOP + (int)i);
+            canvas_select(c, LIST_TOP + (int)i, 19);
     }
 }
