@@ -29,10 +29,12 @@ const ROW = {
 
 test("a state is said with the target's own numbers and a command to go on with", () => {
     setLanguage("en");
-    const { text, command } = adviceOf(ROW, null);
+    const { text, command } = adviceOf(ROW, null, null);
     assert.match(text, /93\.0 % of its own limit of 128M/);
     assert.match(text, /\+41\.0M\/h .*12m/);
     assert.equal(command, "plimsoll ps web --pss");
+    assert.equal(adviceOf(ROW, null, 1_795_000_000_000).command, "plimsoll ps web --at 2026-11-18T11:06:40.000Z");
+    assert.equal(adviceOf({ ...ROW, state: "growing" }, null, null).next, null, "no process is known whose mappings to look at");
 });
 
 test("every state has words in both languages, and none is left to fill in", () => {
@@ -41,7 +43,7 @@ test("every state has words in both languages, and none is left to fill in", () 
     for (const lang of ["en", "zh"])
         for (const state of words) {
             setLanguage(lang);
-            const { text, next } = adviceOf({ ...ROW, state }, 7);
+            const { text, next } = adviceOf({ ...ROW, state }, 7, null);
             assert.ok(text.length > 8, `${lang} ${state}`);
             assert.doesNotMatch(`${text}${next}`, /[{}]|undefined/);
         }

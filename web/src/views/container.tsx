@@ -15,7 +15,7 @@ import { go, goLive, view, zoomRange } from "../state/url.ts";
 import { helpOpen } from "./help.tsx";
 import { Composition, PartList } from "./container/composition.tsx";
 import { Events } from "./container/events.tsx";
-import { Head, Paths } from "./container/head.tsx";
+import { Head } from "./container/head.tsx";
 import { findRow, History, type Cursor } from "./container/history.ts";
 import { Lanes } from "./container/lanes.tsx";
 import { Processes } from "./container/processes.tsx";
@@ -157,11 +157,19 @@ export function Container() {
     const charts = { history, group, cursor, target: name };
     const events = <Events events={history.events.value} cut={history.eventsCut.value} group={group} />;
     const isEmpty = last === null;
+    const isUnknown = row === null && isEmpty && history.phase.value.name === "unknown";
     const at = group.pinned.value ?? (range.live ? null : range.to_ms);
     return (
         <article class="container" data-testid="container" data-key={key}>
-            <Paths neighbours={neighbours} />
-            {!isWaiting && <Head row={row} was={was} key_={key} pid={largest.value} neighbours={neighbours} />}
+            <Head
+                row={row}
+                was={was}
+                key_={key}
+                isWaiting={isWaiting}
+                at={range.live ? null : range.to_ms}
+                pid={largest.value}
+                neighbours={neighbours}
+            />
             <RangeBar range={range} />
             <Trouble history={history} isEmpty={isEmpty} />
             {!isEmpty && (
@@ -174,8 +182,10 @@ export function Container() {
                     <Lanes {...charts} />
                 </div>
             )}
-            {isEmpty && events}
-            <Processes target={key} at={at} isPinned={group.pinned.value !== null} onLargest={(pid) => (largest.value = pid)} />
+            {isEmpty && !isUnknown && events}
+            {!isUnknown && (
+                <Processes target={key} at={at} isPinned={group.pinned.value !== null} onLargest={(pid) => (largest.value = pid)} />
+            )}
         </article>
     );
 }

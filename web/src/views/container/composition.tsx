@@ -68,7 +68,7 @@ function hasPeak(table: Table): boolean {
 function linesOf(table: Table, { limitShown, alertPct }: Marks): Line[] {
     const column = (name: string) => table.columns[name] ?? [];
     const lines: Line[] = [
-        { name: "usage", label: t("part.usage"), colour: "--text", values: column("usage"), width: 1.25 },
+        { name: "usage", label: t("part.usage"), colour: "--text", values: column("usage"), width: 1 },
     ];
     if (hasPeak(table))
         lines.push({ name: "peak", label: t("part.peak"), colour: "--soft", values: column("peak"), width: 1, dash: PEAK_DASH });
@@ -76,12 +76,12 @@ function linesOf(table: Table, { limitShown, alertPct }: Marks): Line[] {
         const alert = column("limit").map((limit) => alertMark(limit, alertPct));
         const limit = highest(column("limit"));
         lines.push(
-            { name: "alert", label: t("part.alert", { pct: alertPct }), colour: "--mark-alert", values: alert, dash: ALERT_DASH, stepped: true, note: `${alertPct} %` },
+            { name: "alert", label: t("part.alert", { pct: alertPct }), colour: "--mark-alert", values: alert, dash: ALERT_DASH, width: 1.75, stepped: true, note: `${alertPct} %` },
             { name: "limit", label: t("part.limit"), colour: "--mark-limit", values: column("limit"), width: 2, stepped: true, note: `${t("part.limit")} ${bytes(limit)}` },
         );
     }
     if (isUsed(table.columns.high) && highest(column("high")) <= FAR * highest(column("peak")))
-        lines.push({ name: "high", label: "memory.high", colour: "--mark-high", values: column("high"), dash: HIGH_DASH, stepped: true, note: "memory.high" });
+        lines.push({ name: "high", label: "memory.high", colour: "--mark-high", values: column("high"), dash: HIGH_DASH, width: 2.25, stepped: true, note: "memory.high" });
     return lines;
 }
 
@@ -140,7 +140,8 @@ function Bar(props: { now: Moment; alertPct: number }) {
 }
 
 function share(part: number, usage: number | null): string {
-    return usage === null || usage === 0 ? "" : `${percent((part / usage) * 100)} %`;
+    if (usage === null || usage === 0) return "";
+    return part === 0 ? "0 %" : `${percent((part / usage) * 100)} %`;
 }
 
 /** A part whose counter this kernel does not tell is in "other"; it is not nothing. */

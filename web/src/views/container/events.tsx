@@ -39,6 +39,7 @@ export function Events(props: { events: readonly Event[]; cut: boolean; group: C
                     </li>
                 ))}
             </ol>
+            {props.cut && <p class="soft">{t("events.cut")}</p>}
             {events.length > MOST_SHOWN && <p class="soft">{t("events.more", { n: events.length - MOST_SHOWN })}</p>}
         </section>
     );

@@ -15,7 +15,9 @@ export interface HeadProps {
     row: Row | null;
     was: Row | null;
     key_: string;
-    pid: number | null;
+    isWaiting: boolean; // nothing was told yet
+    at: number | null; // of the past
+    pid: number | null; // the largest process
     neighbours: { before: Row | null; after: Row | null };
 }
 
@@ -33,22 +35,25 @@ function Neighbour(props: { row: Row | null; testid: string; sign: string; text:
     );
 }
 
-export function Paths(props: Pick<HeadProps, "neighbours">) {
-    const { before, after } = props.neighbours;
+function Back() {
     return (
-        <nav class="paths" aria-label={t("container.paths")}>
-            <a class="button" href={linkTo({ name: "overview", key: "" })} data-testid="back">
-                <span aria-hidden="true">←</span> {t("container.back")}
-            </a>
-            <span class="spacer" />
+        <a class="button" href={linkTo({ name: "overview", key: "" })} data-testid="back" title={`${t("keys.leave")} (Esc)`}>
+            <span aria-hidden="true">←</span> {t("container.back")}
+        </a>
+    );
+}
+
+function Neighbours({ before, after }: HeadProps["neighbours"]) {
+    return (
+        <nav class="neighbours" aria-label={t("container.paths")}>
             <Neighbour row={before} testid="previous" sign="‹" text={t("container.previous")} shortcut="k" />
             <Neighbour row={after} testid="next" sign="›" text={t("container.next")} shortcut="j" />
         </nav>
     );
 }
 
-function Advice(props: { row: Row; pid: number | null }) {
-    const { text, next, command } = adviceOf(props.row, props.pid);
+function Advice(props: { row: Row; pid: number | null; at: number | null }) {
+    const { text, next, command } = adviceOf(props.row, props.pid, props.at);
     return (
         <p class="advice" data-testid="advice">
             {text}
@@ -157,12 +162,17 @@ export function Head(props: HeadProps) {
     const shown = row ?? was;
     return (
         <header class="container-head">
-            <h1>
-                <bdi>{shown?.name ?? props.key_}</bdi> {row && <StatePill word={row.state} />}
-                {!row && <span class="state state-note">{t("container.gone")}</span>}
-            </h1>
-            {row && <Advice row={row} pid={props.pid} />}
-            {!row && (
+            <div class="title">
+                <Back />
+                <h1>
+                    <bdi>{shown?.name ?? props.key_}</bdi>
+                </h1>
+                {row && <StatePill word={row.state} />}
+                {!row && !props.isWaiting && <span class="state state-note">{t("container.gone")}</span>}
+                <Neighbours {...props.neighbours} />
+            </div>
+            {row && <Advice row={row} pid={props.pid} at={props.at} />}
+            {!row && !props.isWaiting && (
                 <p class="advice" data-testid="gone">
                     {was?.ts ? t("container.goneSince", { moment: moment(Date.parse(was.ts)) }) : t("container.goneText")}
                 </p>

@@ -74,6 +74,8 @@ export class History {
     readonly eventsCut = signal(false);
     readonly phase = signal<Phase>({ name: "loading" });
     private abort: AbortController | null = null;
+    private isLoading = false;
+    private missed: { at: number; row: Row }[] = []; // told while the answer is on its way
     private readonly windowKey = computed(() => `${view.value.from} ${view.value.to}`);
 
     constructor(key: string) {
@@ -132,6 +134,8 @@ export class History {
         this.abort = abort;
         const range = this.range.peek();
         const stepMs = this.step(range);
+        this.isLoading = true;
+        this.missed = [];
         const span = { from: range.from_ms - stepMs, to: range.to_ms, step: `${stepMs / 1000}s` };
         try {
             const answers = await Promise.all(
@@ -140,12 +144,18 @@ export class History {
                 ),
             );
             batch(() => {
-                this.table.value = tableOf(SPECS, ASKED, answers, stepMs);
+                this.isLoading = false;
                 this.phase.value = { name: "ready" };
+                this.table.value = this.missed.reduce(
+                    (table, { at, row }) => this.continued(table, at, row),
+                    tableOf(SPECS, ASKED, answers, stepMs),
+                );
+                this.missed = [];
             });
         } catch (error) {
             if (abort.signal.aborted) return;
             batch(() => {
+                this.isLoading = false;
                 this.phase.value = phaseOf(error);
                 if (this.phase.value.name !== "failed" || this.table.peek().stepMs !== stepMs)
                     this.table.value = emptyTable(SPECS, stepMs);
@@ -155,16 +165,22 @@ export class History {
 
     private continueWith(row: Row | null): void {
         const at = liveAt.peek();
-        const range = this.range.peek();
-        const phase = this.phase.peek().name;
-        if (!row || at === null || !range.live || phase === "loading" || phase === "failed") return;
+        if (!row || at === null || !this.range.peek().live) return;
         const table = this.table.peek();
         const last = table.at[table.at.length - 1];
-        if (phase === "ready" && last !== undefined && at - last > table.stepMs * MISSED_STEPS) {
-            void this.load(); // the page has slept
+        if (this.isLoading) {
+            this.missed.push({ at, row });
+        } else if (this.phase.peek().name === "failed") {
             return;
+        } else if (this.phase.peek().name === "ready" && last !== undefined && at - last > table.stepMs * MISSED_STEPS) {
+            void this.load(); // the page has slept
+        } else {
+            this.table.value = this.continued(table, at, row);
         }
-        this.table.value = append(table, SPECS, at, (metric) => numberOf(row, metric), range.from_ms);
+    }
+
+    private continued(table: Table, at: number, row: Row): Table {
+        return append(table, SPECS, at, (metric) => numberOf(row, metric), this.range.peek().from_ms);
     }
 
     private followEvents(): () => void {

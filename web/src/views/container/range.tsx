@@ -1,6 +1,6 @@
 // Which span of time is shown: now, or any of the past.
-import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useSignal, type Signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
 import { duration, moment } from "../../format.ts";
 import { t } from "../../i18n/index.ts";
 import { now } from "../../state/app.ts";
@@ -36,7 +36,33 @@ function Presets(props: { range: Range }) {
     );
 }
 
-/** Fields follow the shown span until somebody types. */
+/** A field follows the shown span until somebody is in it; null is what nobody changed. */
+function Field(props: { label: string; testid: string; shownMs: number; typed: Signal<string | null> }) {
+    const { typed } = props;
+    const shown = inputText(props.shownMs);
+    const before = useRef(shown);
+    return (
+        <label>
+            {props.label}{" "}
+            <input
+                type="datetime-local"
+                step="1"
+                required
+                data-testid={props.testid}
+                value={typed.value ?? shown}
+                onFocus={() => {
+                    before.current = typed.value ?? shown;
+                    typed.value = before.current;
+                }}
+                onBlur={(event) => {
+                    if (event.currentTarget.value === before.current) typed.value = null;
+                }}
+                onInput={(event) => (typed.value = event.currentTarget.value)}
+            />
+        </label>
+    );
+}
+
 function Free(props: { range: Range }) {
     const { from_ms, to_ms, live } = props.range;
     const from = useSignal<string | null>(null);
@@ -48,37 +74,18 @@ function Free(props: { range: Range }) {
     }, [view.value.from, view.value.to]);
     const apply = (event: Event): void => {
         event.preventDefault();
+        const nowMs = now.peek();
         const begin = inputTime(from.value ?? inputText(from_ms));
-        const end = to.value === null && live ? now.peek() : inputTime(to.value ?? inputText(to_ms));
+        const end = to.value === null && live ? nowMs : inputTime(to.value ?? inputText(to_ms));
         wrong.value = begin === null || end === null || end - begin < MIN_WINDOW_MS;
         if (begin === null || end === null || wrong.value) return;
-        const isLive = (to.value === null && live) || end >= now.peek();
-        go({ from: isLive ? `-${Math.round((now.peek() - begin) / 1000)}s` : String(begin), to: isLive ? "now" : String(end) });
+        if (end >= nowMs || (to.value === null && live)) go({ from: `-${Math.round((nowMs - begin) / 1000)}s`, to: "now" });
+        else go({ from: String(begin), to: String(end) });
     };
     return (
         <form class="free" onSubmit={apply}>
-            <label>
-                {t("range.from")}{" "}
-                <input
-                    type="datetime-local"
-                    step="1"
-                    required
-                    data-testid="from"
-                    value={from.value ?? inputText(from_ms)}
-                    onInput={(event) => (from.value = event.currentTarget.value)}
-                />
-            </label>
-            <label>
-                {t("range.to")}{" "}
-                <input
-                    type="datetime-local"
-                    step="1"
-                    required
-                    data-testid="to"
-                    value={to.value ?? inputText(to_ms)}
-                    onInput={(event) => (to.value = event.currentTarget.value)}
-                />
-            </label>
+            <Field label={t("range.from")} testid="from" shownMs={from_ms} typed={from} />
+            <Field label={t("range.to")} testid="to" shownMs={to_ms} typed={to} />
             <button type="submit" data-testid="apply-range">
                 {t("range.apply")}
             </button>
@@ -118,12 +125,12 @@ export function RangeBar(props: { range: Range }) {
                     </button>
                 )}
             </div>
-            <Free range={props.range} />
             <p class="soft range-text">
                 {live
                     ? t("range.liveText", { span: duration((to_ms - from_ms) / 1000) })
                     : t("range.pastText", { from: moment(from_ms), to: moment(to_ms), span: duration((to_ms - from_ms) / 1000) })}
             </p>
+            <Free range={props.range} />
         </div>
     );
 }

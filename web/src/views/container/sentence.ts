@@ -36,17 +36,33 @@ function growth(row: Row): string {
     return t("says.fullIn", { rate: bytesPerHour(rate), time: duration(row.time_to_limit_s) });
 }
 
-/** More than the word needs is only told when it is known. */
-const SENTENCES: Readonly<Record<string, { text: TextKey; next?: TextKey; command?: (word: string) => string }>> = {
-    hung: { text: "says.hung", next: "says.hungNext", command: (word) => `plimsoll ps ${word} --pss` },
-    "at-limit": { text: "says.atLimit", next: "says.whoHolds", command: (word) => `plimsoll ps ${word} --pss` },
-    throttled: { text: "says.throttled", next: "says.whoHolds", command: (word) => `plimsoll ps ${word} --pss` },
+interface Sentence {
+    text: TextKey;
+    next?: TextKey;
+    command?: (word: string, pid: number | null) => string | null;
+    then?: (word: string, at: string) => string; // the same of the past
+}
+
+const who = {
+    next: "says.whoHolds" as const,
+    command: (word: string) => `plimsoll ps ${word} --pss`,
+    then: (word: string, at: string) => `plimsoll ps ${word} --at ${at}`,
+};
+
+const SENTENCES: Readonly<Record<string, Sentence>> = {
+    hung: { ...who, text: "says.hung", next: "says.hungNext" },
+    "at-limit": { ...who, text: "says.atLimit" },
+    throttled: { ...who, text: "says.throttled" },
     thrashing: { text: "says.thrashing", next: "says.thrashingNext", command: (word) => `plimsoll free ${word}` },
-    stalled: { text: "says.stalled", next: "says.whoHolds", command: (word) => `plimsoll ps ${word} --pss` },
+    stalled: { ...who, text: "says.stalled" },
     swapping: { text: "says.swapping", next: "says.swappingNext", command: (word) => `plimsoll ps ${word} --sort swap` },
-    high: { text: "says.high", next: "says.whoHolds", command: (word) => `plimsoll ps ${word} --pss` },
+    high: { ...who, text: "says.high" },
     "cache-bound": { text: "says.cache" },
-    growing: { text: "says.growing", next: "says.growingNext" },
+    growing: {
+        text: "says.growing",
+        next: "says.growingNext",
+        command: (_, pid) => (pid === null ? null : `plimsoll map ${pid} --diff 60`),
+    },
     shrinking: { text: "says.shrinking" },
     steady: { text: "says.steady" },
     ok: { text: "says.ok" },
@@ -71,16 +87,13 @@ function valuesOf(row: Row): Values {
     };
 }
 
-/** `pid`: whose mappings grow, if that is known: the largest process. */
-export function adviceOf(row: Row, pid: number | null): Advice {
+/** `pid`: the largest process, whose mappings may grow. `at`: a moment of the past; of that only
+ *  `plimsoll ps` knows anything. */
+export function adviceOf(row: Row, pid: number | null, at: number | null): Advice {
     const found = SENTENCES[row.state ?? ""];
     if (!found) return { text: t("says.nothing"), next: null, command: null };
-    const isGrowing = row.state === "growing";
-    const parts = [t(found.text, valuesOf(row)), row.state === "shrinking" || row.state === "steady" ? "" : growth(row)];
-    const command = isGrowing && pid !== null ? `plimsoll map ${pid} --diff 60` : (found.command?.(targetWord(row)) ?? null);
-    return {
-        text: parts.filter((part) => part !== "").join(t("says.space")),
-        next: found.next && (command !== null || !isGrowing) ? t(found.next) : null,
-        command: found.next ? command : null,
-    };
+    const isMoving = row.state !== "shrinking" && row.state !== "steady";
+    const text = [t(found.text, valuesOf(row)), isMoving ? growth(row) : ""].filter((part) => part !== "").join(t("says.space"));
+    const command = at === null ? found.command?.(targetWord(row), pid) : found.then?.(targetWord(row), new Date(at).toISOString());
+    return command && found.next ? { text, next: t(found.next), command } : { text, next: null, command: null };
 }
