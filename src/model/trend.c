@@ -326,8 +326,9 @@ struct trend_view trend_look(const struct trend *t) {
     if (p.n < TREND_MIN_BLOCKS || window_ms < TREND_MIN_MS)
         return v;
     slope = slope_of(&p, 0);
-    v.bytes_per_h = per_hour(slope, t->block_ms);
     v.word = word_of(&p, slope);
+    if (v.word != TREND_STEADY) /* then it is chance */
+        v.bytes_per_h = per_hour(slope, t->block_ms);
     return v;
 }
 

@@ -36,7 +36,7 @@ struct trend {
 
 struct trend_view {
     enum trend_word word;
-    int64_t bytes_per_h; /* Theil-Sen slope over the window; 0 when the word is UNKNOWN */
+    int64_t bytes_per_h; /* Theil-Sen slope over the window; 0 unless GROWING or SHRINKING */
     uint32_t window_s;
     bool have_refaults;
     uint64_t refaults_per_s; /* REFAULT_FILE and REFAULT_ANON, of the last five to ten seconds */

@@ -358,14 +358,14 @@ static bool differs(int64_t a, int64_t b) {
     return (more < 0 ? -more : more) > size / 20;
 }
 
-/* What is steady has a slope that is chance: it is told anew with a window that is. */
+/* A window that grows is told whenever it is a quarter longer. */
 static bool is_news(const struct trend_view *old, const struct trend_view *now) {
     if (old->word != now->word || old->have_refaults != now->have_refaults ||
-        differs((int64_t)old->refaults_per_s, (int64_t)now->refaults_per_s))
+        differs((int64_t)old->refaults_per_s, (int64_t)now->refaults_per_s) ||
+        differs(old->bytes_per_h, now->bytes_per_h))
         return true;
-    if (now->word != TREND_STEADY)
-        return differs(old->bytes_per_h, now->bytes_per_h);
-    return now->window_s / 5 * 4 > old->window_s || now->window_s < old->window_s / 5 * 4;
+    return now->word != TREND_UNKNOWN &&
+           (now->window_s / 5 * 4 > old->window_s || now->window_s < old->window_s / 5 * 4);
 }
 
 const struct trend_view *live_moves(const struct live *l, struct live_row *row) {
