@@ -10,7 +10,18 @@
 import type { Row } from "./api/types.ts";
 import { STATE_WORDS } from "./components/state.tsx";
 
-export const FIELDS = ["name", "state", "label", "image", "pod", "runtime", "compose", "kind", "slice", "path"] as const;
+export const FIELDS = [
+    "name",
+    "state",
+    "label",
+    "image",
+    "pod",
+    "runtime",
+    "compose",
+    "kind",
+    "slice",
+    "path",
+] as const;
 export type Field = (typeof FIELDS)[number];
 
 export interface Term {
@@ -46,7 +57,18 @@ interface Word {
 /** Words with few values: a value that none of them holds is told. */
 const VALUES: Partial<Record<Field, readonly string[]>> = {
     state: STATE_WORDS,
-    kind: ["any", "container", "vm", "pod", "service", "session", "group", "slice", "sandbox", "helper"],
+    kind: [
+        "any",
+        "container",
+        "vm",
+        "pod",
+        "service",
+        "session",
+        "group",
+        "slice",
+        "sandbox",
+        "helper",
+    ],
 };
 
 function readWord(text: string, from: number): [Word, number] {
@@ -72,7 +94,7 @@ function readWord(text: string, from: number): [Word, number] {
 
 function wordsOf(text: string): Word[] {
     const words: Word[] = [];
-    for (let at = 0; at < text.length; ) {
+    for (let at = 0; at < text.length;) {
         if (/\s/.test(text[at] ?? "")) at++;
         else {
             const [word, next] = readWord(text, at);
@@ -121,7 +143,11 @@ export function parseFilter(text: string): Filter {
         const field = word.field?.toLowerCase() ?? "name";
         if (word.open) errors.push({ code: "quote", what: word.value, known: [] });
         if (!isField(field)) {
-            errors.push({ code: "field", what: `${word.field}:`, known: FIELDS.map((name) => `${name}:`) });
+            errors.push({
+                code: "field",
+                what: `${word.field}:`,
+                known: FIELDS.map((name) => `${name}:`),
+            });
             continue;
         }
         const wants = word.value === "" ? [] : wantsOf(field, word);

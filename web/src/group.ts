@@ -30,7 +30,11 @@ export function isUnlimited(row: Row): boolean {
 function groupName(row: Row, by: Grouping): string | null {
     switch (by) {
         case "pod":
-            return row.pod === null ? null : row.namespace === null ? row.pod : `${row.namespace}/${row.pod}`;
+            return row.pod === null
+                ? null
+                : row.namespace === null
+                  ? row.pod
+                  : `${row.namespace}/${row.pod}`;
         case "compose":
             return row.compose || null;
         case "slice":
@@ -79,7 +83,12 @@ const SUMMED: Partial<Record<SortColumn, (group: Group) => number | null>> = {
 
 /** `rows` are sorted by the column: groups come in the order of their sums, else of their first row.
  * Rows that are in none come last. */
-export function groupRows(rows: readonly Row[], by: Grouping, column: SortColumn, desc: boolean): Group[] {
+export function groupRows(
+    rows: readonly Row[],
+    by: Grouping,
+    column: SortColumn,
+    desc: boolean,
+): Group[] {
     const found = new Map<string | null, Row[]>();
     for (const row of rows) {
         const name = groupName(row, by);
@@ -91,8 +100,10 @@ export function groupRows(rows: readonly Row[], by: Grouping, column: SortColumn
     const value = SUMMED[column];
     const sign = desc ? -1 : 1;
     return groups.sort((a, b) => {
-        if (a.name === null || b.name === null) return a.name === b.name ? 0 : a.name === null ? 1 : -1;
-        if (value) return sign * ((value(a) ?? -1) - (value(b) ?? -1)) || compareText(a.name, b.name);
+        if (a.name === null || b.name === null)
+            return a.name === b.name ? 0 : a.name === null ? 1 : -1;
+        if (value)
+            return sign * ((value(a) ?? -1) - (value(b) ?? -1)) || compareText(a.name, b.name);
         return column === "name" ? sign * compareText(a.name, b.name) : 0; // found in the rows' order
     });
 }

@@ -20,13 +20,16 @@ export function reclaimable(row: Row): number | null {
     return row.usage === null || row.used === null ? null : Math.max(0, row.usage - row.used);
 }
 
+const LEAST_SCALE = 2 ** 26; // 64M: of less a bar would show what nobody minds
+
 /** One scale for all that have no limit, so that they can be compared: the next power of two above
  * the largest of them, at most the machine's memory. */
 export function openScale(rows: readonly Row[], machine: number | null): number | null {
     let most = 0;
-    for (const row of rows) if (isUnlimited(row)) most = Math.max(most, row.usage ?? 0, row.used ?? 0);
+    for (const row of rows)
+        if (isUnlimited(row)) most = Math.max(most, row.usage ?? 0, row.used ?? 0);
     if (most === 0) return machine;
-    const scale = 2 ** Math.ceil(Math.log2(most * 1.1));
+    const scale = Math.max(LEAST_SCALE, 2 ** Math.ceil(Math.log2(most * 1.1)));
     return machine === null ? scale : Math.min(scale, machine);
 }
 

@@ -64,7 +64,8 @@ const VALUE: Record<SortColumn, (row: Row) => Value> = {
 function compareValues(a: Value | undefined, b: Value | undefined, desc: boolean): number {
     if (a === null || a === undefined) return b === null || b === undefined ? 0 : 1;
     if (b === null || b === undefined) return -1;
-    const order = typeof a === "string" || typeof b === "string" ? compareText(String(a), String(b)) : a - b;
+    const order =
+        typeof a === "string" || typeof b === "string" ? compareText(String(a), String(b)) : a - b;
     return desc ? -order : order;
 }
 

@@ -5,10 +5,35 @@ import { listed } from "../src/views/overview/listed.ts";
 import { rowOf } from "./rows.ts";
 
 const ROWS = [
-    rowOf({ name: "web", runtime: "docker", state: "growing", image: "registry/nginx:1.2", labels: { tier: "front", "com.example/x": "a b" } }),
-    rowOf({ name: "Web Cache", runtime: "podman", state: "cache-bound", pod: "shop-0", namespace: "prod", labels: { tier: "frontier" } }),
-    rowOf({ name: "db:main", runtime: "docker", state: "hung", compose: "shop", cgroup: "/docker/4f2a" }),
-    rowOf({ name: "ssh.service", kind: "service", runtime: "systemd", state: "ok", cgroup: "/system.slice/ssh.service" }),
+    rowOf({
+        name: "web",
+        runtime: "docker",
+        state: "growing",
+        image: "registry/nginx:1.2",
+        labels: { tier: "front", "com.example/x": "a b" },
+    }),
+    rowOf({
+        name: "Web Cache",
+        runtime: "podman",
+        state: "cache-bound",
+        pod: "shop-0",
+        namespace: "prod",
+        labels: { tier: "frontier" },
+    }),
+    rowOf({
+        name: "db:main",
+        runtime: "docker",
+        state: "hung",
+        compose: "shop",
+        cgroup: "/docker/4f2a",
+    }),
+    rowOf({
+        name: "ssh.service",
+        kind: "service",
+        runtime: "systemd",
+        state: "ok",
+        cgroup: "/system.slice/ssh.service",
+    }),
 ];
 
 function found(text: string): string[] {
@@ -21,7 +46,10 @@ test("words are looked for in names, all must hold, in either case", () => {
     assert.deepEqual(found("web cache"), ["Web Cache"]);
     assert.deepEqual(found('"web cache"'), ["Web Cache"]);
     assert.deepEqual(found("name:web -cache"), ["web"]);
-    assert.deepEqual(found("  "), ROWS.map((row) => row.name));
+    assert.deepEqual(
+        found("  "),
+        ROWS.map((row) => row.name),
+    );
 });
 
 test("fields are looked for where they are", () => {
@@ -66,7 +94,8 @@ test("what is wrong is told and left out", () => {
 });
 
 test("what is still being typed hides nothing", () => {
-    for (const text of ["state:", "-", "-state:", '"', "label:", "kind:,"]) assert.equal(found(text).length, ROWS.length, text);
+    for (const text of ["state:", "-", "-state:", '"', "label:", "kind:,"])
+        assert.equal(found(text).length, ROWS.length, text);
 });
 
 test("any text makes a filter", () => {
@@ -96,10 +125,18 @@ test("the list is about containers, else services, else groups that hold no othe
     const slice = rowOf({ name: "/system.slice", kind: "slice", cgroup: "/system.slice" });
     const outer = rowOf({ name: "/jobs", kind: "group", cgroup: "/jobs" });
     const inner = rowOf({ name: "/jobs/1", kind: "group", cgroup: "/jobs/1" });
-    const hidden = rowOf({ name: "inner.service", kind: "service", inside: "web", cgroup: "/docker/1/x" });
+    const hidden = rowOf({
+        name: "inner.service",
+        kind: "service",
+        inside: "web",
+        cgroup: "/docker/1/x",
+    });
     const all = [host, slice, outer, inner, hidden, ...ROWS];
     assert.deepEqual(names(all), ["workloads", "web", "Web Cache", "db:main"]);
-    assert.deepEqual(names([host, slice, outer, inner, ROWS[3] ?? host]), ["services", "ssh.service"]);
+    assert.deepEqual(names([host, slice, outer, inner, ROWS[3] ?? host]), [
+        "services",
+        "ssh.service",
+    ]);
     assert.deepEqual(names([host, slice, outer, inner]), ["groups", "/jobs/1"]);
     assert.deepEqual(names([host]), ["nothing"]);
     assert.equal(names(all, parseFilter("kind:any")).length, all.length);

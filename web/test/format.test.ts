@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, bytesPerHour, clock, count, duration, exactBytes, moment, percent, visible } from "../src/format.ts";
+import {
+    bytes,
+    bytesPerHour,
+    clock,
+    count,
+    duration,
+    exactBytes,
+    moment,
+    percent,
+    visible,
+} from "../src/format.ts";
 
 test("sizes are those of the terminal", () => {
     // the cases of src/base/num_test.c
@@ -73,8 +83,14 @@ test("times are local", () => {
 test("names show what cannot be seen, as in the terminal", () => {
     assert.equal(visible("web-1 <script>"), "web-1 <script>");
     assert.equal(visible("bidi\u202egnp.exe\u2066"), "bidi\\u{202e}gnp.exe\\u{2066}");
-    assert.equal(visible("a\tb\nc\u001b[31m\u0007\u007f\u0085"), "a\\tb\\nc\\x1b[31m\\x07\\x7f\\u{0085}");
+    assert.equal(
+        visible("a\tb\nc\u001b[31m\u0007\u007f\u0085"),
+        "a\\tb\\nc\\x1b[31m\\x07\\x7f\\u{0085}",
+    );
     assert.equal(visible("back\\slash"), "back\\\\slash");
     assert.equal(visible("中文 émoji 🚢"), "中文 émoji 🚢");
-    assert.equal(visible("zero\u200bwidth\ufeff\u{e0041}"), "zero\\u{200b}width\\u{feff}\\u{e0041}");
+    assert.equal(
+        visible("zero\u200bwidth\ufeff\u{e0041}"),
+        "zero\\u{200b}width\\u{feff}\\u{e0041}",
+    );
 });

@@ -6,16 +6,58 @@ import { groupId, itemsOf } from "../src/views/overview/items.ts";
 import { rowOf } from "./rows.ts";
 
 const ROWS = [
-    rowOf({ name: "a", compose: "shop", used: 10, limit: 100, limit_from: "self", state: "steady", oom_kills_total: 1, cgroup: "/docker/a" }),
-    rowOf({ name: "b", compose: "shop", used: 20, limit: 1000, limit_from: "host", state: "high", cgroup: "/docker/b" }),
-    rowOf({ name: "c", compose: "blog", used: 50, limit: 60, limit_from: "self", state: "growing", cgroup: "/docker/c" }),
-    rowOf({ name: "d", used: 500, limit: 600, limit_from: "self", state: "hung", pod: "p", namespace: "n", cgroup: "/kubepods/p/d" }),
+    rowOf({
+        name: "a",
+        compose: "shop",
+        used: 10,
+        limit: 100,
+        limit_from: "self",
+        state: "steady",
+        oom_kills_total: 1,
+        cgroup: "/docker/a",
+    }),
+    rowOf({
+        name: "b",
+        compose: "shop",
+        used: 20,
+        limit: 1000,
+        limit_from: "host",
+        state: "high",
+        cgroup: "/docker/b",
+    }),
+    rowOf({
+        name: "c",
+        compose: "blog",
+        used: 50,
+        limit: 60,
+        limit_from: "self",
+        state: "growing",
+        cgroup: "/docker/c",
+    }),
+    rowOf({
+        name: "d",
+        used: 500,
+        limit: 600,
+        limit_from: "self",
+        state: "hung",
+        pod: "p",
+        namespace: "n",
+        cgroup: "/kubepods/p/d",
+    }),
 ];
 
 test("groups have sums, and the state of their worst", () => {
     const groups = groupRows(sortRows(ROWS, "state", true), "compose", "state", true);
     assert.deepEqual(
-        groups.map((group) => [group.name, group.rows.length, group.used, group.limits, group.unlimited, group.ooms, group.worst]),
+        groups.map((group) => [
+            group.name,
+            group.rows.length,
+            group.used,
+            group.limits,
+            group.unlimited,
+            group.ooms,
+            group.worst,
+        ]),
         [
             ["shop", 2, 30, 100, 1, 1, "high"],
             ["blog", 1, 50, 60, 0, null, "growing"],
@@ -32,7 +74,8 @@ test("groups come in the order of their sums, those in none last", () => {
 });
 
 test("pods are told apart by namespace, slices by the parent's path", () => {
-    const names = (by: "pod" | "slice") => groupRows(sortRows(ROWS, "name", false), by, "name", false).map((group) => group.name);
+    const names = (by: "pod" | "slice") =>
+        groupRows(sortRows(ROWS, "name", false), by, "name", false).map((group) => group.name);
     assert.deepEqual(names("pod"), ["n/p", null]);
     assert.deepEqual(names("slice"), ["/docker", "/kubepods/p"]);
 });
@@ -48,8 +91,21 @@ test("memory inside of another listed one is not counted twice", () => {
 test("a closed group keeps its head", () => {
     const order = { sort: "name", desc: false, group: "compose" };
     const ids = (closed: string[]) => itemsOf(ROWS, order, new Set(closed)).map((item) => item.id);
-    assert.deepEqual(ids([]), ["group blog", "docker:c", "group shop", "docker:a", "docker:b", "group", "docker:d"]);
-    assert.deepEqual(ids([groupId("shop"), groupId(null)]), ["group blog", "docker:c", "group shop", "group"]);
+    assert.deepEqual(ids([]), [
+        "group blog",
+        "docker:c",
+        "group shop",
+        "docker:a",
+        "docker:b",
+        "group",
+        "docker:d",
+    ]);
+    assert.deepEqual(ids([groupId("shop"), groupId(null)]), [
+        "group blog",
+        "docker:c",
+        "group shop",
+        "group",
+    ]);
 });
 
 test("an address may name any grouping, only known ones are used", () => {

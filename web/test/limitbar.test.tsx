@@ -8,7 +8,14 @@ const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 
 test("used, what can be reclaimed and the marks are shares of the limit", () => {
-    const row = rowOf({ name: "a", used: 60 * MIB, usage: 90 * MIB, limit: 120 * MIB, limit_from: "/a", high: 100 * MIB });
+    const row = rowOf({
+        name: "a",
+        used: 60 * MIB,
+        usage: 90 * MIB,
+        limit: 120 * MIB,
+        limit_from: "/a",
+        high: 100 * MIB,
+    });
     const bar = limitBar(row, 90, GIB);
     assert.deepEqual(bar, {
         scale: 120 * MIB,
@@ -19,25 +26,59 @@ test("used, what can be reclaimed and the marks are shares of the limit", () => 
         open: false,
         reclaimableBytes: 30 * MIB,
     });
-    assert.equal(barWords(row, bar, 90), "used 60.0M of 120M, reclaimable 30.0M, alert at 90 %, memory.high at 100M");
+    assert.equal(
+        barWords(row, bar, 90),
+        "used 60.0M of 120M, reclaimable 30.0M, alert at 90 %, memory.high at 100M",
+    );
 });
 
 test("nothing leaves the bar", () => {
-    const row = rowOf({ name: "a", used: 130, usage: 150, limit: 100, limit_from: "/a", high: 200 });
+    const row = rowOf({
+        name: "a",
+        used: 130,
+        usage: 150,
+        limit: 100,
+        limit_from: "/a",
+        high: 200,
+    });
     const bar = limitBar(row, 90, null);
     assert.equal(bar?.used, 1);
     assert.equal(bar?.reclaimable, 0);
     assert.equal(bar?.high, null);
-    const odd = limitBar(rowOf({ name: "b", used: 50, usage: 40, limit: 100, limit_from: "/a" }), 90, null);
+    const odd = limitBar(
+        rowOf({ name: "b", used: 50, usage: 40, limit: 100, limit_from: "/a" }),
+        90,
+        null,
+    );
     assert.equal(odd?.reclaimable, 0); // the two are not read at one moment
 });
 
 test("without a limit the end of the bar is a scale that all such share", () => {
-    const small = rowOf({ name: "s", used: 100 * MIB, usage: 120 * MIB, limit: 16 * GIB, limit_from: "host" });
-    const large = rowOf({ name: "l", used: 700 * MIB, usage: 900 * MIB, limit: 16 * GIB, limit_from: "host" });
-    const limited = rowOf({ name: "x", used: 9 * GIB, usage: 9 * GIB, limit: 10 * GIB, limit_from: "/x" });
+    const small = rowOf({
+        name: "s",
+        used: 100 * MIB,
+        usage: 120 * MIB,
+        limit: 16 * GIB,
+        limit_from: "host",
+    });
+    const large = rowOf({
+        name: "l",
+        used: 700 * MIB,
+        usage: 900 * MIB,
+        limit: 16 * GIB,
+        limit_from: "host",
+    });
+    const limited = rowOf({
+        name: "x",
+        used: 9 * GIB,
+        usage: 9 * GIB,
+        limit: 10 * GIB,
+        limit_from: "/x",
+    });
     const open = openScale([small, large, limited], 16 * GIB);
     assert.equal(open, GIB);
+    assert.equal(openScale([rowOf({ name: "t", used: 9, usage: 9 })], 16 * GIB), 64 * MIB);
+    assert.equal(openScale([limited], null), null);
     const bar = limitBar(large, 90, open);
     assert.equal(bar?.open, true);
     assert.equal(bar?.alert, null);
@@ -49,7 +90,13 @@ test("without a limit the end of the bar is a scale that all such share", () => 
 });
 
 test("a scale as long as the machine's memory ends in a limit again", () => {
-    const row = rowOf({ name: "l", used: 12 * GIB, usage: 14 * GIB, limit: 16 * GIB, limit_from: "host" });
+    const row = rowOf({
+        name: "l",
+        used: 12 * GIB,
+        usage: 14 * GIB,
+        limit: 16 * GIB,
+        limit_from: "host",
+    });
     const open = openScale([row], 16 * GIB);
     assert.equal(open, 16 * GIB);
     assert.deepEqual([limitBar(row, 90, open)?.open, limitBar(row, 90, open)?.alert], [false, 0.9]);

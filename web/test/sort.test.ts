@@ -3,13 +3,29 @@ import { test } from "node:test";
 import { SORT_COLUMNS, sortColumn, sortRows } from "../src/sort.ts";
 import { itemsOf } from "../src/views/overview/items.ts";
 import { Calm } from "../src/views/overview/calm.ts";
+import { usualWindow } from "../src/views/overview/sparks.ts";
 import { topsOf, windowOf } from "../src/views/overview/virtual.ts";
 import { sparkOf, sparkScale } from "../src/sparkline.ts";
 import { rowOf } from "./rows.ts";
 
-const A = rowOf({ name: "a", state: "steady", used_pct: 80, used: 5, limit: 9, time_to_limit_s: 60 });
+const A = rowOf({
+    name: "a",
+    state: "steady",
+    used_pct: 80,
+    used: 5,
+    limit: 9,
+    time_to_limit_s: 60,
+});
 const B = rowOf({ name: "b10", state: "hung", used_pct: 10, used: 7, limit: 8, oom_kills: 2 });
-const C = rowOf({ name: "b9", state: "steady", used_pct: 90, used: 6, time_to_limit_s: 30, oom_kills_total: 3, oom_kills: 1 });
+const C = rowOf({
+    name: "b9",
+    state: "steady",
+    used_pct: 90,
+    used: 6,
+    time_to_limit_s: 30,
+    oom_kills_total: 3,
+    oom_kills: 1,
+});
 const D = rowOf({ name: "B9", state: null });
 const ROWS = [A, B, C, D];
 
@@ -38,12 +54,15 @@ test("names sort by their numbers, and always the same", () => {
 });
 
 test("every column sorts every row", () => {
-    for (const { id, desc } of SORT_COLUMNS) assert.equal(new Set(order(id, desc)).size, ROWS.length, id);
+    for (const { id, desc } of SORT_COLUMNS)
+        assert.equal(new Set(order(id, desc)).size, ROWS.length, id);
 });
 
 test("two rows of one key are two lines", () => {
     const twins = [rowOf({ name: "x", key: "docker:x" }), rowOf({ name: "x", key: "docker:x" })];
-    const ids = itemsOf(twins, { sort: "name", desc: false, group: "" }, new Set()).map((item) => item.id);
+    const ids = itemsOf(twins, { sort: "name", desc: false, group: "" }, new Set()).map(
+        (item) => item.id,
+    );
     assert.equal(ids[0], "docker:x");
     assert.equal(new Set(ids).size, 2);
 });
@@ -73,16 +92,39 @@ test("a curve has gaps where nothing is known", () => {
 });
 
 test("lines keep their order while the pointer moves over them", () => {
-    const items = (rows: typeof ROWS) => itemsOf(rows, { sort: "used", desc: true, group: "" }, new Set());
-    const names = (list: readonly { row: { name: string } | null }[]) => list.map((item) => item.row?.name);
+    const items = (rows: typeof ROWS) =>
+        itemsOf(rows, { sort: "used", desc: true, group: "" }, new Set());
+    const names = (list: readonly { row: { name: string } | null }[]) =>
+        list.map((item) => item.row?.name);
     const calm = new Calm();
     assert.deepEqual(names(calm.keep(items([A, B, C]), "used", 0)), ["b10", "b9", "a"]);
     const grown = { ...A, used: 99 };
     calm.touch(1000);
     assert.deepEqual(names(calm.keep(items([grown, B, C]), "used", 1100)), ["b10", "b9", "a"]);
     assert.deepEqual(names(calm.keep(items([grown, B]), "used", 1200)), ["b10", "a"]); // one has gone
-    assert.deepEqual(names(calm.keep(items([grown, B, C]), "other words", 1300)), ["a", "b10", "b9"]);
+    assert.deepEqual(names(calm.keep(items([grown, B, C]), "other words", 1300)), [
+        "a",
+        "b10",
+        "b9",
+    ]);
     calm.touch(2000);
-    assert.deepEqual(names(calm.keep(items([grown, B, C, D]), "other words", 2100)), ["a", "b10", "b9", "B9"]);
-    assert.deepEqual(names(calm.keep(items([A, B, C, D]), "other words", 5000)), ["b10", "b9", "a", "B9"]);
+    assert.deepEqual(names(calm.keep(items([grown, B, C, D]), "other words", 2100)), [
+        "a",
+        "b10",
+        "b9",
+        "B9",
+    ]);
+    assert.deepEqual(names(calm.keep(items([A, B, C, D]), "other words", 5000)), [
+        "b10",
+        "b9",
+        "a",
+        "B9",
+    ]);
+});
+
+test("the curves' window grows with what the agent has seen, up to two hours", () => {
+    assert.equal(usualWindow(5e3), 60e3);
+    assert.equal(usualWindow(61e3), 120e3);
+    assert.equal(usualWindow(40 * 60e3), 3600e3);
+    assert.equal(usualWindow(1e12), 7200e3);
 });

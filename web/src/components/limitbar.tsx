@@ -13,8 +13,12 @@ export function barWords(row: Row, bar: LimitBar | null, alertPct: number): stri
     if (!bar) return t("bar.unknown");
     const free = bytes(bar.reclaimableBytes);
     const used = bytes(row.used);
-    if (bar.open) return t("bar.open", { used, free, machine: bytes(row.limit), scale: bytes(bar.scale) });
-    const words = [t("bar.used", { used, limit: bytes(row.limit) }), t("bar.reclaimable", { free })];
+    if (bar.open)
+        return t("bar.open", { used, free, machine: bytes(row.limit), scale: bytes(bar.scale) });
+    const words = [
+        t("bar.used", { used, limit: bytes(row.limit) }),
+        t("bar.reclaimable", { free }),
+    ];
     words.push(t("bar.alert", { pct: alertPct }));
     if (bar.high !== null) words.push(t("bar.high", { high: bytes(row.high) }));
     return words.join(t("bar.and"));
@@ -26,7 +30,10 @@ export function Bar(props: { bar: LimitBar | null }) {
     return (
         <span class={bar.open ? "bar bar-open" : "bar"}>
             {bar.reclaimable > 0 && (
-                <i class="bar-reclaimable" style={{ left: pct(bar.used), width: pct(bar.reclaimable) }} />
+                <i
+                    class="bar-reclaimable"
+                    style={{ left: pct(bar.used), width: pct(bar.reclaimable) }}
+                />
             )}
             <i class="bar-used" style={{ width: pct(bar.used) }} />
             {bar.high !== null && <i class="bar-high" style={{ left: pct(bar.high) }} />}

@@ -61,9 +61,24 @@ export function Overview() {
     useEffect(
         () =>
             offerKeys([
-                { keys: ["/"], shown: "/", help: "keys.filter", run: () => input.current?.select() },
-                { keys: ["j", "ArrowDown"], shown: "j ↓", help: "keys.down", run: () => moveSelection(current.current, 1) },
-                { keys: ["k", "ArrowUp"], shown: "k ↑", help: "keys.up", run: () => moveSelection(current.current, -1) },
+                {
+                    keys: ["/"],
+                    shown: "/",
+                    help: "keys.filter",
+                    run: () => input.current?.select(),
+                },
+                {
+                    keys: ["j", "ArrowDown"],
+                    shown: "j ↓",
+                    help: "keys.down",
+                    run: () => moveSelection(current.current, 1),
+                },
+                {
+                    keys: ["k", "ArrowUp"],
+                    shown: "k ↑",
+                    help: "keys.up",
+                    run: () => moveSelection(current.current, -1),
+                },
                 { keys: ["Enter"], shown: "Enter", help: "keys.open", run: openSelected },
                 { keys: ["s"], shown: "s", help: "keys.sort", run: nextSort },
                 { keys: ["S"], shown: "S", help: "keys.reverse", run: reverseSort },
@@ -81,7 +96,13 @@ export function Overview() {
     };
     return (
         <div class="overview">
-            <Toolbar filter={filter} shown={shown.length} all={all.rows.length} input={input} leave={leaveFilter} />
+            <Toolbar
+                filter={filter}
+                shown={shown.length}
+                all={all.rows.length}
+                input={input}
+                leave={leaveFilter}
+            />
             <Legend
                 alertPct={about.value?.marks.alert_pct ?? DEFAULT_ALERT_PCT}
                 open={open}

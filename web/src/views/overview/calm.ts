@@ -16,7 +16,10 @@ export class Calm {
     /** The items, in the order of last time while that is kept. Other words or another column end it,
      * and so do lines that are new. */
     keep(items: readonly Item[], view: string, nowMs: number): readonly Item[] {
-        const calm = nowMs < this.until && view === this.view && items.every((item) => this.order.has(item.id));
+        const calm =
+            nowMs < this.until &&
+            view === this.view &&
+            items.every((item) => this.order.has(item.id));
         const at = (item: Item): number => this.order.get(item.id) ?? 0;
         const kept = calm ? [...items].sort((a, b) => at(a) - at(b)) : items;
         this.view = view;

@@ -17,9 +17,17 @@ function limitsText(group: Group): string {
     return bytes(group.limits) + (group.unlimited > 0 ? " +" : "");
 }
 
-export function GroupLine(props: { id: string; group: Group; index: number; open: boolean; selected: boolean; toggle(id: string): void }) {
+export function GroupLine(props: {
+    id: string;
+    group: Group;
+    index: number;
+    open: boolean;
+    selected: boolean;
+    toggle(id: string): void;
+}) {
     const { id, group, open } = props;
-    const name = group.name === null ? tMaybe(`group.in.${view.value.group}`, "") : visible(group.name);
+    const name =
+        group.name === null ? tMaybe(`group.in.${view.value.group}`, "") : visible(group.name);
     return (
         <div
             role="row"
@@ -31,21 +39,42 @@ export function GroupLine(props: { id: string; group: Group; index: number; open
             aria-current={props.selected ? "true" : undefined}
         >
             <div role="rowheader" class="c-head">
-                <button type="button" class="fold" aria-expanded={open} onClick={() => props.toggle(id)}>
+                <button
+                    type="button"
+                    class="fold"
+                    aria-expanded={open}
+                    onClick={() => props.toggle(id)}
+                >
                     <span class="arrow" aria-hidden="true" />
-                    <bdi class="group-name">{name}</bdi> <span class="soft">({group.rows.length})</span>
+                    <bdi class="group-name">{name}</bdi>{" "}
+                    <span class="soft">({group.rows.length})</span>
                 </button>
             </div>
-            <div role="cell" class="c-used num" data-label={t("col.used")} {...defined("used", group.used)}>
+            <div
+                role="cell"
+                class="c-used num"
+                data-label={t("col.used")}
+                {...defined("used", group.used)}
+            >
                 {bytes(group.used)}
             </div>
             <div role="cell" class="c-limit num" data-label={t("col.limit")} {...limitsTip(group)}>
                 {limitsText(group)}
             </div>
-            <div role="cell" class={`c-ooms num${group.ooms ? " killed" : " nil"}`} data-label={t("col.ooms")} {...defined("oom_kills_total")}>
+            <div
+                role="cell"
+                class={`c-ooms num${group.ooms ? " killed" : " nil"}`}
+                data-label={t("col.ooms")}
+                {...defined("oom_kills_total")}
+            >
                 {count(group.ooms)}
             </div>
-            <div role="cell" class={`c-restarts num${group.restarts ? "" : " nil"}`} data-label={t("col.restarts")} {...defined("restarts")}>
+            <div
+                role="cell"
+                class={`c-restarts num${group.restarts ? "" : " nil"}`}
+                data-label={t("col.restarts")}
+                {...defined("restarts")}
+            >
                 {count(group.restarts)}
             </div>
             <div role="cell" class="c-state">

@@ -42,7 +42,12 @@ function SortHead(props: { id: SortColumn; class: string }) {
     const shows = SHOWS[id];
     return (
         <div role="columnheader" class={`c-${props.class}`} aria-sort={order}>
-            <button type="button" data-testid={`sort-${id}`} {...(shows ? defined(shows) : {})} onClick={() => sortBy(id)}>
+            <button
+                type="button"
+                data-testid={`sort-${id}`}
+                {...(shows ? defined(shows) : {})}
+                onClick={() => sortBy(id)}
+            >
                 {t(`col.${id}`)}
                 <span class="order" aria-hidden="true">
                     {current ? (view.value.desc ? "▼" : "▲") : ""}

@@ -1,21 +1,16 @@
 // The lines in sight, under their heads.
 import { t } from "../../i18n/index.ts";
-import { about, now } from "../../state/app.ts";
-import { rangeOf, shownAt, spanText, view } from "../../state/url.ts";
+import { about } from "../../state/app.ts";
+import { shownAt } from "../../state/url.ts";
 import { GroupLine } from "./grouphead.tsx";
 import { Head } from "./head.tsx";
 import type { Item } from "./items.ts";
 import { HEIGHTS, layout } from "./layout.ts";
 import { RowLine, lineLanguage } from "./row.tsx";
-import { sparkFrom, sparks } from "./sparks.ts";
+import { sparkSpan, sparks } from "./sparks.ts";
 import { topsOf, useWindow } from "./virtual.ts";
 
 export const DEFAULT_ALERT_PCT = 90; // until the agent has told it
-
-function shownSpan(): string {
-    const range = rangeOf({ from: sparkFrom(view.value.from), to: view.value.to }, now.peek());
-    return spanText(range.to_ms - range.from_ms);
-}
 
 export function List(props: {
     items: readonly Item[];
@@ -31,7 +26,7 @@ export function List(props: {
     const tops = topsOf(items.map((item) => (item.row ? heights.row : heights.group)));
     const { window, body } = useWindow(tops);
     const alertPct = about.value?.marks.alert_pct ?? DEFAULT_ALERT_PCT;
-    const span = shownSpan();
+    const span = sparkSpan();
     const height = tops[items.length] ?? 0;
     return (
         <div
@@ -60,7 +55,11 @@ export function List(props: {
                             id={item.id}
                             row={item.row}
                             index={index}
-                            curve={item.row.series === null ? undefined : sparks.value.get(item.row.series)}
+                            curve={
+                                item.row.series === null
+                                    ? undefined
+                                    : sparks.value.get(item.row.series)
+                            }
                             span={span}
                             alertPct={alertPct}
                             open={props.open}

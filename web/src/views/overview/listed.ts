@@ -13,10 +13,16 @@ function isService(row: Row): boolean {
 /** Plain groups that hold no other: those above them count the same memory again. */
 function leafGroups(rows: readonly Row[]): Row[] {
     const parents = new Set(rows.map((row) => parentOf(row.cgroup)));
-    return rows.filter((row) => row.kind === "group" && !isHost(row) && row.inside === null && !parents.has(row.cgroup));
+    return rows.filter(
+        (row) =>
+            row.kind === "group" && !isHost(row) && row.inside === null && !parents.has(row.cgroup),
+    );
 }
 
-export function listed(rows: readonly Row[], filter: Filter): { rows: readonly Row[]; listing: Listing } {
+export function listed(
+    rows: readonly Row[],
+    filter: Filter,
+): { rows: readonly Row[]; listing: Listing } {
     if (namesKinds(filter)) return { rows: rows.filter((row) => !isHost(row)), listing: "asked" };
     const workloads = rows.filter(isWorkload);
     if (workloads.length > 0) return { rows: workloads, listing: "workloads" };

@@ -1,10 +1,19 @@
 // One line of the list. A row is never changed in place: what is the same object looks the same.
-import { Component } from "preact";
+import { Component, type ComponentChildren } from "preact";
 import type { Row } from "../../api/types.ts";
 import { RowBar } from "../../components/limitbar.tsx";
 import { Sparkline } from "../../components/sparkline.tsx";
 import { StatePill } from "../../components/state.tsx";
-import { UNKNOWN, bytes, bytesPerHour, count, duration, exactBytes, percent, visible } from "../../format.ts";
+import {
+    UNKNOWN,
+    bytes,
+    bytesPerHour,
+    count,
+    duration,
+    exactBytes,
+    percent,
+    visible,
+} from "../../format.ts";
 import { isUnlimited } from "../../group.ts";
 import { language, t } from "../../i18n/index.ts";
 import { kills } from "../../sort.ts";
@@ -30,9 +39,15 @@ export interface RowProps {
 function Name(props: { row: Row }) {
     const { row } = props;
     const cut = row.name.startsWith("/") ? row.name.lastIndexOf("/") + 1 : 0;
-    const inside = row.inside === null ? "" : ` (${t("row.inside", { name: visible(row.inside) })})`;
+    const inside =
+        row.inside === null ? "" : ` (${t("row.inside", { name: visible(row.inside) })})`;
     return (
-        <a class="name" href={linkTo({ name: "container", key: row.key })} title={visible(row.name) + inside} tabIndex={0}>
+        <a
+            class="name"
+            href={linkTo({ name: "container", key: row.key })}
+            title={visible(row.name) + inside}
+            tabIndex={0}
+        >
             {cut > 0 && <span class="folder">{visible(row.name.slice(0, cut))}</span>}
             <bdi>{visible(row.name.slice(cut))}</bdi>
         </a>
@@ -44,13 +59,23 @@ function limitNotes(row: Row): string[] {
     if (isUnlimited(row)) return [t("limit.noneTitle")];
     const notes: string[] = [];
     if (isAbove(row))
-        notes.push(t("limit.above", { path: row.limit_from === "outside" ? t("limit.outside") : visible(row.limit_from ?? "") }));
+        notes.push(
+            t("limit.above", {
+                path:
+                    row.limit_from === "outside"
+                        ? t("limit.outside")
+                        : visible(row.limit_from ?? ""),
+            }),
+        );
     if (!row.limit_certain) notes.push(t("limit.unsure"));
     return notes;
 }
 
 function limitTip(row: Row): DefinedAttributes {
-    return { "data-metric": "limit", "data-exact": [exactBytes(row.limit), ...limitNotes(row)].join("; ") };
+    return {
+        "data-metric": "limit",
+        "data-exact": [exactBytes(row.limit), ...limitNotes(row)].join("; "),
+    };
 }
 
 /** The limit is an ancestor's. */
@@ -65,8 +90,16 @@ function LimitText(props: { row: Row }) {
     if (isUnlimited(row)) return <span class="soft">{t("limit.none")}</span>;
     return (
         <>
-            {isAbove(row) && <span class="soft" aria-hidden="true">↑</span>}
-            {!row.limit_certain && <span class="soft" aria-hidden="true">≤</span>}
+            {isAbove(row) && (
+                <span class="soft" aria-hidden="true">
+                    ↑
+                </span>
+            )}
+            {!row.limit_certain && (
+                <span class="soft" aria-hidden="true">
+                    ≤
+                </span>
+            )}
             {bytes(row.limit)}
         </>
     );
@@ -76,7 +109,10 @@ function trendTip(row: Row): DefinedAttributes {
     const tip = defined("trend_bytes_per_h");
     const { trend_window_s: window, trend_bytes_per_h: rate } = row;
     if (window === null || rate === null || row.trend === "steady") return tip;
-    return { ...tip, "data-exact": `${exactBytes(rate)}/h, ${t("trend.window", { window: duration(window) })}` };
+    return {
+        ...tip,
+        "data-exact": `${exactBytes(rate)}/h, ${t("trend.window", { window: duration(window) })}`,
+    };
 }
 
 function Trend(props: { row: Row }) {
@@ -86,28 +122,59 @@ function Trend(props: { row: Row }) {
     return <>{bytesPerHour(rate)}</>;
 }
 
-const nil = (isNil: boolean): string => (isNil ? " nil" : "");
+/** A number that says what it is where there are no heads; `nil` where there is nothing to tell. */
+function Figure(props: {
+    id: "trend" | "ttl" | "psi" | "ooms" | "restarts";
+    label: string;
+    tip: DefinedAttributes;
+    nil: boolean;
+    children: ComponentChildren;
+}) {
+    return (
+        <div
+            role="cell"
+            class={`c-${props.id} num${props.nil ? " nil" : ""}`}
+            data-testid={props.id}
+            data-label={props.label}
+            {...props.tip}
+        >
+            {props.children}
+        </div>
+    );
+}
 
-function Numbers(props: { row: Row }) {
+function Figures(props: { row: Row }) {
     const { row } = props;
+    const { time_to_limit_s: ttl, psi_some_avg10: psi, restarts, trend } = row;
     const ooms = kills(row);
+    const still = trend === null || trend === "steady";
     return (
         <div class="facts" role="presentation">
-            <div role="cell" class={`c-trend num${nil(row.trend === null || row.trend === "steady")}`} data-testid="trend" data-label={t("col.trend")} {...trendTip(row)}>
+            <Figure id="trend" label={t("col.trend")} tip={trendTip(row)} nil={still}>
                 <Trend row={row} />
-            </div>
-            <div role="cell" class={`c-ttl num${nil(row.time_to_limit_s === null)}`} data-testid="ttl" data-label={t("col.ttl")} {...defined("time_to_limit_s")}>
-                {duration(row.time_to_limit_s)}
-            </div>
-            <div role="cell" class={`c-psi num${nil(!row.psi_some_avg10)}`} data-testid="psi" data-label="PSI" {...defined("psi_some_avg10")}>
-                {row.psi_some_avg10 === 0 ? "0" : percent(row.psi_some_avg10)}
-            </div>
-            <div role="cell" class={`c-ooms num${nil(!ooms)}${ooms ? " killed" : ""}`} data-testid="ooms" data-label={t("col.ooms")} {...defined("oom_kills_total")}>
-                {count(ooms)}
-            </div>
-            <div role="cell" class={`c-restarts num${nil(!row.restarts)}`} data-testid="restarts" data-label={t("col.restarts")} {...defined("restarts")}>
-                {count(row.restarts)}
-            </div>
+            </Figure>
+            <Figure
+                id="ttl"
+                label={t("col.ttl")}
+                tip={defined("time_to_limit_s")}
+                nil={ttl === null}
+            >
+                {duration(ttl)}
+            </Figure>
+            <Figure id="psi" label="PSI" tip={defined("psi_some_avg10")} nil={!psi}>
+                {psi === 0 ? "0" : percent(psi)}
+            </Figure>
+            <Figure id="ooms" label={t("col.ooms")} tip={defined("oom_kills_total")} nil={!ooms}>
+                {ooms ? <strong class="killed">{count(ooms)}</strong> : count(ooms)}
+            </Figure>
+            <Figure
+                id="restarts"
+                label={t("col.restarts")}
+                tip={defined("restarts")}
+                nil={!restarts}
+            >
+                {count(restarts)}
+            </Figure>
         </div>
     );
 }
@@ -132,19 +199,31 @@ function Memory(props: { row: Row; alertPct: number; open: number | null }) {
     );
 }
 
+/** The last steps of a curve are not told yet: what is now stands in their place. */
+function withLive(curve: Curve, used: number | null): Curve {
+    let end = curve.length;
+    while (end > 0 && curve.length - end < 3 && curve[end - 1] === null) end--;
+    return [...curve.slice(0, end), used];
+}
+
 function Spark(props: { row: Row; curve: Curve | undefined; span: string; live: boolean }) {
     const { row, curve } = props;
-    const values = props.live ? [...(curve ?? []), row.used] : (curve ?? []);
+    const values = props.live ? withLive(curve ?? [], row.used) : (curve ?? []);
     return (
         <div role="cell" class="c-spark" data-testid="spark" {...defined("spark")}>
-            <Sparkline values={values} label={t("spark.words", { window: props.span, now: bytes(row.used) })} />
+            <Sparkline
+                values={values}
+                label={t("spark.words", { window: props.span, now: bytes(row.used) })}
+            />
         </div>
     );
 }
 
 export class RowLine extends Component<RowProps & { lang: string }> {
     override shouldComponentUpdate(next: RowProps & { lang: string }): boolean {
-        return (Object.keys(next) as (keyof typeof next)[]).some((key) => next[key] !== this.props[key]);
+        return (Object.keys(next) as (keyof typeof next)[]).some(
+            (key) => next[key] !== this.props[key],
+        );
     }
 
     private readonly open = (event: MouseEvent): void => {
@@ -175,9 +254,14 @@ export class RowLine extends Component<RowProps & { lang: string }> {
                 <div role="cell" class="c-runtime">
                     <span class="badge">{row.runtime ?? row.kind}</span>
                 </div>
-                <Spark row={row} curve={this.props.curve} span={this.props.span} live={this.props.live} />
+                <Spark
+                    row={row}
+                    curve={this.props.curve}
+                    span={this.props.span}
+                    live={this.props.live}
+                />
                 <Memory row={row} alertPct={this.props.alertPct} open={this.props.open} />
-                <Numbers row={row} />
+                <Figures row={row} />
                 <div role="cell" class="c-state">
                     <StatePill word={row.state} />
                 </div>

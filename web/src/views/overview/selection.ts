@@ -21,7 +21,8 @@ function lineOf(id: string): HTMLElement | null {
 export function moveSelection(items: readonly Item[], by: number): void {
     if (items.length === 0) return;
     const at = items.findIndex((item) => item.id === selected.value);
-    const next = at < 0 ? (by > 0 ? 0 : items.length - 1) : Math.min(items.length - 1, Math.max(0, at + by));
+    const next =
+        at < 0 ? (by > 0 ? 0 : items.length - 1) : Math.min(items.length - 1, Math.max(0, at + by));
     follow = true;
     selected.value = items[next]?.id ?? null;
 }
@@ -34,7 +35,10 @@ function bringIntoSight(top: number, height: number, body: HTMLElement): void {
 }
 
 /** After each rendering. `topOf`: where a line is in the body, also one that is not made yet. */
-export function useSelection(items: readonly Item[], topOf: (index: number) => [number, number]): void {
+export function useSelection(
+    items: readonly Item[],
+    topOf: (index: number) => [number, number],
+): void {
     useLayoutEffect(() => {
         const id = selected.value;
         const active = document.activeElement;

@@ -3,32 +3,47 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { apiPath, get, tokenWanted } from "../../api/client.ts";
 import type { Row, Sparks } from "../../api/types.ts";
-import { now } from "../../state/app.ts";
+import { about, now } from "../../state/app.ts";
 import { liveAt } from "../../state/rows.ts";
-import { DEFAULT_VIEW, rangeOf, view } from "../../state/url.ts";
+import { DEFAULT_VIEW, rangeOf, spanText, view, type Range } from "../../state/url.ts";
 
 const POINTS = 90;
-const EVERY_MS = 30_000;
+const EVERY_MS = { least: 5_000, most: 30_000 };
 const SOON_MS = 3_000;
-const LIST_FROM = "-2h"; // where the address says nothing: longer than one container's charts
+
+/** Where the address says nothing: two hours, but not more than the agent has seen, since a curve that
+ * is empty but for its end says nothing. */
+const WINDOWS_MS = [1, 2, 5, 10, 15, 30, 60, 120].map((minutes) => minutes * 60e3);
 
 export type Curve = readonly (number | null)[];
 
 /** By the number of a row's series. */
 export const sparks = signal<ReadonlyMap<number, Curve>>(new Map());
 
-export function sparkFrom(from: string): string {
-    return from === DEFAULT_VIEW.from ? LIST_FROM : from;
+export function usualWindow(ageMs: number): number {
+    return WINDOWS_MS.find((ms) => ms >= ageMs) ?? Math.max(...WINDOWS_MS);
+}
+
+function sparkRange(from: string, to: string): Range {
+    const nowMs = now.peek();
+    if (from !== DEFAULT_VIEW.from) return rangeOf({ from, to }, nowMs);
+    const age = nowMs - (about.peek()?.oldest_ms ?? 0);
+    return rangeOf({ from: `-${spanText(usualWindow(age))}`, to }, nowMs);
+}
+
+/** "2h" */
+export function sparkSpan(): string {
+    const { from_ms, to_ms } = sparkRange(view.value.from, view.value.to);
+    return spanText(to_ms - from_ms);
 }
 
 let abort: AbortController | null = null; // of the one that is under way
 
-async function load(from: string, to: string): Promise<void> {
+async function load(range: Range): Promise<void> {
     if (tokenWanted.peek()) return;
     abort?.abort();
     const mine = new AbortController();
     abort = mine;
-    const range = rangeOf({ from: sparkFrom(from), to }, now.peek());
     const path = apiPath("api/v1/sparks", {
         metric: "used",
         from: range.from_ms,
@@ -37,7 +52,9 @@ async function load(from: string, to: string): Promise<void> {
     });
     try {
         const answer = await get<Sparks>(path, { signal: mine.signal });
-        sparks.value = new Map(Object.entries(answer.series).map(([series, curve]) => [Number(series), curve]));
+        sparks.value = new Map(
+            Object.entries(answer.series).map(([series, curve]) => [Number(series), curve]),
+        );
     } catch {
         // Curves are an extra: the link badge tells that nobody answers, and they are asked again.
     } finally {
@@ -45,19 +62,27 @@ async function load(from: string, to: string): Promise<void> {
     }
 }
 
+/** A short window moves fast. */
+function pauseOf({ from_ms, to_ms }: Range): number {
+    return Math.min(EVERY_MS.most, Math.max(EVERY_MS.least, (to_ms - from_ms) / POINTS));
+}
+
 /** Keeps them fresh while the list is shown; a row that is new gets its curve soon. */
 export function useSparks(rows: readonly Row[]): void {
     const { from, to } = view.value;
     const live = to === "now";
-    const known = liveAt.value !== null || !live;
+    const known = (liveAt.value !== null && about.value !== null) || !live;
     useEffect(() => {
         if (!known) return;
-        void load(from, to);
-        const timer = setInterval(() => {
-            if (live && !document.hidden) void load(from, to);
-        }, EVERY_MS);
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        const again = (): void => {
+            const range = sparkRange(from, to);
+            if (!document.hidden) void load(range);
+            if (live) timer = setTimeout(again, pauseOf(range));
+        };
+        again();
         return () => {
-            clearInterval(timer);
+            clearTimeout(timer);
             abort?.abort();
         };
     }, [from, to, known]);
@@ -66,7 +91,7 @@ export function useSparks(rows: readonly Row[]): void {
         const missing = rows.some((row) => row.series !== null && !sparks.peek().has(row.series));
         if (!missing || !live || !known) return;
         const timer = setTimeout(() => {
-            if (!abort) void load(from, to);
+            if (!abort) void load(sparkRange(from, to));
         }, SOON_MS);
         return () => clearTimeout(timer);
     }, [names, known]);

@@ -11,7 +11,11 @@ function errorText(error: FilterError): string {
     return t(`filter.${error.code}`, { what: error.what, known: error.known.join(" ") });
 }
 
-function FilterField(props: { filter: Filter; input: RefObject<HTMLInputElement | null>; leave(intoList: boolean): void }) {
+function FilterField(props: {
+    filter: Filter;
+    input: RefObject<HTMLInputElement | null>;
+    leave(intoList: boolean): void;
+}) {
     const errors = props.filter.errors.map(errorText);
     return (
         <div class="filter-box">
@@ -31,7 +35,11 @@ function FilterField(props: { filter: Filter; input: RefObject<HTMLInputElement 
                 value={view.value.q}
                 onInput={(event) => go({ q: event.currentTarget.value }, true)}
                 onKeyDown={(event) => {
-                    if (event.key === "Escape" || event.key === "Enter" || event.key === "ArrowDown") {
+                    if (
+                        event.key === "Escape" ||
+                        event.key === "Enter" ||
+                        event.key === "ArrowDown"
+                    ) {
                         event.preventDefault();
                         props.leave(event.key !== "Escape");
                     }
@@ -43,7 +51,13 @@ function FilterField(props: { filter: Filter; input: RefObject<HTMLInputElement 
             <p id="filter-help" class="filter-help">
                 {t("overview.filterHelp", { fields: FIELDS.map((field) => `${field}:`).join(" ") })}
             </p>
-            <p id="filter-error" class="filter-error" data-testid="filter-error" role="status" hidden={errors.length === 0}>
+            <p
+                id="filter-error"
+                class="filter-error"
+                data-testid="filter-error"
+                role="status"
+                hidden={errors.length === 0}
+            >
                 {errors.join(" ")}
             </p>
         </div>
@@ -66,7 +80,9 @@ function ShowSelect() {
             <select
                 data-testid="show"
                 value={known ? asked : "other"}
-                onChange={(event) => go({ q: withKind(view.value.q, event.currentTarget.value) }, true)}
+                onChange={(event) =>
+                    go({ q: withKind(view.value.q, event.currentTarget.value) }, true)
+                }
             >
                 {SHOWN.map(([kind, text]) => (
                     <option key={kind} value={kind}>
@@ -123,7 +139,13 @@ function SortSelect() {
                     ))}
                 </select>
             </label>
-            <button type="button" class="plain" aria-label={t("overview.reverse")} aria-pressed={!view.value.desc} onClick={reverseSort}>
+            <button
+                type="button"
+                class="plain"
+                aria-label={t("overview.reverse")}
+                aria-pressed={!view.value.desc}
+                onClick={reverseSort}
+            >
                 <span aria-hidden="true">{view.value.desc ? "▼" : "▲"}</span>
             </button>
         </span>

@@ -33,7 +33,10 @@ export function topsOf(heights: readonly number[]): number[] {
 }
 
 /** The window of lines of an element that scrolls with the page. */
-export function useWindow(tops: readonly number[]): { window: Window; body: { current: HTMLDivElement | null } } {
+export function useWindow(tops: readonly number[]): {
+    window: Window;
+    body: { current: HTMLDivElement | null };
+} {
     const body = useRef<HTMLDivElement>(null);
     const [view, setView] = useState({ from: 0, to: 2000 });
     const look = (): void => {
