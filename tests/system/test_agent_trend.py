@@ -64,9 +64,9 @@ def _():
     with agents.Agent("targets: all\n") as agent:
         boxes = {name: group(name) for name in WORDS}
         boxes["climbs"].limit(1024 * MIB)  # of which it takes too little for another word
-        boxes["cached"].limit(20 * MIB)
+        boxes["cached"].limit(60 * MIB)
         loads = [Load("anon", 30, groups=[boxes["stands"]]),
-                 Load("read-once", 40, groups=[boxes["cached"]])]
+                 Load("read-once", 80, groups=[boxes["cached"]])]
         program = climber(boxes["climbs"], 200)
         try:
             agent.target(boxes["climbs"].path)
