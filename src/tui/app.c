@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "tui/units.h"
 
 int app_init(struct app *a, const struct tui_source *source, const struct top_options *options,
              int64_t now_ms) {
@@ -253,7 +254,15 @@ static bool shift(struct app *a, int eighths) {
 }
 
 static bool zoom(struct app *a, int direction) {
+    struct buf text;
+
     moment_zoom(&a->moment, direction);
+    buf_init(&text, 64);
+    units_add_duration(&text, (uint64_t)a->moment.window_ms / 1000);
+    if (app_window(a) < a->moment.window_ms)
+        buf_add(&text, STR(", of which less is known yet"));
+    app_say(a, "window %.*s", STR_ARG(buf_str(&text)));
+    buf_done(&text);
     sparks_forget(&a->sparks);
     a->detail.fetched_ms = 0;
     update_screen(a);

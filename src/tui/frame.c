@@ -43,23 +43,38 @@ static void draw_title(struct app *a, const char *title) {
     buf_done(&right);
 }
 
+/* The columns that the hint takes, two blanks behind it included. */
+static int hint(struct canvas *c, int y, int x, const char *names, const char *word) {
+    int start = x;
+
+    x += canvas_text(c, y, x, c->cols, str_of(names), STYLE_KEY) + 1;
+    x += canvas_text(c, y, x, c->cols, str_of(word), STYLE_DIM) + 2;
+    return x - start;
+}
+
+static int hint_width(const char *names, const char *word) {
+    return (int)(str_of(names).n + str_of(word).n) + 3;
+}
+
+static bool is_last_resort(enum action action) {
+    return action == ACTION_HELP || action == ACTION_QUIT;
+}
+
+/* How to get help and out is told first; then what else there is room for. */
 static void draw_hints(struct app *a, int y) {
     struct canvas *c = &a->canvas;
     int x = 1;
 
-    for (size_t i = 0; i < keys_n; i++) {
-        const struct key_row *k = &keys_table[i];
-        int need = k->hint ? (int)(str_of(k->names).n + str_of(k->hint).n) + 3 : 0;
+    for (int round = 0; round < 2; round++)
+        for (size_t i = 0; i < keys_n; i++) {
+            const struct key_row *k = &keys_table[i];
 
-        if (!k->hint || x + need > c->cols)
-            continue;
-        x += canvas_text(c, y, x, c->cols, str_of(k->names), STYLE_KEY) + 1;
-        x += canvas_text(c, y, x, c->cols, str_of(k->hint), STYLE_DIM) + 2;
-    }
-    if (x + 10 <= c->cols) {
-        x += canvas_text(c, y, x, c->cols, STR("[ ]"), STYLE_KEY) + 1;
-        canvas_text(c, y, x, c->cols, STR("time"), STYLE_DIM);
-    }
+            if (k->hint && is_last_resort(k->action) == (round == 0) &&
+                x + hint_width(k->names, k->hint) - 2 <= c->cols)
+                x += hint(c, y, x, k->names, k->hint);
+        }
+    if (x + hint_width("[ ]", "time") - 2 <= c->cols)
+        hint(c, y, x, "[ ]", "time");
 }
 
 void frame_draw(struct app *a, const char *title) {

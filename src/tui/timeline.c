@@ -72,28 +72,52 @@ const struct tui_event *timeline_selected(const struct app *a) {
     return e->shown_n > 0 ? &e->event[e->shown[e->cursor]] : NULL;
 }
 
+/* Where the columns of an event begin. */
+struct places {
+    int ago, what, name, detail; /* ago 0: there is no room for it, nor for the date */
+};
+
+static struct places places_of(const struct canvas *c) {
+    int name = c->cols >= 120 ? 40 : 20;
+
+    if (c->cols < 70)
+        return (struct places){0, 9, 20, 41};
+    return (struct places){20, 29, 40, 43 + name};
+}
+
 static void draw_event(struct app *a, int y, const struct tui_event *event) {
     struct canvas *c = &a->canvas;
-    int name = c->cols >= 120 ? 40 : c->cols >= 70 ? 20 : 12, x = 43 + name;
+    struct places at = places_of(c);
+    int64_t ago = app_at(a) - event->at_ms;
     struct buf text;
 
     buf_init(&text, 256);
-    units_add_clock(&text, event->at_ms, true);
+    units_add_clock(&text, event->at_ms, at.ago > 0);
     canvas_text(c, y, 0, 19, buf_str(&text), STYLE_NORMAL);
     buf_clear(&text);
-    if (a->now_ms >= event->at_ms)
-        units_add_duration(
-            &text, (uint64_t)(app_at(a) > event->at_ms ? app_at(a) - event->at_ms : 0) / 1000);
-    canvas_right(c, y, 20, 7, buf_str(&text), STYLE_DIM);
+    units_add_duration(&text, (uint64_t)(ago > 0 ? ago : 0) / 1000);
+    if (at.ago > 0)
+        canvas_right(c, y, at.ago, 7, buf_str(&text), STYLE_DIM);
     buf_done(&text);
-    canvas_put(c, y, 29, (unsigned char)kinds[event->kind].letter, kinds[event->kind].letter,
+    canvas_put(c, y, at.what, (unsigned char)kinds[event->kind].letter, kinds[event->kind].letter,
                kinds[event->kind].style);
-    canvas_text(c, y, 31, 8, str_of(kinds[event->kind].word), kinds[event->kind].style);
-    canvas_name(c, y, 40, name, event->name, STYLE_BOLD);
+    canvas_text(c, y, at.what + 2, 8, str_of(kinds[event->kind].word), kinds[event->kind].style);
+    canvas_name(c, y, at.name, at.detail - at.name - 1, event->name, STYLE_BOLD);
     if (event->kills > 1)
-        x += canvas_format(c, y, x, c->cols - x, STYLE_NORMAL, "%llu kills  ",
-                           (unsigned long long)event->kills);
-    canvas_name(c, y, x, c->cols - x, event->detail, STYLE_NORMAL);
+        at.detail += canvas_format(c, y, at.detail, c->cols - at.detail, STYLE_NORMAL,
+                                   "%llu kills  ", (unsigned long long)event->kills);
+    canvas_name(c, y, at.detail, c->cols - at.detail, event->detail, STYLE_NORMAL);
+}
+
+static void draw_heads(struct canvas *c, int y) {
+    struct places at = places_of(c);
+
+    canvas_text(c, y, 0, at.what, at.ago ? STR("TIME (UTC)") : STR("UTC"), STYLE_BOLD);
+    if (at.ago > 0)
+        canvas_right(c, y, at.ago, 7, STR("AGO"), STYLE_BOLD);
+    canvas_text(c, y, at.what, 10, STR("WHAT"), STYLE_BOLD);
+    canvas_text(c, y, at.name, at.detail - at.name, STR("NAME"), STYLE_BOLD);
+    canvas_text(c, y, at.detail, c->cols, STR("DETAIL"), STYLE_BOLD);
 }
 
 static void draw_empty(struct app *a) {
@@ -107,21 +131,31 @@ static void draw_empty(struct app *a) {
     canvas_name(&a->canvas, LIST_TOP + 1, 2, a->canvas.cols - 4, str_of(why), STYLE_NORMAL);
 }
 
+static void draw_summary(struct app *a) {
+    const struct tui_host *host = a->source->host(a->source->ctx);
+    struct canvas *c = &a->canvas;
+    size_t n = a->events.shown_n;
+    int x = canvas_format(c, 1, 0, c->cols, STYLE_NORMAL, "%zu %s", n, n == 1 ? "event" : "events");
+
+    if (a->view.filter.n > 0) {
+        x += canvas_format(c, 1, x, c->cols - x, STYLE_KEY, " of /");
+        x += canvas_name(c, 1, x, c->cols - x, (struct str){a->view.filter.text, a->view.filter.n},
+                         STYLE_KEY);
+    }
+    canvas_text(c, 1, x, c->cols - x,
+                host && host->agent ? STR(", the newest first; Enter goes there and then")
+                                    : STR(", the newest first; Enter opens the container"),
+                STYLE_DIM);
+}
+
 void timeline_draw(struct app *a) {
     struct events *e = &a->events;
     struct canvas *c = &a->canvas;
-    int name = c->cols >= 120 ? 40 : c->cols >= 70 ? 20 : 12;
     size_t height = (size_t)(c->rows - LIST_TOP - 1);
 
     frame_draw(a, "events");
-    canvas_format(c, 1, 0, c->cols, STYLE_DIM,
-                  "%zu events, the newest first; Enter opens the container at that moment",
-                  e->shown_n);
-    canvas_text(c, 2, 0, 19, STR("TIME (UTC)"), STYLE_BOLD);
-    canvas_right(c, 2, 20, 7, STR("BEFORE"), STYLE_BOLD);
-    canvas_text(c, 2, 29, 10, STR("WHAT"), STYLE_BOLD);
-    canvas_text(c, 2, 40, name, STR("NAME"), STYLE_BOLD);
-    canvas_text(c, 2, 43 + name, c->cols, STR("DETAIL"), STYLE_BOLD);
+    draw_summary(a);
+    draw_heads(c, 2);
     if (e->cursor < e->top)
         e->top = e->cursor;
     if (e->cursor >= e->top + height)
