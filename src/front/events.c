@@ -37,7 +37,7 @@ void events_init(struct events *e, struct store *store) {
 static void forget(struct events *e) {
     free(e->before);
     e->before = NULL;
-    e->n = e->room = 0;
+    e->n = 0;
     buf_done(&e->kept);
     buf_init(&e->kept, KEPT_MAX);
 }
@@ -92,24 +92,14 @@ static void tell(struct events *e, const struct live_row *row, const struct web_
 
 /* --- all anew --------------------------------------------------------------------------------- */
 
-/* `text` is the event of its end. What cannot be kept is not told, that is all. */
+/* `text` is the event of its end. */
 static void add_before(struct events *e, const struct events_before *before, struct str text) {
-    struct events_before *b;
+    struct events_before *b = &e->before[e->n++];
 
-    if (e->n == e->room) {
-        size_t room = e->room ? 2 * e->room : 64;
-        struct events_before *grown = reallocarray(e->before, room, sizeof(*grown));
-
-        if (!grown)
-            return;
-        e->before = grown;
-        e->room = room;
-    }
-    b = &e->before[e->n++];
     *b = *before;
     b->at = e->kept.n;
-    b->length = text.n;
     buf_add(&e->kept, text);
+    b->length = e->kept.n - b->at; /* 0: there was no room, and its end is not told */
 }
 
 /* By its group: what it is called may be known only later. */
@@ -148,15 +138,15 @@ void events_anew(struct events *e, const struct live *live, int64_t at_ms) {
 
     if (!e->store)
         return;
-    e->before = NULL;
-    e->n = e->room = 0;
+    e->n = 0;
+    e->before = calloc(old.n + live->n + 1, sizeof(*e->before));
     buf_init(&e->kept, KEPT_MAX);
     /* A collector that ended before it had found all: those before it are looked for still. */
-    for (size_t i = 0; i < old.n; i++)
-        if (!old.before[i].again)
+    for (size_t i = 0; i < old.n && e->before; i++)
+        if (!old.before[i].again && old.before[i].length > 0)
             add_before(e, &old.before[i],
                        (struct str){old.kept.p + old.before[i].at, old.before[i].length});
-    for (int64_t uid = -1; (row = live_after(live, uid)); uid = row->uid)
+    for (int64_t uid = -1; e->before && (row = live_after(live, uid)); uid = row->uid)
         if (is_told(row))
             add_row(e, row, at_ms, &old);
     free(old.before);
@@ -173,10 +163,10 @@ void events_round(struct events *e, int64_t at_ms) {
     if (at_ms - e->since_ms < LISTING_MS)
         return;
     e->listing = false;
-    for (size_t i = 0; i < e->n && buf_error(&e->kept) == 0; i++) {
+    for (size_t i = 0; i < e->n; i++) {
         const struct events_before *b = &e->before[i];
 
-        if (!b->again)
+        if (!b->again && b->length > 0)
             put(e, b->series, b->service, b->end_ms, "end",
                 (struct str){e->kept.p + b->at, b->length});
     }

@@ -19,7 +19,7 @@ struct events {
     bool listing;     /* all is told anew */
     int64_t since_ms; /* of the first round of that; 0: not yet */
     struct events_before *before;
-    size_t n, room;
+    size_t n;
     struct buf kept, text;
     struct events_rate {
         int64_t at_ms;

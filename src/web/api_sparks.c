@@ -1,6 +1,7 @@
 /* /api/v1/sparks: one metric of every target over the last hours, a value a step. One answer for a
  * whole list of targets, made in pieces that each take a few milliseconds at most. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
