@@ -86,7 +86,7 @@ export const overviewTexts = {
     "limit.none": ["none", "无"],
     "limit.noneTitle": ["no limit but the machine's memory", "除主机内存外没有上限"],
     "limit.above": ["set above it, by {path}", "由上级设定：{path}"],
-    "limit.outside": ["what cannot be seen from here", "在此处看不到的上级"],
+    "limit.unseen": ["what cannot be seen from here", "在此处看不到的上级"],
     "limit.unsure": [
         "a group above it that cannot be seen here may be tighter",
         "此处看不到的上级可能更严格。",

@@ -63,7 +63,7 @@ function limitNotes(row: Row): string[] {
             t("limit.above", {
                 path:
                     row.limit_from === "outside"
-                        ? t("limit.outside")
+                        ? t("limit.unseen")
                         : visible(row.limit_from ?? ""),
             }),
         );
