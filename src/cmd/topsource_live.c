@@ -16,7 +16,7 @@
 #include "sampler/procs.h"
 
 enum {
-    TREND_LOOKS = 10,     /* ticks in which the trends of all are looked at once */
+    TREND_TURNS = 5,      /* ticks in which the trends of all have their turn */
     PROCESSES_SHARE = 20, /* listing processes takes at most this part of the time */
     EARLY_PART = 2,       /* of the interval: sooner, only what is new is read */
 };
@@ -112,6 +112,16 @@ static void fill_row(struct topsource_live *s, uint32_t slot) {
                                         : x->kills_told);
 }
 
+/* Blocks of all end at the same moment: each has its turn within some ticks. */
+static void look_at_trend(const struct topsource_live *s, uint32_t slot, struct seen *x) {
+    trend_refaults(&x->trend, &x->view);
+    if (x->viewed_ms == trend_newest_ms(&x->trend) ||
+        (x->view.word != TREND_UNKNOWN && (slot + s->ticks) % TREND_TURNS != 0))
+        return;
+    x->viewed_ms = trend_newest_ms(&x->trend);
+    x->view = trend_look(&x->trend);
+}
+
 /* A sample that is new into what is kept. */
 static void take_in(struct topsource_live *s, uint32_t slot) {
     struct seen *x = &s->watch.seen[slot];
@@ -124,12 +134,9 @@ static void take_in(struct topsource_live *s, uint32_t slot) {
         s->watch.failed = true;
     if (sample_has(now, METRIC_OOM_KILLS))
         oomtally_seen(s->watch.oom, (uint32_t)x->id, now->value[METRIC_OOM_KILLS]);
-    /* a look costs more than all else together, and what it tells moves slowly */
-    if (x->view.word == TREND_UNKNOWN || (slot + s->ticks) % TREND_LOOKS == 0)
-        x->view = trend_look(&x->trend);
+    look_at_trend(s, slot, x);
 }
 
-/* A row and a place in `some` for each slot. */
 static int make_room(struct topsource_live *s) {
     struct tui_row **row;
     uint32_t *some;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -244,6 +245,8 @@ int topwatch_open(struct topwatch *w, const struct host *host, const struct cgfs
     if (loop_new(&w->loop) < 0 || reserve(w, 0) < 0)
         return err_set(err, -ENOMEM, "cannot begin to watch:");
     r = oomtally_new(w->loop, host, fs, on_kill, w, &w->oom, err);
+    if (r == 0 && !host->live) /* whose kills are not in this machine's log: one that is silent */
+        r = oomtally_use_log(w->oom, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (r == 0)
         r = targets_new(host, fs, &table, &w->targets, err);
     if (r < 0)

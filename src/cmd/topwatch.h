@@ -19,6 +19,7 @@ struct seen {
     uint64_t kills_told;             /* by the tally, of this one */
     struct trend trend;
     struct trend_view view;
+    int64_t viewed_ms; /* the block that was the newest at the last look */
     struct tophistory history;
     struct tui_row row;
 };
