@@ -117,8 +117,8 @@ static int take_lines(struct agentstream *s, agentstream_fn *fn, void *ctx) {
     int events = 0;
 
     while ((end = memchr(s->text.p + at, '\n', s->text.n - at))) {
-        int r = take_line(s, (struct str){s->text.p + from, (size_t)(end - s->text.p) - from}, fn,
-                          ctx);
+        int r =
+            take_line(s, (struct str){s->text.p + from, (size_t)(end - s->text.p) - from}, fn, ctx);
 
         if (r < 0)
             return r;
