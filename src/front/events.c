@@ -54,13 +54,15 @@ static bool is_told(const struct live_row *row) {
 }
 
 /* Whether there is room for one more. */
-static bool may_tell(struct events *e, bool service, int64_t at_ms) {
+static bool may_tell(struct events *e, bool service) {
     struct events_rate *rate = &e->rate[service];
     int64_t each_ms = rates[service].each_ms, most = rates[service].most;
-    int64_t passed = (at_ms - rate->at_ms) / each_ms;
+    int64_t passed = (e->now_ms - rate->at_ms) / each_ms;
 
     if (rate->at_ms == 0) {
-        *rate = (struct events_rate){at_ms, most};
+        *rate = (struct events_rate){e->now_ms, most};
+    } else if (passed < 0) { /* the clock was set back */
+        rate->at_ms = e->now_ms;
     } else if (passed > 0) {
         rate->left = passed > most - rate->left ? most : rate->left + passed;
         rate->at_ms += passed * each_ms;
@@ -77,7 +79,7 @@ static bool may_tell(struct events *e, bool service, int64_t at_ms) {
 
 static void put(struct events *e, int64_t series, bool service, int64_t at_ms, const char *kind,
                 struct str json) {
-    if (e->store && !e->replaying && may_tell(e, service, at_ms))
+    if (e->store && !e->replaying && may_tell(e, service))
         (void)store_event(e->store, series, at_ms, str_of(kind), json);
 }
 
@@ -156,6 +158,7 @@ void events_anew(struct events *e, const struct live *live, int64_t at_ms) {
 }
 
 void events_round(struct events *e, int64_t at_ms) {
+    e->now_ms = at_ms;
     if (!e->listing)
         return;
     if (e->since_ms == 0 || at_ms < e->since_ms)

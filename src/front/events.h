@@ -18,6 +18,7 @@ struct events {
     bool replaying;
     bool listing;     /* all is told anew */
     int64_t since_ms; /* of the first round of that; 0: not yet */
+    int64_t now_ms;   /* of the last round */
     struct events_before *before;
     size_t n;
     struct buf kept, text;
