@@ -60,6 +60,12 @@ static bool is_last_resort(enum action action) {
     return action == ACTION_HELP || action == ACTION_QUIT;
 }
 
+static bool does_something(const struct app *a, enum action action) {
+    if (action == ACTION_OPEN)
+        return !a->help && a->screen != APP_DETAIL;
+    return a->screen == APP_OVERVIEW || action < ACTION_SORT_NEXT || action > ACTION_GROUP;
+}
+
 /* How to get help and out is told first; then what else there is room for. */
 static void draw_hints(struct app *a, int y) {
     struct canvas *c = &a->canvas;
@@ -69,7 +75,8 @@ static void draw_hints(struct app *a, int y) {
         for (size_t i = 0; i < keys_n; i++) {
             const struct key_row *k = &keys_table[i];
 
-            if (k->hint && is_last_resort(k->action) == (round == 0) &&
+            if (k->hint && does_something(a, k->action) &&
+                is_last_resort(k->action) == (round == 0) &&
                 x + hint_width(k->names, k->hint) - 2 <= c->cols)
                 x += hint(c, y, x, k->names, k->hint);
         }

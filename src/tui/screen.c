@@ -205,9 +205,23 @@ int screen_key(uint32_t *key_out) {
     return 0;
 }
 
+/* By SIGTSTP, which the kernel drops when there is no shell that could ever continue us. */
+static void stop(void) {
+    struct sigaction usual = {.sa_handler = SIG_DFL}, before;
+    sigset_t only, mask;
+
+    sigemptyset(&only);
+    sigaddset(&only, SIGTSTP);
+    sigaction(SIGTSTP, &usual, &before);
+    raise(SIGTSTP);
+    sigprocmask(SIG_UNBLOCK, &only, &mask);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+    sigaction(SIGTSTP, &before, NULL);
+}
+
 void screen_suspend(void) {
     endwin();
-    raise(SIGSTOP);
+    stop();
     refresh();
     curs_set(0);
 }

@@ -135,16 +135,20 @@ static void draw_summary(struct app *a) {
     const struct tui_host *host = a->source->host(a->source->ctx);
     struct canvas *c = &a->canvas;
     size_t n = a->events.shown_n;
-    int x = canvas_format(c, 1, 0, c->cols, STYLE_NORMAL, "%zu %s", n, n == 1 ? "event" : "events");
+    int x;
 
-    if (a->view.filter.n > 0) {
-        x += canvas_format(c, 1, x, c->cols - x, STYLE_KEY, " of /");
+    if (a->view.filter.n == 0) {
+        x = canvas_format(c, 1, 0, c->cols, STYLE_NORMAL, "%zu %s", n, n == 1 ? "event" : "events");
+    } else {
+        x = canvas_format(c, 1, 0, c->cols, STYLE_NORMAL, "%zu of the last %zu events: ", n,
+                          a->events.n);
+        x += canvas_text(c, 1, x, c->cols - x, STR("/"), STYLE_KEY);
         x += canvas_name(c, 1, x, c->cols - x, (struct str){a->view.filter.text, a->view.filter.n},
                          STYLE_KEY);
     }
     canvas_text(c, 1, x, c->cols - x,
-                host && host->agent ? STR(", the newest first; Enter goes there and then")
-                                    : STR(", the newest first; Enter opens the container"),
+                host && host->agent ? STR("  Enter goes there and then")
+                                    : STR("  Enter opens the container"),
                 STYLE_DIM);
 }
 

@@ -302,6 +302,16 @@ def _():
     screen.until(lambda text: "LIMIT BAR" not in text and "ready>" in text, "the shell again")
 
 
+@test("Ctrl-Z where no shell could go on with it changes nothing", [needs_tmux])
+def _():
+    screen = Screen(shell=f"exec env LC_ALL=C.UTF-8 TERM=screen-256color '{harness.options.binary}' "
+                          "top --no-agent --interval 0.3")
+    screen.expect("LIMIT BAR")
+    screen.keys("C-z")
+    clock = screen.lines[0]
+    screen.until(lambda text: text.splitlines()[0] != clock and "LIMIT BAR" in text, "going on")
+
+
 @test("NO_COLOR has no colours, a plain locale nothing but ASCII", [needs_tmux])
 def _():
     scene = Scene()
