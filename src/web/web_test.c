@@ -597,6 +597,18 @@ static void incidents_and_processes_are_kept(void **state) {
     assert_int_equal(webtest_get(&site, false, "/internal/log?after=0", NULL, &answer), 404);
 }
 
+/* Whoever waits for it to come back is not told of an error each time. */
+static void a_target_that_is_away_has_no_processes(void **state) {
+    (void)state;
+    webtest_tell(&site, 'g');
+    assert_int_equal(webtest_get(&site, false, "/api/v1/processes?target=web", NULL, &answer), 200);
+    is_json();
+    assert_true(webtest_has(&answer, "\"target\":\"web\",\"at_ms\":null,\"total\":null,"
+                                     "\"processes\":[]"));
+    assert_int_equal(webtest_get(&site, false, "/api/v1/processes?target=webb", NULL, &answer),
+                     404);
+}
+
 static void ranges_are_as_prometheus_has_them(void **state) {
     char target[300];
     int64_t last_ms;
@@ -737,7 +749,7 @@ static void ask_beside_the_deaf(bool local, int *fd, size_t n) {
         assert_int_equal(recv(fd[i], &byte, 1, 0), 1); /* each has an answer begun */
         if (i % 10 != 9)
             continue;
-        assert_int_equal(webtest_get(&site, local, "/healthz", NULL, &answer), 200);
+        assert_int_equal(webtest_get(&site, local, "/api", NULL, &answer), 200);
         assert_int_equal(webtest_get(&site, local, "/api/v1/targets", NULL, &answer), 200);
         is_json();
     }
@@ -1002,6 +1014,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_was_is_given_point_by_point, begin_remembering, end),
         cmocka_unit_test_setup_teardown(targets_are_told_as_of_then, begin_remembering, end),
         cmocka_unit_test_setup_teardown(incidents_and_processes_are_kept, begin_remembering, end),
+        cmocka_unit_test_setup_teardown(a_target_that_is_away_has_no_processes, begin_remembering,
+                                        end),
         cmocka_unit_test_setup_teardown(ranges_are_as_prometheus_has_them, begin_remembering, end),
         cmocka_unit_test_setup_teardown(a_connection_can_ask_again, begin_plain, end),
         cmocka_unit_test_setup_teardown(silent_connections_keep_nobody_out, begin_plain, end),
