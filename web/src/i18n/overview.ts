@@ -10,10 +10,13 @@ export const overviewTexts = {
         "按名称、state:high、label:tier=front 筛选……",
     ],
     "overview.filterShort": ["Filter …", "筛选……"],
-    "overview.filterHelp": [
-        "Words are looked for in the name, and all must hold. {fields} look elsewhere; label: takes KEY or KEY=VALUE. - before a word excludes, quotes keep blanks, * stands for anything.",
-        "单词在名称中查找，且须全部满足。{fields} 查找其他字段；label: 接受 KEY 或 KEY=VALUE。词前加 - 表示排除，引号保留空格，* 代表任意内容。",
-    ],
+    "filterHelp.words": ["in the name; all must hold", "在名称中查找；须全部满足"],
+    "filterHelp.not": ["must not hold", "排除"],
+    "filterHelp.fields": ["in other fields", "在其他字段中查找"],
+    "filterHelp.labels": ["has the label; has it with this value", "带有该标签；标签等于此值"],
+    "filterHelp.several": ["one of these", "其中之一"],
+    "filterHelp.kind": ["lists other kinds", "列出其他类型"],
+    "filterHelp.star": ["* stands for anything", "* 代表任意内容"],
     "overview.clear": ["Clear the filter", "清除筛选"],
     "filter.quote": ["The quote before {what} is not closed.", "{what} 前的引号没有闭合。"],
     "filter.field": [
@@ -131,6 +134,7 @@ export const overviewTexts = {
     "empty.filterText": ["{all} are hidden by it.", "有 {all} 项被隐藏。"],
     "empty.kind": ["There is nothing of this kind", "没有这种类型的项"],
     "empty.past": ["This moment cannot be shown", "无法显示此刻"],
+    "empty.pastBefore": ["What is recorded begins at {moment}.", "记录从 {moment} 开始。"],
     "empty.pastNone": [
         "Nothing was running then, or nobody recorded it.",
         "当时没有运行任何容器，或没有记录。",

@@ -1,17 +1,24 @@
 // What stands where no rows are, and what to do about it.
+import { moment } from "../../format.ts";
 import { t } from "../../i18n/index.ts";
-import { link, pastError } from "../../state/app.ts";
+import { about, link, pastError } from "../../state/app.ts";
 import { liveAt, pastRows } from "../../state/rows.ts";
 import { go, goLive, shownAt, view } from "../../state/url.ts";
 import type { Listing } from "./listed.ts";
 
 export const START_COMMAND = "plimsoll run -m 60M -- COMMAND";
 
+function noneThen(): string {
+    const oldest = about.value?.oldest_ms ?? null;
+    const before = oldest !== null && (shownAt.value ?? oldest) < oldest;
+    return before ? t("empty.pastBefore", { moment: moment(oldest) }) : t("empty.pastNone");
+}
+
 function Past() {
     return (
         <div class="card empty" data-testid="empty">
             <h2>{t("empty.past")}</h2>
-            <p>{pastError.value ?? t("empty.pastNone")}</p>
+            <p>{pastError.value ?? noneThen()}</p>
             <button type="button" onClick={goLive}>
                 {t("link.toLive")}
             </button>

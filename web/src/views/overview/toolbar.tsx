@@ -1,6 +1,6 @@
 // What is listed and how: filter, kinds, groups, and the order where there are no heads to press.
 import type { RefObject } from "preact";
-import { FIELDS, type Filter, type FilterError, withKind } from "../../filter.ts";
+import { type Filter, type FilterError, withKind } from "../../filter.ts";
 import { GROUPINGS, grouping } from "../../group.ts";
 import { t } from "../../i18n/index.ts";
 import { SORT_COLUMNS, sortColumn, type SortColumn } from "../../sort.ts";
@@ -10,6 +10,17 @@ import { reverseSort } from "./head.tsx";
 function errorText(error: FilterError): string {
     return t(`filter.${error.code}`, { what: error.what, known: error.known.join(" ") });
 }
+
+const EXAMPLES = [
+    [`web "two words"`, "filterHelp.words"],
+    ["-cache -state:ok", "filterHelp.not"],
+    ["image:nginx pod:shop runtime:docker", "filterHelp.fields"],
+    ["compose:shop slice:/docker path:4f2a", "filterHelp.fields"],
+    ["label:tier label:tier=front", "filterHelp.labels"],
+    ["state:high,at-limit", "filterHelp.several"],
+    ["kind:service kind:any", "filterHelp.kind"],
+    ["web*front", "filterHelp.star"],
+] as const;
 
 function FilterField(props: {
     filter: Filter;
@@ -48,9 +59,16 @@ function FilterField(props: {
             <kbd class="filter-key" aria-hidden="true">
                 /
             </kbd>
-            <p id="filter-help" class="filter-help">
-                {t("overview.filterHelp", { fields: FIELDS.map((field) => `${field}:`).join(" ") })}
-            </p>
+            <dl id="filter-help" class="filter-help">
+                {EXAMPLES.map(([example, text]) => (
+                    <div key={example}>
+                        <dt>
+                            <code>{example}</code>
+                        </dt>
+                        <dd>{t(text)}</dd>
+                    </div>
+                ))}
+            </dl>
             <p
                 id="filter-error"
                 class="filter-error"
