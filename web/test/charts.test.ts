@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Curves, Point } from "../src/api/types.ts";
-import { timeLabels, timeSplits } from "../src/charts/axis.ts";
+import { tens, timeLabels, timeSplits } from "../src/charts/axis.ts";
 import { difference, ratesOf, shareOf } from "../src/charts/rates.ts";
 import { partsAt, runsOf, stackOf } from "../src/charts/stack.ts";
 import { append, isGap, lastKnown, nearest, stepFor, tableOf, type ColumnSpec } from "../src/charts/table.ts";
@@ -106,4 +106,9 @@ test("times on the axis are short, and a new day is told", () => {
     assert.deepEqual(timeLabels([noon, noon + 12 * 3600e3], 12 * 3600e3), ["12:00", "11-22"]);
     const [first] = timeSplits(noon - 1000, noon + 5000, 3600e3);
     assert.equal(first, noon);
+});
+
+test("a compressed axis has powers of ten and 0", () => {
+    assert.deepEqual(tens(20), [0, 1, 10]);
+    assert.deepEqual(tens(2000), [0, 10, 100, 1000]);
 });

@@ -33,9 +33,9 @@ export function timeSplits(from: number, to: number, apartMs: number): number[] 
 /** Round sizes: 1, 2, 4 ... of each unit, so that labels are 64M and not 61.0M. */
 export const BYTE_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
-/** Of an axis that is compressed: 0, 1, 10, 100 ... */
+/** Of an axis that is compressed: 0, 1, 10, 100 ..., without the 1 when there are many. */
 export function tens(max: number): number[] {
     const splits = [0];
-    for (let split = 1; split <= max; split *= 10) splits.push(split);
+    for (let split = max < 100 ? 1 : 10; split <= max; split *= 10) splits.push(split);
     return splits;
 }

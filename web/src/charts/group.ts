@@ -10,7 +10,7 @@ export interface Span {
 /** Left of the plotting area are the numbers of its axis; the same in all, so that times align. */
 export const AXIS_PX = 58;
 export const RIGHT_PX = 14;
-const MARK_PX = 20;
+const MARK_PX = 24;
 
 let groups = 0;
 

@@ -30,8 +30,7 @@ export function MarkStrip(props: { group: ChartGroup }) {
                     data-testid="mark"
                     data-kind={group.kind}
                     data-at={group.at}
-                    data-count={group.marks.length}
-                    aria-label={labelOf(group)}
+                    data-count={group.marks.length > 1 ? group.marks.length : undefined}
                     style={{ left: `${left(group.at)}%` }}
                     onPointerEnter={() => (shown.value = group.at)}
                     onPointerLeave={() => (shown.value = null)}
@@ -40,7 +39,8 @@ export function MarkStrip(props: { group: ChartGroup }) {
                     onClick={() => props.group.pin(group.at)}
                 >
                     <EventSymbol kind={group.kind} />
-                    {group.marks.length > 1 && <sub>{group.marks.length}</sub>}
+                    <span class="unseen">{labelOf(group)}</span>
+                    {group.marks.length > 1 && <sub aria-hidden="true">{group.marks.length}</sub>}
                 </button>
             ))}
             {open && (

@@ -214,6 +214,7 @@ export const containerTexts = {
     "events.cut": ["Only the newest are marked: there are too many in this span.", "只标出最新的事件：这段时间内事件太多。"],
     "events.more": ["and {n} more; choose a shorter span", "还有 {n} 个；请选择更短的时间"],
     "proc.title": ["Processes", "进程"],
+    "proc.tree": ["Process tree", "进程树"],
     "proc.at": ["as of {moment}.", "截至 {moment}。"],
     "proc.pinHint": ["Click a chart to see those of another moment.", "点击图表可查看其他时刻的进程。"],
     "proc.error": ["Processes: {error}.", "进程：{error}。"],

@@ -174,9 +174,9 @@ export function Container() {
             <Trouble history={history} isEmpty={isEmpty} />
             {!isEmpty && (
                 <div class="charts">
-                    <Composition {...charts} />
+                    <Composition {...charts} row={range.live ? row : null} />
                     <div class="charts-side">
-                        <PartList {...charts} />
+                        <PartList {...charts} row={range.live ? row : null} />
                         {events}
                     </div>
                     <Lanes {...charts} />

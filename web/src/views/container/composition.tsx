@@ -1,6 +1,7 @@
 // What usage is made of: parts that do not overlap, over time and at the moment.
 import type { ReadonlySignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
+import type { Row } from "../../api/types.ts";
 import { ChartCard, LineSwatch, type LegendEntry } from "../../charts/card.tsx";
 import { BYTE_STEPS } from "../../charts/axis.ts";
 import type { Sheet } from "../../charts/export.ts";
@@ -11,10 +12,11 @@ import { MarkStrip } from "../../charts/strip.tsx";
 import { isUsed, type Table } from "../../charts/table.ts";
 import { bytes, clock, exactBytes, percent } from "../../format.ts";
 import { t } from "../../i18n/index.ts";
-import { PARTS, reclaimableOf, staysOf, type Parts } from "../../parts.ts";
+import { PARTS, PART_METRICS, partsOf, reclaimableOf, staysOf, type Counters, type Parts } from "../../parts.ts";
 import { about } from "../../state/app.ts";
+import { liveAt } from "../../state/rows.ts";
 import { defined } from "../tip.tsx";
-import { SIZE_METRICS, type Cursor, type History } from "./history.ts";
+import { numberOf, SIZE_METRICS, type Cursor, type History } from "./history.ts";
 
 /** A limit this many times as high as usage would press what is used flat: it is told in words. */
 const FAR = 4;
@@ -34,17 +36,27 @@ interface Moment {
     told: (metric: string) => number | null;
 }
 
-function momentAt(table: Table, row: number): Moment {
-    const value = (name: string): number | null => table.columns[name]?.[row] ?? null;
+function momentOf(at: number, value: (metric: string) => number | null): Moment {
+    const counters: Counters = {};
+    for (const metric of PART_METRICS) counters[metric] = value(metric);
     return {
-        at: table.at[row] ?? 0,
-        parts: partsAt(table, row),
+        at,
+        parts: partsOf(counters),
         usage: value("usage"),
         limit: value("limit"),
         high: value("high"),
         swap: value("swap"),
         told: value,
     };
+}
+
+/** Of what is pointed at; else the newest look itself, which a step of the table has blurred. */
+function shownMoment({ history, cursor, row }: CompositionProps): Moment {
+    const at = cursor.value;
+    if (at.isLast && row && liveAt.value !== null) return momentOf(liveAt.value, (metric) => numberOf(row, metric));
+    const table = history.table.value;
+    const index = at.row ?? 0;
+    return momentOf(table.at[index] ?? 0, (metric) => table.columns[metric]?.[index] ?? null);
 }
 
 function alertMark(limit: number | null, pct: number): number | null {
@@ -116,10 +128,11 @@ function width(part: number, whole: number): { width: string } {
 }
 
 /** The moment's parts as one bar: as long as the limit, when that is not far away. */
-function Bar(props: { now: Moment; alertPct: number }) {
+function Bar(props: { now: Moment; marks: Marks }) {
     const { parts, usage, limit, high } = props.now;
+    const { limitShown, alertPct } = props.marks;
     if (!parts || usage === null) return <div class="composition-bar unknown">{t("common.unknown")}</div>;
-    const isNear = limit !== null && limit <= FAR * Math.max(usage, 1);
+    const isNear = limit !== null && limitShown;
     const whole = isNear ? Math.max(limit, usage) : usage;
     const at = (mark: number) => ({ left: `${Math.min(100, (mark / whole) * 100)}%` });
     const words = PARTS.map(({ id }) => `${t(`part.${id}`)} ${bytes(parts[id])}`).join(", ");
@@ -133,7 +146,7 @@ function Bar(props: { now: Moment; alertPct: number }) {
                     title={`${t(`part.${part.id}`)}: ${bytes(parts[part.id])} = ${exactBytes(parts[part.id])}`}
                 />
             ))}
-            {isNear && <span class="bar-mark bar-mark-alert" style={at((limit * props.alertPct) / 100)} />}
+            {isNear && <span class="bar-mark bar-mark-alert" style={at((limit * alertPct) / 100)} />}
             {isNear && high !== null && high <= limit && <span class="bar-mark bar-mark-high" style={at(high)} />}
         </div>
     );
@@ -196,6 +209,7 @@ export interface CompositionProps {
     history: History;
     group: ChartGroup;
     cursor: ReadonlySignal<Cursor>;
+    row: Row | null; // while it is live
     target: string;
 }
 
@@ -206,10 +220,10 @@ function marksOf(table: Table): Marks {
 }
 
 /** The moment's parts with their numbers: the legend of the chart. */
-export function PartList({ history, cursor }: CompositionProps) {
-    const table = history.table.value;
-    const { row, isLast } = cursor.value;
-    const now = momentAt(table, row ?? 0);
+export function PartList(props: CompositionProps) {
+    const table = props.history.table.value;
+    const { row, isLast } = props.cursor.value;
+    const now = shownMoment(props);
     const { parts, usage, limit } = now;
     const { alertPct } = marksOf(table);
     const rows = (reclaimable: boolean) =>
@@ -250,7 +264,7 @@ export function PartList({ history, cursor }: CompositionProps) {
 export function Composition(props: CompositionProps) {
     const { history, group } = props;
     const table = history.table.value;
-    const now = momentAt(table, props.cursor.value.row ?? 0);
+    const now = shownMoment(props);
     const stack = useMemo(() => stackOf(table), [table]);
     const marks = marksOf(table);
     const lines = linesOf(table, marks);
@@ -275,7 +289,7 @@ export function Composition(props: CompositionProps) {
             path={() => history.path(SIZE_METRICS)}
             above={
                 <>
-                    <Bar now={now} alertPct={marks.alertPct} />
+                    <Bar now={now} marks={marks} />
                     {far && <p class="soft far">{t("composition.far", { limit: bytes(now.limit) })}</p>}
                     <MarkStrip group={group} />
                 </>

@@ -171,7 +171,7 @@ export function Processes(props: { target: string; at: number | null; isPinned: 
             {state && "error" in state && <p class="soft">{t("proc.error", { error: state.error })}</p>}
             {answer && list.length === 0 && <p class="soft">{t("proc.none")}</p>}
             {list.length > 0 && (
-                <div class="scroll" role="region" aria-labelledby="heading-processes" tabIndex={0}>
+                <div class="scroll" role="region" aria-label={t("proc.tree")} tabIndex={0}>
                     <table class="processes" data-testid="processes">
                         <thead>
                             <Heads sort={sort.value} onSort={(next) => (sort.value = next)} />
