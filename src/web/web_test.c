@@ -774,7 +774,7 @@ static void readers_who_read_nothing_keep_nobody_out(void **state) {
         n = recv(slow, room, 32768, 0);
         assert_true(n >= 0);
         buf_grow(&all, (size_t)n);
-        assert_int_equal(webtest_get(&site, false, "/healthz", NULL, &answer), 200);
+        assert_int_equal(webtest_get(&site, false, "/api", NULL, &answer), 200);
     }
     assert_int_equal(webtest_get(&site, false, "/metrics", NULL, &answer), 200);
     page = webtest_body(&answer);
