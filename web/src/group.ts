@@ -27,6 +27,12 @@ export function isUnlimited(row: Row): boolean {
     return row.limit_from === "host" || row.limit === null;
 }
 
+/** The limit is not its own, but of a group it lies in. */
+export function isLimitAbove(row: Row): boolean {
+    const { limit_from: from } = row;
+    return from !== null && from !== "self" && from !== row.cgroup && !isUnlimited(row);
+}
+
 function groupName(row: Row, by: Grouping): string | null {
     switch (by) {
         case "pod":
@@ -58,6 +64,14 @@ export function outermost(rows: readonly Row[]): readonly Row[] {
     return rows.filter((row) => !liesIn(cgroups, row.cgroup));
 }
 
+/** A limit that several share, being set above them, is counted once. */
+function sumOfLimits(rows: readonly Row[]): number | null {
+    const limits = new Map<string, number | null>();
+    for (const row of rows)
+        limits.set(isLimitAbove(row) ? (row.limit_from ?? "") : row.key, row.limit);
+    return sum([...limits.values()]);
+}
+
 function groupOf(name: string | null, rows: readonly Row[]): Group {
     const outer = outermost(rows);
     const limited = outer.filter((row) => !isUnlimited(row));
@@ -66,7 +80,7 @@ function groupOf(name: string | null, rows: readonly Row[]): Group {
         name,
         rows,
         used: sum(outer.map((row) => row.used)),
-        limits: sum(limited.map((row) => row.limit)),
+        limits: sumOfLimits(limited),
         unlimited: outer.length - limited.length,
         ooms: sum(outer.map(kills)),
         restarts: sum(rows.map((row) => row.restarts)),

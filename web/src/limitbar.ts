@@ -6,6 +6,7 @@ export interface LimitBar {
     scale: number; // bytes at the end of the bar
     used: number; // shares of it, 0 to 1; what reclaim cannot take
     reclaimable: number;
+    others: number; // at its end: room under the limit that others have taken
     alert: number | null; // where the load line is
     high: number | null; // where memory.high is
     open: boolean; // the end is no limit, only a scale
@@ -33,6 +34,16 @@ export function openScale(rows: readonly Row[], machine: number | null): number 
     return machine === null ? scale : Math.min(scale, machine);
 }
 
+const LEAST_OTHERS = 0.02; // numbers of one moment do not fit exactly
+
+/** Bytes between used and the limit that cannot be had: under a limit that is shared, or when the
+ * machine itself is short. 0 where that is not known. */
+export function takenByOthers(row: Row): number {
+    if (row.limit === null || row.used === null || row.headroom === null) return 0;
+    const taken = row.limit - row.used - row.headroom;
+    return taken > row.limit * LEAST_OTHERS ? taken : 0;
+}
+
 /** Null: nothing is known to draw. */
 export function limitBar(row: Row, alertPct: number, open: number | null): LimitBar | null {
     const isOpen = isUnlimited(row);
@@ -46,6 +57,7 @@ export function limitBar(row: Row, alertPct: number, open: number | null): Limit
         scale,
         used,
         reclaimable: free === null ? 0 : share(row.used + free, scale) - used,
+        others: isOpen && !atMachine ? 0 : share(takenByOthers(row), scale),
         alert: isOpen && !atMachine ? null : share(alertPct, 100),
         high: row.high !== null && row.high < scale ? share(row.high, scale) : null,
         open: isOpen && !atMachine,

@@ -112,3 +112,13 @@ test("an address may name any grouping, only known ones are used", () => {
     assert.equal(grouping("pod"), "pod");
     assert.equal(grouping("toString"), null);
 });
+
+test("a limit that is shared is counted once", () => {
+    const shared = { compose: "y", limit: 100, limit_from: "/pod" };
+    const rows = [
+        rowOf({ name: "a", ...shared, cgroup: "/pod/a" }),
+        rowOf({ name: "b", ...shared, cgroup: "/pod/b" }),
+        rowOf({ name: "c", compose: "y", limit: 5, limit_from: "/c", cgroup: "/c" }),
+    ];
+    assert.equal(groupRows(rows, "compose", "name", false)[0]?.limits, 105);
+});

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { barWords } from "../src/components/limitbar.tsx";
-import { limitBar, openScale } from "../src/limitbar.ts";
+import { limitBar, openScale, takenByOthers } from "../src/limitbar.ts";
 import { rowOf } from "./rows.ts";
 
 const MIB = 2 ** 20;
@@ -21,6 +21,7 @@ test("used, what can be reclaimed and the marks are shares of the limit", () => 
         scale: 120 * MIB,
         used: 0.5,
         reclaimable: 0.25,
+        others: 0,
         alert: 0.9,
         high: 100 / 120,
         open: false,
@@ -108,4 +109,23 @@ test("what is not known is not drawn", () => {
     assert.equal(barWords(rowOf({ name: "a" }), null, 90), "used or limit is not known");
     const bar = limitBar(rowOf({ name: "a", used: 5, limit: 10, limit_from: "/a" }), 90, null);
     assert.deepEqual([bar?.reclaimable, bar?.reclaimableBytes], [0, null]);
+});
+
+test("room that others have taken is seen", () => {
+    const row = rowOf({
+        name: "a",
+        used: 30,
+        usage: 30,
+        limit: 100,
+        limit_from: "/pod",
+        headroom: 10,
+    });
+    const bar = limitBar(row, 90, null);
+    assert.equal(bar?.others, 0.6);
+    assert.equal(
+        barWords(row, bar, 90),
+        "used 30B of 100B, reclaimable 0B, alert at 90 %, others have taken 60B of it",
+    );
+    assert.equal(takenByOthers({ ...row, headroom: 69 }), 0);
+    assert.equal(takenByOthers({ ...row, headroom: null }), 0);
 });

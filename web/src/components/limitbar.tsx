@@ -3,7 +3,7 @@
 import type { Row } from "../api/types.ts";
 import { bytes } from "../format.ts";
 import { t } from "../i18n/index.ts";
-import { limitBar, type LimitBar } from "../limitbar.ts";
+import { limitBar, takenByOthers, type LimitBar } from "../limitbar.ts";
 import { defined } from "../views/tip.tsx";
 
 const pct = (share: number): string => `${Math.round(share * 1e4) / 100}%`;
@@ -20,6 +20,7 @@ export function barWords(row: Row, bar: LimitBar | null, alertPct: number): stri
         t("bar.reclaimable", { free }),
     ];
     words.push(t("bar.alert", { pct: alertPct }));
+    if (bar.others > 0) words.push(t("bar.others", { taken: bytes(takenByOthers(row)) }));
     if (bar.high !== null) words.push(t("bar.high", { high: bytes(row.high) }));
     return words.join(t("bar.and"));
 }
@@ -36,6 +37,7 @@ export function Bar(props: { bar: LimitBar | null }) {
                 />
             )}
             <i class="bar-used" style={{ width: pct(bar.used) }} />
+            {bar.others > 0 && <i class="bar-others" style={{ width: pct(bar.others) }} />}
             {bar.high !== null && <i class="bar-high" style={{ left: pct(bar.high) }} />}
             {bar.alert !== null && <i class="bar-alert" style={{ left: pct(bar.alert) }} />}
         </span>

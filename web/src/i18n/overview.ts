@@ -86,6 +86,10 @@ export const overviewTexts = {
     ],
     "def.state": ["The worst word that holds; ? explains them.", "成立的最坏状态；按 ? 查看说明。"],
     "trend.window": ["over the last {window}", "观察时长 {window}"],
+    "used.kernel": [
+        "at most: kernel memory that could be reclaimed is in it, v1 does not tell how much",
+        "上限值：其中包含可回收的内核内存，v1 不提供其数量",
+    ],
     "limit.none": ["none", "无"],
     "limit.noneTitle": ["no limit but the machine's memory", "除主机内存外没有上限"],
     "limit.above": ["set above it, by {path}", "由上级设定：{path}"],
@@ -104,6 +108,7 @@ export const overviewTexts = {
     "bar.reclaimable": ["reclaimable {free}", "可回收 {free}"],
     "bar.alert": ["alert at {pct} %", "警戒线 {pct} %"],
     "bar.high": ["memory.high at {high}", "memory.high 为 {high}"],
+    "bar.others": ["others have taken {taken} of it", "其他进程已占用其中 {taken}"],
     "bar.and": [", ", "，"],
     "bar.open": [
         "used {used}, reclaimable {free}, no limit but the machine's {machine}; the bar ends at {scale}",
@@ -118,6 +123,10 @@ export const overviewTexts = {
     ],
     "legend.alert": ["load line, {pct} % of the limit", "载重线，上限的 {pct} %"],
     "legend.high": ["memory.high: slowed down above it", "memory.high：超过即被减速"],
+    "legend.others": [
+        "taken by others: under the same limit, or of the machine",
+        "已被其他占用：共用上限，或主机内存不足",
+    ],
     "legend.end": ["bar's end = the limit", "条的末端 = 上限"],
     "legend.open": [
         "open end = no limit: all such bars end at {scale}",

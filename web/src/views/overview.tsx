@@ -4,7 +4,7 @@ import { useCallback, useEffect, useMemo, useRef } from "preact/hooks";
 import { matches, parseFilter } from "../filter.ts";
 import { GROUPINGS, grouping, isUnlimited } from "../group.ts";
 import { offerKeys } from "../keys.ts";
-import { openScale } from "../limitbar.ts";
+import { openScale, takenByOthers } from "../limitbar.ts";
 import { about } from "../state/app.ts";
 import { allRows, hostRow } from "../state/rows.ts";
 import { go, view } from "../state/url.ts";
@@ -16,7 +16,13 @@ import { HEIGHTS, layout } from "./overview/layout.ts";
 import { Legend } from "./overview/legend.tsx";
 import { DEFAULT_ALERT_PCT, List } from "./overview/list.tsx";
 import { listed } from "./overview/listed.ts";
-import { moveSelection, select, selected, useSelection } from "./overview/selection.ts";
+import {
+    followAgain,
+    moveSelection,
+    select,
+    selected,
+    useSelection,
+} from "./overview/selection.ts";
 import { useSparks } from "./overview/sparks.ts";
 import { Toolbar } from "./overview/toolbar.tsx";
 import "./overview.css";
@@ -86,6 +92,7 @@ export function Overview() {
             ]),
         [],
     );
+    useEffect(followAgain, []);
     useSparks(all.rows);
     useSelection(items, (index) => topIn(items, index));
 
@@ -107,6 +114,7 @@ export function Overview() {
                 alertPct={about.value?.marks.alert_pct ?? DEFAULT_ALERT_PCT}
                 open={open}
                 anyOpen={shown.some(isUnlimited)}
+                anyTaken={shown.some((row) => !isUnlimited(row) && takenByOthers(row) > 0)}
             />
             <Empty listing={all.listing} shown={shown.length} all={all.rows.length} />
             {items.length > 0 && (

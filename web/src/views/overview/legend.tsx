@@ -13,7 +13,12 @@ function Words(props: { text: string }) {
     );
 }
 
-export function Legend(props: { alertPct: number; open: number | null; anyOpen: boolean }) {
+export function Legend(props: {
+    alertPct: number;
+    open: number | null;
+    anyOpen: boolean;
+    anyTaken: boolean;
+}) {
     const signs: [string, string][] = [
         ["used", t("legend.used")],
         ["reclaimable", t("legend.reclaimable")],
@@ -21,6 +26,7 @@ export function Legend(props: { alertPct: number; open: number | null; anyOpen: 
         ["high", t("legend.high")],
         ["end", t("legend.end")],
     ];
+    if (props.anyTaken) signs.push(["others", t("legend.others")]);
     if (props.anyOpen) signs.push(["open", t("legend.open", { scale: bytes(props.open) })]);
     return (
         <ul class="legend" data-testid="legend" aria-label={t("legend.label")}>

@@ -14,7 +14,7 @@ import {
     percent,
     visible,
 } from "../../format.ts";
-import { isUnlimited } from "../../group.ts";
+import { isLimitAbove, isUnlimited } from "../../group.ts";
 import { language, t } from "../../i18n/index.ts";
 import { kills } from "../../sort.ts";
 import { go, linkTo } from "../../state/url.ts";
@@ -58,7 +58,7 @@ function Name(props: { row: Row }) {
 function limitNotes(row: Row): string[] {
     if (isUnlimited(row)) return [t("limit.noneTitle")];
     const notes: string[] = [];
-    if (isAbove(row))
+    if (isLimitAbove(row))
         notes.push(
             t("limit.above", {
                 path:
@@ -71,6 +71,11 @@ function limitNotes(row: Row): string[] {
     return notes;
 }
 
+function usedTip(row: Row): DefinedAttributes {
+    if (!row.kernel_reclaimable_unknown) return defined("used", row.used);
+    return { "data-metric": "used", "data-exact": `${exactBytes(row.used)}; ${t("used.kernel")}` };
+}
+
 function limitTip(row: Row): DefinedAttributes {
     return {
         "data-metric": "limit",
@@ -78,26 +83,16 @@ function limitTip(row: Row): DefinedAttributes {
     };
 }
 
-/** The limit is an ancestor's. */
-function isAbove(row: Row): boolean {
-    const { limit_from: from } = row;
-    return from !== null && from !== "self" && from !== row.cgroup && !isUnlimited(row);
-}
-
 function LimitText(props: { row: Row }) {
     const { row } = props;
     if (row.limit === null) return <>{UNKNOWN}</>;
     if (isUnlimited(row)) return <span class="soft">{t("limit.none")}</span>;
+    const sign = !row.limit_certain ? "≤" : isLimitAbove(row) ? "↑" : "";
     return (
         <>
-            {isAbove(row) && (
+            {sign !== "" && (
                 <span class="soft" aria-hidden="true">
-                    ↑
-                </span>
-            )}
-            {!row.limit_certain && (
-                <span class="soft" aria-hidden="true">
-                    ≤
+                    {sign}
                 </span>
             )}
             {bytes(row.limit)}
@@ -189,7 +184,7 @@ function Memory(props: { row: Row; alertPct: number; open: number | null }) {
                     {row.used_pct === null ? UNKNOWN : `${percent(row.used_pct)} %`}
                 </span>
             </div>
-            <div role="cell" class="c-used num" data-testid="used" {...defined("used", row.used)}>
+            <div role="cell" class="c-used num" data-testid="used" {...usedTip(row)}>
                 {bytes(row.used)}
             </div>
             <div role="cell" class="c-limit num" data-testid="limit" {...limitTip(row)}>

@@ -27,6 +27,11 @@ export function moveSelection(items: readonly Item[], by: number): void {
     selected.value = items[next]?.id ?? null;
 }
 
+/** After another view was shown. */
+export function followAgain(): void {
+    follow = selected.value !== null;
+}
+
 function bringIntoSight(top: number, height: number, body: HTMLElement): void {
     const head = document.querySelector<HTMLElement>(".list .head")?.offsetHeight ?? 0;
     const y = body.getBoundingClientRect().top + top;
@@ -50,6 +55,7 @@ export function useSelection(
         const body = document.querySelector<HTMLElement>(".list .lines");
         if (follow && index >= 0 && body) bringIntoSight(...topOf(index), body);
         const line = lineOf(id);
+        if (index < 0 && items.length > 0) follow = false; // it is gone, or hidden
         if (line) {
             line.querySelector<HTMLElement>("a, button")?.focus({ preventScroll: true });
             hadFocus = true;
