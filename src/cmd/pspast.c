@@ -189,6 +189,10 @@ int pspast_ask(struct pspast *p, const char *socket, const char *target, int64_t
     r = pspast_read(p, processes, targets);
     if (r < 0)
         (void)err_set(err, r, "cannot read the agent's answer:");
+    else if (p->at_ms == 0) {
+        pspast_done(p);
+        r = err_set(err, -ENOENT, "no processes of '%s' were recorded then", target);
+    }
     json_decref(processes);
     json_decref(targets);
     return r;

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "web/past.h"
 
-enum { PROCESSES_MATCHES = 8 };
+enum { PROCESSES_MATCHES = 8, PROCESSES_AWAY_MS = 24 * 3600 * 1000 };
 
 static bool proc_has(const struct wire_proc *p, enum proc_field field) {
     return p->have & PROC_BIT(field);
@@ -84,6 +84,24 @@ static void add_answer(struct answer *a, struct str name, struct str cgroup, str
     buf_add_char(&a->piece, '\n');
 }
 
+/* A target that is not there, but was within a day, has no processes: no error to whoever looks at
+ * its past, or waits for it to come back. */
+static void answer_away(struct site *site, const struct request *rq, struct str word,
+                        int64_t at_ms, struct answer *a) {
+    struct past past = {0};
+    struct identity i = {0};
+
+    a->status = 200; /* whatever was said before */
+    buf_clear(&a->piece);
+    if (site->store && past_list(&past, site, at_ms - PROCESSES_AWAY_MS, at_ms, &word, a) &&
+        past.n == 1 && identity_parse(past.target[0].identity, &i) == 0)
+        add_answer(a, row_name(&i.t), i.t.path, STR(""), rq->commands);
+    else
+        answer_error(a, 404, "no target is called '%.*s'", STR_ARG(str_head(word, 200)));
+    identity_done(&i);
+    past_done(&past);
+}
+
 static void answer_past(struct site *site, const struct request *rq, struct str word, int64_t at_ms,
                         struct answer *a) {
     struct past past = {0};
@@ -92,17 +110,19 @@ static void answer_past(struct site *site, const struct request *rq, struct str 
     struct buf body;
 
     buf_init(&body, WIRE_MESSAGE);
-    if (!past_list(&past, site, at_ms - PAST_SLACK_MS, at_ms, &word, a))
-        ;
-    else if (past.n > 1)
+    if (!past_list(&past, site, at_ms - PAST_SLACK_MS, at_ms, &word, a)) {
+        if (a->status == 404 && site->store)
+            answer_away(site, rq, word, at_ms, a);
+    } else if (past.n > 1) {
         answer_error(a, 400, "%zu targets were called '%.*s' then: name one by its key", past.n,
                      STR_ARG(str_head(word, 200)));
-    else if (identity_parse(past.target[0].identity, &i) < 0 ||
-             store_procs_at(site->store, past.target[0].series, at_ms, &told_ms, &body) < 0)
+    } else if (identity_parse(past.target[0].identity, &i) < 0) {
         answer_error(a, 404, "no processes of '%.*s' were recorded then",
                      STR_ARG(str_head(word, 200)));
-    else
+    } else {
+        (void)store_procs_at(site->store, past.target[0].series, at_ms, &told_ms, &body);
         add_answer(a, row_name(&i.t), i.t.path, buf_str(&body), rq->commands);
+    }
     identity_done(&i);
     past_done(&past);
     buf_done(&body);
@@ -126,7 +146,7 @@ void api_processes(struct site *site, const struct request *rq, struct answer *a
     }
     n = live_resolve(site->live, word, row, PROCESSES_MATCHES);
     if (n == 0)
-        answer_error(a, 404, "no target is called '%.*s'", STR_ARG(str_head(word, 200)));
+        answer_away(site, rq, word, rq->now_ms, a);
     else if (n > 1)
         answer_error(a, 400, "%zu targets are called '%.*s': name one by its id or path", n,
                      STR_ARG(str_head(word, 200)));
