@@ -86,8 +86,8 @@ static void add_answer(struct answer *a, struct str name, struct str cgroup, str
 
 /* A target that is not there, but was within a day, has no processes: no error to whoever looks at
  * its past, or waits for it to come back. */
-static void answer_away(struct site *site, const struct request *rq, struct str word,
-                        int64_t at_ms, struct answer *a) {
+static void answer_away(struct site *site, const struct request *rq, struct str word, int64_t at_ms,
+                        struct answer *a) {
     struct past past = {0};
     struct identity i = {0};
 
