@@ -12,6 +12,8 @@ static const struct str words[] = {
     STR("tightest limit; the load line is where a kill is near. TREND is of the last minutes,"),
     STR("an hour; TIME until used meets the limit at that slope. OOM counts kills."),
     {"", 0},
+    STR("Below a container's chart: X an OOM kill, S a start, R a restart, E an end."),
+    {"", 0},
     STR("States, the worst first:"),
     STR("hung       waits for memory that nobody will free (v1, killing disabled)"),
     STR("at-limit   used is 90 % of the limit or more: the next step is a kill"),
@@ -23,8 +25,8 @@ static const struct str words[] = {
     STR("cache-bound  full, but mostly of cache that can be dropped"),
     STR("growing, shrinking, steady, ok"),
     {"", 0},
-    STR("Narrow terminals leave out columns: CPU, SWAP, USED%, RST, RUNTIME, PSI, TREND LINE,"),
-    STR("TIME, OOM, TREND, the bar; in this order."),
+    STR("Narrow terminals leave out columns: CPU, SWAP, USED%, RST, RUNTIME, PSI%, LAST,"),
+    STR("TIME, OOM, TREND/h, the bar; in this order."),
 };
 
 enum { WORDS = sizeof(words) / sizeof(words[0]) };
