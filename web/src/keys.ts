@@ -33,10 +33,11 @@ function isTyping(target: EventTarget | null): boolean {
     return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 }
 
-/** A focused button or link has Enter and Space for itself. */
-function isPressed(event: KeyboardEvent): boolean {
-    return (event.key === "Enter" || event.key === " ") && event.target instanceof HTMLElement &&
-        event.target.closest("button, a[href], summary") !== null;
+/** A focused button has Enter and Space for itself, a link Enter. */
+function isPressed({ key, target }: KeyboardEvent): boolean {
+    if (!(target instanceof HTMLElement)) return false;
+    if (target.closest("button, summary")) return key === "Enter" || key === " ";
+    return key === "Enter" && target.closest("a[href]") !== null;
 }
 
 export function listenToKeys(): void {

@@ -92,7 +92,7 @@ export function Overview() {
             ]),
         [],
     );
-    useEffect(followAgain, []);
+    useMemo(followAgain, []);
     useSparks(all.rows);
     useSelection(items, (index) => topIn(items, index));
 

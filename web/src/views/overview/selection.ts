@@ -39,6 +39,16 @@ function bringIntoSight(top: number, height: number, body: HTMLElement): void {
     else if (y + height > innerHeight - 8) scrollBy(0, y + height - innerHeight + 8);
 }
 
+const TRIES = 10; // frames until a line that was out of sight is made
+
+/** Gives the selected line the focus, as soon as it is there. */
+function focusLine(id: string, tries: number): void {
+    if (selected.value !== id) return;
+    const line = lineOf(id);
+    line?.querySelector<HTMLElement>("a, button")?.focus({ preventScroll: true });
+    if (!line && tries > 0) requestAnimationFrame(() => focusLine(id, tries - 1));
+}
+
 /** After each rendering. `topOf`: where a line is in the body, also one that is not made yet. */
 export function useSelection(
     items: readonly Item[],
@@ -47,19 +57,14 @@ export function useSelection(
     useLayoutEffect(() => {
         const id = selected.value;
         const active = document.activeElement;
-        if (id === null || (!follow && !(hadFocus && active === document.body))) {
-            hadFocus = active?.closest(".lines .selected") !== null && active !== null;
-            return;
-        }
-        const index = items.findIndex((item) => item.id === id);
-        const body = document.querySelector<HTMLElement>(".list .lines");
-        if (follow && index >= 0 && body) bringIntoSight(...topOf(index), body);
-        const line = lineOf(id);
-        if (index < 0 && items.length > 0) follow = false; // it is gone, or hidden
-        if (line) {
-            line.querySelector<HTMLElement>("a, button")?.focus({ preventScroll: true });
-            hadFocus = true;
+        const lost = hadFocus && active === document.body; // its line was moved
+        if (id !== null && (follow || lost) && items.length > 0) {
+            const index = items.findIndex((item) => item.id === id);
+            const body = document.querySelector<HTMLElement>(".list .lines");
+            if (follow && index >= 0 && body) bringIntoSight(...topOf(index), body);
             follow = false;
+            if (index >= 0) focusLine(id, TRIES);
         }
+        hadFocus = document.activeElement?.closest(".lines .selected") != null;
     });
 }
