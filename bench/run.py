@@ -2,7 +2,7 @@
 """Measures what plimsoll costs, against the least such work can cost. Prints; never fails on time.
 
   bench/run.py [--binary PATH] [--tools DIR] [--seconds N] [sampling] [ps] [launch] [hints] [agent]
-               [store] [top]
+               [store] [top] [page]
 
 sampling: `plimsoll stats --all --interval 1` against a bare paced loop of pread on the same
           cgroups' memory.stat, usage and oom_control (v2: memory.events), both parsed; and on v1
@@ -14,6 +14,7 @@ agent:    `plimsoll agent` with everything on, against the same bare loop; a new
           stream, and pages of metrics.
 store:    bytes a sample and reads of a day, beside Prometheus and VictoriaMetrics.
 top:      `plimsoll top` with 200 containers on a terminal, from the kernel and from an agent.
+page:     from a tick to the frame that shows it, with 50, 200 and 500 rows in Chromium.
 """
 import argparse
 import os
@@ -27,6 +28,7 @@ from agent import agent  # noqa: E402
 from hints import hints  # noqa: E402
 from launch import launch  # noqa: E402
 from measure import Farm, Running  # noqa: E402
+from page import page  # noqa: E402
 from store import store  # noqa: E402
 from top import top  # noqa: E402
 
@@ -139,14 +141,15 @@ def main():
     parser.add_argument("--hint-seconds", type=int, default=60, help="length of one run of hints")
     parser.add_argument("what", nargs="*",
                         choices=["sampling", "ps", "launch", "hints", "agent", "store", "top",
-                                 []],
+                                 "page", []],
                         default=[])
     options = parser.parse_args()
     options.binary = os.path.abspath(options.binary)
     options.tools = options.tools or os.path.join(os.path.dirname(options.binary), "bench")
     options.loads = options.loads or os.path.join(os.path.dirname(options.binary), "tests", "loads")
     for name, function in (("sampling", sampling), ("ps", ps), ("launch", launch),
-                           ("hints", hints), ("agent", agent), ("store", store), ("top", top)):
+                           ("hints", hints), ("agent", agent), ("store", store), ("top", top),
+                           ("page", page)):
         if name in options.what or not options.what:
             try:
                 function(options)

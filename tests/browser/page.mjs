@@ -18,7 +18,7 @@ import { Scene } from "./scene.mjs";
 
 const SHOTS = process.env.PLIMSOLL_SHOTS;
 const WITHIN_MS = 3000 * PATIENCE;
-const OURS = "label:env=test"; // as scene.py has it
+const OURS = "label:env=demo"; // as scene.py has it
 // What they do is written in tests/loads/demo.c; `report` is killed and started again.
 const STARTED = [
     { name: "report", mib: 32, words: ["-s", "330", "climb", "60"],
@@ -418,7 +418,7 @@ look("a front that dies is started anew, and the page goes on", async () => {
 // --- for everybody -----------------------------------------------------------------------------
 
 const VIEWS = [
-    ["overview", "/", { q: OURS }, "row"],
+    ["overview", "/", { q: OURS, from: "-2m" }, "row"],
     ["container", containerPath("docker:report"), { from: "-2m" }, "chart-composition"],
     ["timeline", "/timeline", {}, "event"],
 ];
@@ -449,6 +449,7 @@ async function shoot(one, name, suffix) {
 
 look("overview and container fit a laptop and a phone, in dark and light", async () => {
     const one = await chrome.open(scene.url);
+    await pause(SHOTS ? 60_000 : 0); // pictures of two minutes
     for (const theme of ["light", "dark"]) {
         for (const [name, path, words, id] of VIEWS.slice(0, 2)) {
             await one.goto(address(scene.url, path, { ...words, theme }));

@@ -27,7 +27,7 @@ from engine import Engine  # noqa: E402
 
 BACK_S = 600         # how long ago the recorded part of the scene was
 RECORDED_S = 6
-OURS = ("--label", "env=test")  # the machine may have other containers
+OURS = ("--label", "env=demo")  # the machine may have other containers
 SHOP = ("--label", "com.docker.compose.project=shop", "--label", "tier=front")
 # Markup, marks that turn text around, and length: as a label, and as folders.
 HOSTILE_LABEL = "<script>document.title='run'</script>"
