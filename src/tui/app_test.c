@@ -305,7 +305,7 @@ static void sparklines_are_asked_for_rarely(void **state) {
 }
 
 static void any_keys_at_any_size_are_survived(void **state) {
-    static const char some[] = "jkgGlhtsSp<>[]{}+-  0n?/ab:-\n\033q\025\n\n";
+    static const char some[] = "jkgGlhtsSp<>[]{}+-  0n?/ab:-\"*,\n\033q\025\n\n";
     struct basetest_random random = {4711};
     struct err err = {0};
 

@@ -2,43 +2,139 @@
 
 #include <string.h>
 
-static const struct {
-    struct str prefix;
-    enum filter_field field;
-} prefixes[] = {
-    {{"name:", 5}, FILTER_NAME},       {{"state:", 6}, FILTER_STATE},
-    {{"image:", 6}, FILTER_IMAGE},     {{"pod:", 4}, FILTER_POD},
-    {{"runtime:", 8}, FILTER_RUNTIME}, {{"compose:", 8}, FILTER_COMPOSE},
-    {{"slice:", 6}, FILTER_SLICE},     {{"path:", 5}, FILTER_PATH},
-    {{"label:", 6}, FILTER_LABEL},
+static const struct str fields[FILTER_FIELD_N] = {
+    [FILTER_NAME] = {"name", 4},       [FILTER_STATE] = {"state", 5},
+    [FILTER_IMAGE] = {"image", 5},     [FILTER_POD] = {"pod", 3},
+    [FILTER_RUNTIME] = {"runtime", 7}, [FILTER_COMPOSE] = {"compose", 7},
+    [FILTER_KIND] = {"kind", 4},       [FILTER_SLICE] = {"slice", 5},
+    [FILTER_PATH] = {"path", 4},       [FILTER_LABEL] = {"label", 5},
 };
 
-static void add_term(struct filter *f, struct str word) {
-    enum filter_field field = FILTER_NAME;
-    bool excludes = word.n > 1 && str_skip(&word, STR("-"));
+static char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
 
-    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
-        if (str_skip(&word, prefixes[i].prefix)) {
-            field = prefixes[i].field;
-            break;
+static bool starts(struct str text, struct str word) {
+    size_t n = 0;
+
+    while (n < word.n && n < text.n && lower(text.p[n]) == lower(word.p[n]))
+        n++;
+    return n == word.n;
+}
+
+/* The whole text; a star stands for anything. Where a star was last is where it goes on when the
+ * rest does not fit. */
+static bool glob(struct str text, struct str pattern) {
+    size_t t = 0, p = 0, star = SIZE_MAX, from = 0;
+
+    while (t < text.n) {
+        if (p < pattern.n && pattern.p[p] == '*') {
+            star = p++;
+            from = t;
+        } else if (p < pattern.n && lower(text.p[t]) == lower(pattern.p[p])) {
+            t++;
+            p++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            t = ++from;
+        } else {
+            return false;
         }
-    if (field == FILTER_LABEL) {
-        f->complaint = "labels are not known here; label: is left out";
-        return;
     }
-    if (f->terms == FILTER_TERMS_MAX) {
-        f->complaint = "too many words; the last ones are left out";
-        return;
+    while (p < pattern.n && pattern.p[p] == '*')
+        p++;
+    return p == pattern.n;
+}
+
+static bool holds(struct str text, struct str word) {
+    if (str_find(word, '*') >= 0)
+        return glob(text, word);
+    for (size_t i = 0; i + word.n <= text.n; i++)
+        if (starts(str_from(text, i), word))
+            return true;
+    return false;
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+struct word {
+    bool excludes, have_field, quoted, open;
+    struct str field, value;
+};
+
+/* Copies a word's field and value to `place` and moves past it. At most as much is written as is
+ * read. */
+static struct word read_word(struct str *rest, char **place) {
+    struct word w = {.excludes = str_skip(rest, STR("-")), .value = {*place, 0}};
+
+    for (; rest->n > 0; *rest = str_from(*rest, 1)) {
+        char c = rest->p[0];
+
+        if (c == '"') {
+            w.open = !w.open;
+            w.quoted = true;
+        } else if (!w.open && (c == ' ' || c == '\t')) {
+            break;
+        } else if (!w.open && c == ':' && !w.have_field && !w.quoted) {
+            w.have_field = true;
+            w.field = w.value;
+            w.value = (struct str){*place, 0};
+        } else {
+            *(*place)++ = c;
+            w.value.n++;
+        }
     }
-    if (word.n == 0) /* still being typed */
-        return;
+    return w;
+}
+
+static enum filter_field field_of(const struct word *w) {
+    for (unsigned i = 0; w->have_field && i < FILTER_FIELD_N; i++)
+        if (w->field.n == fields[i].n && starts(w->field, fields[i]))
+            return (enum filter_field)i;
+    return w->have_field ? FILTER_FIELD_N : FILTER_NAME;
+}
+
+static bool is_some_state(struct str word) {
+    for (unsigned i = STATE_OK; i < STATE_N; i++)
+        if (holds(str_of(state_name((enum state)i)), word))
+            return true;
+    return false;
+}
+
+/* Every part of it is the name of a state, or of some. */
+static bool are_states(struct str value, bool several) {
+    struct str part;
+
+    while (several && str_cut(&value, ',', &part))
+        if (part.n > 0 && !is_some_state(part))
+            return false;
+    return value.n == 0 || is_some_state(value);
+}
+
+static const char *add_term(struct filter *f, const struct word *w) {
+    enum filter_field field = field_of(w);
+    bool several = !w->quoted && (field == FILTER_STATE || field == FILTER_KIND);
+
+    if (field == FILTER_FIELD_N)
+        return "known are name: state: image: pod: runtime: compose: kind: slice: path:";
+    if (field == FILTER_LABEL)
+        return "labels are not known here; label: is left out";
+    if (w->value.n == 0) /* still being typed */
+        return NULL;
+    if (field == FILTER_STATE && !are_states(w->value, several))
+        return "there is no such state; ? lists them";
+    if (f->terms == FILTER_TERMS_MAX)
+        return "too many words; the last ones are left out";
     f->term[f->terms].field = field;
-    f->term[f->terms].excludes = excludes;
-    f->term[f->terms++].word = word;
+    f->term[f->terms].excludes = w->excludes;
+    f->term[f->terms].several = several;
+    f->term[f->terms++].value = w->value;
+    return NULL;
 }
 
 void filter_parse(struct filter *f, struct str text) {
-    struct str rest, word;
+    char *place = f->value;
+    struct str rest;
 
     text = str_head(text, text.n < FILTER_TEXT_MAX ? text.n : FILTER_TEXT_MAX);
     memmove(f->text, text.p ? text.p : "", text.n);
@@ -46,25 +142,19 @@ void filter_parse(struct filter *f, struct str text) {
     f->terms = 0;
     f->complaint = NULL;
     rest = (struct str){f->text, f->n};
-    while (str_word(&rest, &word))
-        add_term(f, word);
-}
+    while (rest.n > 0) {
+        struct word w;
+        const char *complaint;
 
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-static bool holds(struct str text, struct str word) {
-    for (size_t i = 0; i + word.n <= text.n; i++) {
-        size_t n = 0;
-
-        while (n < word.n && lower(text.p[i + n]) == lower(word.p[n]))
-            n++;
-        if (n == word.n)
-            return true;
+        if (str_skip(&rest, STR(" ")) || str_skip(&rest, STR("\t")))
+            continue;
+        w = read_word(&rest, &place);
+        complaint = add_term(f, &w);
+        f->complaint = complaint ? complaint : f->complaint;
     }
-    return false;
 }
+
+/* --- matching --------------------------------------------------------------------------------- */
 
 static struct str value_of(const struct tui_row *row, enum filter_field field) {
     switch (field) {
@@ -78,6 +168,8 @@ static struct str value_of(const struct tui_row *row, enum filter_field field) {
         return row->runtime;
     case FILTER_COMPOSE:
         return row->compose;
+    case FILTER_KIND:
+        return row->kind;
     case FILTER_SLICE:
         return row->slice;
     case FILTER_PATH:
@@ -90,16 +182,26 @@ static struct str value_of(const struct tui_row *row, enum filter_field field) {
     return row->name;
 }
 
+static bool one_holds(const struct filter *f, size_t i, struct str text) {
+    struct str rest = f->term[i].value, part;
+
+    while (f->term[i].several && str_cut(&rest, ',', &part))
+        if (part.n > 0 && holds(text, part))
+            return true;
+    return (rest.n > 0 && holds(text, rest)) ||
+           (f->term[i].field == FILTER_KIND && str_eq(rest, STR("any")));
+}
+
 bool filter_match(const struct filter *f, const struct tui_row *row) {
     for (size_t i = 0; i < f->terms; i++)
-        if (holds(value_of(row, f->term[i].field), f->term[i].word) == f->term[i].excludes)
+        if (one_holds(f, i, value_of(row, f->term[i].field)) == f->term[i].excludes)
             return false;
     return true;
 }
 
 bool filter_match_name(const struct filter *f, struct str name) {
     for (size_t i = 0; i < f->terms; i++)
-        if (f->term[i].field == FILTER_NAME && holds(name, f->term[i].word) == f->term[i].excludes)
+        if (f->term[i].field == FILTER_NAME && one_holds(f, i, name) == f->term[i].excludes)
             return false;
     return true;
 }

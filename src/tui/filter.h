@@ -1,7 +1,10 @@
-/* filter.h - which rows are shown: words that all must hold.
+/* filter.h - which rows are shown: words that all must hold. The language is that of the page.
  *
- *   web            in the name           state:growing  image:nginx  pod:shop  runtime:docker
- *   -word, -state:ok   must not hold     compose: slice: path:
+ *   web  "two words"  name:web     in the name
+ *   state:growing  image:nginx  pod:shop  runtime:docker  compose:shop  kind:vm  slice:... path:...
+ *   state:high,at-limit            one of these; kind: too
+ *   -word  -state:ok               must not hold
+ *   web*front                      with *: the whole value, * stands for anything
  *
  * ASCII letters match in either case. Pure, allocates nothing.
  */
@@ -17,6 +20,7 @@ enum filter_field {
     FILTER_POD,
     FILTER_RUNTIME,
     FILTER_COMPOSE,
+    FILTER_KIND,
     FILTER_SLICE,
     FILTER_PATH,
     FILTER_LABEL, /* rows have none: such a word is left out, and that is said */
@@ -26,13 +30,14 @@ enum filter_field {
 struct filter {
     char text[FILTER_TEXT_MAX];
     size_t n;
+    char value[FILTER_TEXT_MAX]; /* of the terms, without quotes */
     struct {
         enum filter_field field;
-        bool excludes;
-        struct str word;
-    } term[FILTER_TERMS_MAX]; /* words point into text: a filter is not copied */
+        bool excludes, several; /* several: separated by commas */
+        struct str value;       /* into `value`: a filter is not copied */
+    } term[FILTER_TERMS_MAX];
     size_t terms;
-    const char *complaint; /* what a part of it cannot do, or NULL */
+    const char *complaint; /* what a part of it cannot do, or NULL; that part is left out */
 };
 
 /* Any text makes a filter; what is too long is cut. */

@@ -11,6 +11,7 @@ static const struct tui_row row = {
     .runtime = {"docker", 6},
     .image = {"nginx:1.25", 10},
     .pod = {"default/shop", 12},
+    .kind = {"container", 9},
     .state = STATE_GROWING,
 };
 
@@ -35,11 +36,24 @@ static void a_minus_excludes(void **state) {
     assert_true(matches("-db") && matches("web -state:ok"));
     assert_false(matches("-web"));
     assert_false(matches("web -runtime:dock"));
-    assert_true(matches("-")); /* alone it is a word, and in the name */
+}
+
+static void quotes_commas_and_stars_are_as_on_the_page(void **state) {
+    (void)state;
+    assert_true(matches("\"shop-web\"") && matches("shop\"-\"web"));
+    assert_false(matches("\"shop web\""));
+    assert_true(matches("state:high,growing") && matches("-state:high,at-limit"));
+    assert_false(matches("-state:high,growing"));
+    assert_true(matches("kind:container") && matches("kind:any") && !matches("kind:vm"));
+    assert_true(matches("shop*") && matches("*web") && matches("s*p*b") && matches("*"));
+    assert_false(matches("shop*x") || matches("web*") || matches("-*"));
+    assert_true(matches("IMAGE:NGINX*") && !matches("image:ngin*x"));
+    assert_true(matches("image:nginx:1") && matches("image:\"nginx:1\""));
 }
 
 static void what_is_being_typed_hides_nothing(void **state) {
     (void)state;
+    assert_true(matches("-") && matches("\"") && matches("state:high,growing,") && matches("-\""));
     assert_true(matches("state:") && matches("web image:"));
 }
 
@@ -57,6 +71,11 @@ static void what_cannot_be_done_is_said(void **state) {
     assert_non_null(f.complaint);
     assert_int_equal(f.terms, FILTER_TERMS_MAX);
     assert_int_equal(f.n, FILTER_TEXT_MAX);
+    filter_parse(&f, STR("nothing:web"));
+    assert_non_null(f.complaint);
+    assert_true(filter_match(&f, &row));
+    filter_parse(&f, STR("state:growing,purple"));
+    assert_non_null(f.complaint);
     filter_parse(&f, STR("web"));
     assert_null(f.complaint);
 }
@@ -74,6 +93,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_words_must_hold),
         cmocka_unit_test(a_minus_excludes),
+        cmocka_unit_test(quotes_commas_and_stars_are_as_on_the_page),
         cmocka_unit_test(what_is_being_typed_hides_nothing),
         cmocka_unit_test(what_cannot_be_done_is_said),
         cmocka_unit_test(events_are_matched_by_name),

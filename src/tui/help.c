@@ -6,7 +6,8 @@
 static const struct str words[] = {
     {"", 0},
     STR("Filter: words that all must hold. A plain word is of the name; also state: image:"),
-    STR("pod: runtime: compose: slice: path:  and -word for what must not be."),
+    STR("pod: runtime: compose: kind: slice: path:, state:high,at-limit for one of these,"),
+    STR("\"two words\", web*front with * for anything, -word for what must not be."),
     {"", 0},
     STR("USED is what stays when the kernel has reclaimed all it can. The bar's length is the"),
     STR("tightest limit; the load line is where a kill is near. TREND is of the last minutes,"),
