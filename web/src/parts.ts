@@ -1,9 +1,10 @@
-// A target's usage as parts that do not overlap and add up to it: the same as src/model/parts.c, and
+// A target's usage as parts that do not overlap and add up to it: the same as src/model/parts.c,
 // tested with the same fixture. The kernel's counters overlap and are not read at one moment; what
 // none of them tells is "other", and where they tell more than usage, what can be reclaimed is
 // believed first.
 
-export type PartId = "anon" | "shmem" | "kernel" | "other" | "slab" | "active_file" | "inactive_file";
+export type PartId =
+    "anon" | "shmem" | "kernel" | "other" | "slab" | "active_file" | "inactive_file";
 export type Parts = Record<PartId, number>;
 
 export interface PartInfo {

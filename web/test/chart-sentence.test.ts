@@ -33,8 +33,15 @@ test("a state is said with the target's own numbers and a command to go on with"
     assert.match(text, /93\.0 % of its own limit of 128M/);
     assert.match(text, /\+41\.0M\/h .*12m/);
     assert.equal(command, "plimsoll ps web --pss");
-    assert.equal(adviceOf(ROW, null, 1_795_000_000_000).command, "plimsoll ps web --at 2026-11-18T11:06:40.000Z");
-    assert.equal(adviceOf({ ...ROW, state: "growing" }, null, null).next, null, "no process is known whose mappings to look at");
+    assert.equal(
+        adviceOf(ROW, null, 1_795_000_000_000).command,
+        "plimsoll ps web --at 2026-11-18T11:06:40.000Z",
+    );
+    assert.equal(
+        adviceOf({ ...ROW, state: "growing" }, null, null).next,
+        null,
+        "no process is known whose mappings to look at",
+    );
 });
 
 test("every state has words in both languages, and none is left to fill in", () => {
@@ -58,7 +65,10 @@ test("whose limit it is", () => {
 
 test("commands are safe to paste, whatever a target is called", () => {
     assert.equal(targetWord({ name: "web", id: null, cgroup: "/x" }), "web");
-    assert.equal(targetWord({ name: "$(id)", id: "abcdef0123456789", cgroup: "/x" }), "abcdef012345");
+    assert.equal(
+        targetWord({ name: "$(id)", id: "abcdef0123456789", cgroup: "/x" }),
+        "abcdef012345",
+    );
     assert.equal(targetWord({ name: "-rf", id: null, cgroup: "/a b'c" }), "'/a b'\\''c'");
     assert.equal(quoted("-x"), "'-x'");
 });

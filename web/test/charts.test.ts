@@ -4,7 +4,15 @@ import type { Curves, Point } from "../src/api/types.ts";
 import { tens, timeLabels, timeSplits } from "../src/charts/axis.ts";
 import { difference, ratesOf, shareOf } from "../src/charts/rates.ts";
 import { partsAt, runsOf, stackOf } from "../src/charts/stack.ts";
-import { append, isGap, lastKnown, nearest, stepFor, tableOf, type ColumnSpec } from "../src/charts/table.ts";
+import {
+    append,
+    isGap,
+    lastKnown,
+    nearest,
+    stepFor,
+    tableOf,
+    type ColumnSpec,
+} from "../src/charts/table.ts";
 import { PART_METRICS } from "../src/parts.ts";
 
 const SPECS: ColumnSpec[] = [
@@ -20,14 +28,49 @@ function answer(...points: Point[][]): Curves {
 }
 
 test("answers become columns over one row of times", () => {
-    const one = answer([[1000, 9, 1, 20, 10], [2000, 9, 1, 30, 12]], []);
-    const table = tableOf(SPECS, ASKED, [one, answer([[2000, 5, 4, 6, 5], [3000, 7, 6, 7, 7]])], 1000);
+    const one = answer(
+        [
+            [1000, 9, 1, 20, 10],
+            [2000, 9, 1, 30, 12],
+        ],
+        [],
+    );
+    const table = tableOf(
+        SPECS,
+        ASKED,
+        [
+            one,
+            answer([
+                [2000, 5, 4, 6, 5],
+                [3000, 7, 6, 7, 7],
+            ]),
+        ],
+        1000,
+    );
     assert.deepEqual(table.at, [1000, 2000, 3000]);
-    assert.deepEqual(table.columns, { usage: [10, 12, null], peak: [20, 30, null], faults: [null, 5, 7] });
+    assert.deepEqual(table.columns, {
+        usage: [10, 12, null],
+        peak: [20, 30, null],
+        faults: [null, 5, 7],
+    });
 });
 
 test("a gap in time stays one", () => {
-    const table = tableOf(SPECS, ASKED, [answer([[1000, 1], [9000, 2]], []), answer([])], 1000);
+    const table = tableOf(
+        SPECS,
+        ASKED,
+        [
+            answer(
+                [
+                    [1000, 1],
+                    [9000, 2],
+                ],
+                [],
+            ),
+            answer([]),
+        ],
+        1000,
+    );
     assert.deepEqual(table.at, [1000, 2000, 9000]);
     assert.deepEqual(table.columns.usage, [1, null, 2]);
     assert.ok(!isGap(1000, 3000, 1000), "one look that came late");
@@ -37,7 +80,21 @@ test("a gap in time stays one", () => {
 
 test("the stream goes on with the last step, then with the next", () => {
     const read = (value: number) => (): number => value;
-    let table = tableOf(SPECS, ASKED, [answer([[0, 10], [5000, 10]], []), answer([[5000, 4]])], 5000);
+    let table = tableOf(
+        SPECS,
+        ASKED,
+        [
+            answer(
+                [
+                    [0, 10],
+                    [5000, 10],
+                ],
+                [],
+            ),
+            answer([[5000, 4]]),
+        ],
+        5000,
+    );
     table = append(table, SPECS, 6000, read(20), 0);
     assert.deepEqual(table.at, [0, 5000]);
     assert.deepEqual(table.columns, { usage: [10, 15], peak: [10, 20], faults: [null, 20] });
@@ -69,24 +126,45 @@ test("a share of time is at most all of it, and a difference at least nothing", 
 });
 
 test("the stack's upper edge is usage", () => {
-    const columns = Object.fromEntries(PART_METRICS.map((name) => [name, [name === "usage" ? 100 : 10, null]]));
+    const columns = Object.fromEntries(
+        PART_METRICS.map((name) => [name, [name === "usage" ? 100 : 10, null]]),
+    );
     const table = { at: [0, 1000], columns, stepMs: 1000, open: 1 };
     const stack = stackOf(table);
     assert.equal(stack.edges.at(-1)?.[0], 100);
-    assert.deepEqual(stack.edges.map((edge) => edge[1]), Array(7).fill(null));
-    assert.ok(stack.edges.every((edge, i) => i === 0 || Number(edge[0]) >= Number(stack.edges[i - 1]?.[0])));
+    assert.deepEqual(
+        stack.edges.map((edge) => edge[1]),
+        Array(7).fill(null),
+    );
+    assert.ok(
+        stack.edges.every(
+            (edge, i) => i === 0 || Number(edge[0]) >= Number(stack.edges[i - 1]?.[0]),
+        ),
+    );
     assert.equal(partsAt(table, 1), null);
 });
 
 test("stretches without a gap", () => {
-    assert.deepEqual(runsOf([1, 2, null, null, 3, null, 4, 5]), [[0, 1], [4, 4], [6, 7]]);
+    assert.deepEqual(runsOf([1, 2, null, null, 3, null, 4, 5]), [
+        [0, 1],
+        [4, 4],
+        [6, 7],
+    ]);
     assert.deepEqual(runsOf([null]), []);
 });
 
 test("the nearest moment, and the last that is known", () => {
     assert.equal(nearest([], 5), null);
-    assert.deepEqual([0, 14, 16, 99].map((ms) => nearest([10, 20, 30], ms)), [0, 0, 1, 2]);
-    const table = { at: [1, 2, 3], columns: { a: [1, null, null], b: [null, 2, null] }, stepMs: 1, open: 1 };
+    assert.deepEqual(
+        [0, 14, 16, 99].map((ms) => nearest([10, 20, 30], ms)),
+        [0, 0, 1, 2],
+    );
+    const table = {
+        at: [1, 2, 3],
+        columns: { a: [1, null, null], b: [null, 2, null] },
+        stepMs: 1,
+        open: 1,
+    };
     assert.equal(lastKnown(table, ["a", "b"]), 1);
     assert.equal(lastKnown(table, ["c"]), null);
 });

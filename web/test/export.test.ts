@@ -26,8 +26,18 @@ test("JSON has the same", () => {
     const { target, points } = JSON.parse(jsonOf(SHEET)) as { target: string; points: object[] };
     assert.equal(target, "web");
     assert.deepEqual(points, [
-        { time: "2026-11-18T11:06:40.000Z", time_ms: 1_795_000_000_000, anon_bytes: 4096, psi_some_percent: 0.333 },
-        { time: "2026-11-18T11:06:42.000Z", time_ms: 1_795_000_002_000, anon_bytes: 8192, psi_some_percent: null },
+        {
+            time: "2026-11-18T11:06:40.000Z",
+            time_ms: 1_795_000_000_000,
+            anon_bytes: 4096,
+            psi_some_percent: 0.333,
+        },
+        {
+            time: "2026-11-18T11:06:42.000Z",
+            time_ms: 1_795_000_002_000,
+            anon_bytes: 8192,
+            psi_some_percent: null,
+        },
     ]);
 });
 
@@ -39,6 +49,9 @@ test("fields are quoted where they must be, and are never formulas", () => {
 test("file names are harmless, whatever a target is called", () => {
     const end = Date.UTC(2026, 10, 21, 17, 4, 9);
     assert.equal(fileName("web", "psi", end, "csv"), "web-psi-2026-11-21T170409Z.csv");
-    assert.equal(fileName("../../<script>\u202e", "psi", end, "png"), "script_-psi-2026-11-21T170409Z.png");
+    assert.equal(
+        fileName("../../<script>\u202e", "psi", end, "png"),
+        "script_-psi-2026-11-21T170409Z.png",
+    );
     assert.equal(fileName("\u202e", "psi", end, "csv"), "target-psi-2026-11-21T170409Z.csv");
 });

@@ -3,11 +3,33 @@ import { test } from "node:test";
 import type { Process } from "../src/api/types.ts";
 import { branch, commandOf, sumOf, treeOf } from "../src/views/container/tree.ts";
 
-function process(pid: number, ppid: number | null, res: number | null, command: string | null = null): Process {
-    return { pid, ppid, res, command, comm: `c${pid}`, pss: null, uss: null, swap: null, fds: null, threads: 1 } as Process;
+function process(
+    pid: number,
+    ppid: number | null,
+    res: number | null,
+    command: string | null = null,
+): Process {
+    return {
+        pid,
+        ppid,
+        res,
+        command,
+        comm: `c${pid}`,
+        pss: null,
+        uss: null,
+        swap: null,
+        fds: null,
+        threads: 1,
+    } as Process;
 }
 
-const LIST = [process(30, 10, 5), process(10, 1, 50), process(20, 10, 9), process(40, 20, null), process(50, 20, 2)];
+const LIST = [
+    process(30, 10, 5),
+    process(10, 1, 50),
+    process(20, 10, 9),
+    process(40, 20, null),
+    process(50, 20, 2),
+];
 
 test("children are below their parents, sorted among brothers", () => {
     const rows = treeOf(LIST, "res", true);
@@ -27,7 +49,13 @@ test("children are below their parents, sorted among brothers", () => {
 });
 
 test("each process is there once, whatever its parents say", () => {
-    const loop = [process(1, 2, 1), process(2, 1, 1), process(3, 3, 1), process(4, 99, 1), process(5, null, 1)];
+    const loop = [
+        process(1, 2, 1),
+        process(2, 1, 1),
+        process(3, 3, 1),
+        process(4, 99, 1),
+        process(5, null, 1),
+    ];
     const rows = treeOf(loop, "pid", false);
     assert.deepEqual(rows.map(({ process: { pid } }) => pid).sort(), [1, 2, 3, 4, 5]);
 });

@@ -17,15 +17,19 @@ export function timeLabels(splits: readonly number[], apartMs: number): string[]
 
 /** Round distances of time. */
 export const TIME_STEPS_MS = [
-    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000,
-    864000, 1728000, 5184000,
+    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400,
+    172800, 432000, 864000, 1728000, 5184000,
 ].map((s) => s * 1000);
 
 /** Ticks of local time: at full hours and days of here, not of Greenwich. */
 export function timeSplits(from: number, to: number, apartMs: number): number[] {
     const splits: number[] = [];
     const zone = new Date(from).getTimezoneOffset() * 60_000;
-    for (let local = Math.ceil((from - zone) / apartMs) * apartMs; local + zone <= to; local += apartMs)
+    for (
+        let local = Math.ceil((from - zone) / apartMs) * apartMs;
+        local + zone <= to;
+        local += apartMs
+    )
         splits.push(local + zone);
     return splits;
 }

@@ -43,7 +43,15 @@ export interface CardProps extends Omit<PlotProps, "label" | "onPlot"> {
 export function LineSwatch(props: { colour: string; dash: readonly number[] | null }) {
     return (
         <svg class="line-swatch" width="22" height="10" aria-hidden="true">
-            <line x1="0" y1="5" x2="22" y2="5" stroke={`var(${props.colour})`} stroke-width="2.5" stroke-dasharray={props.dash?.join(" ")} />
+            <line
+                x1="0"
+                y1="5"
+                x2="22"
+                y2="5"
+                stroke={`var(${props.colour})`}
+                stroke-width="2.5"
+                stroke-dasharray={props.dash?.join(" ")}
+            />
         </svg>
     );
 }
@@ -52,7 +60,11 @@ function Legend(props: { entries: readonly LegendEntry[] }) {
     return (
         <ul class="chart-legend">
             {props.entries.map((entry) => (
-                <li key={entry.name} data-testid={`value-${entry.name}`} {...(entry.metric ? defined(entry.metric, entry.exact) : {})}>
+                <li
+                    key={entry.name}
+                    data-testid={`value-${entry.name}`}
+                    {...(entry.metric ? defined(entry.metric, entry.exact) : {})}
+                >
                     <LineSwatch colour={entry.colour} dash={entry.dash} />
                     <span>{entry.label}</span> <b class="num">{entry.value}</b>
                 </li>
@@ -85,12 +97,23 @@ function Actions({ card, plot, isTable, onTable }: ActionsProps) {
     const savePicture = async (): Promise<void> => {
         if (!plot.current) return;
         const title = `${card.target}: ${card.title}`;
-        const blob = await pictureOf(plot.current, title, spanText(card.group), card.legend.map(pictureEntry));
+        const blob = await pictureOf(
+            plot.current,
+            title,
+            spanText(card.group),
+            card.legend.map(pictureEntry),
+        );
         if (blob) save("png", blob);
     };
     return (
         <div class="actions" role="group" aria-label={t("chart.actions", { chart: card.title })}>
-            <button type="button" class="quiet" aria-pressed={isTable} data-testid="show-table" onClick={onTable}>
+            <button
+                type="button"
+                class="quiet"
+                aria-pressed={isTable}
+                data-testid="show-table"
+                onClick={onTable}
+            >
                 {t("chart.table")}
             </button>
             <button
@@ -98,7 +121,9 @@ function Actions({ card, plot, isTable, onTable }: ActionsProps) {
                 class="quiet"
                 data-testid="export-csv"
                 title={t("chart.saveAs", { type: "CSV" })}
-                onClick={() => save("csv", new Blob([csvOf(card.sheet())], { type: "text/csv;charset=utf-8" }))}
+                onClick={() =>
+                    save("csv", new Blob([csvOf(card.sheet())], { type: "text/csv;charset=utf-8" }))
+                }
             >
                 CSV
             </button>
@@ -107,7 +132,9 @@ function Actions({ card, plot, isTable, onTable }: ActionsProps) {
                 class="quiet"
                 data-testid="export-json"
                 title={t("chart.saveAs", { type: "JSON" })}
-                onClick={() => save("json", new Blob([jsonOf(card.sheet())], { type: "application/json" }))}
+                onClick={() =>
+                    save("json", new Blob([jsonOf(card.sheet())], { type: "application/json" }))
+                }
             >
                 JSON
             </button>
@@ -121,7 +148,11 @@ function Actions({ card, plot, isTable, onTable }: ActionsProps) {
             >
                 PNG
             </button>
-            <CopyButton text={() => asCurl(card.path())} label={t("chart.curlHelp")} testid="copy-curl">
+            <CopyButton
+                text={() => asCurl(card.path())}
+                label={t("chart.curlHelp")}
+                testid="copy-curl"
+            >
                 curl
             </CopyButton>
         </div>
@@ -139,7 +170,12 @@ export function ChartCard(props: CardProps) {
                     {props.title}
                 </h2>
                 {props.legendInside !== false && <Legend entries={props.legend} />}
-                <Actions card={props} plot={plot} isTable={isTable.value} onTable={() => (isTable.value = !isTable.value)} />
+                <Actions
+                    card={props}
+                    plot={plot}
+                    isTable={isTable.value}
+                    onTable={() => (isTable.value = !isTable.value)}
+                />
             </header>
             {props.above}
             {props.empty !== undefined ? (

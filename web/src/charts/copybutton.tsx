@@ -7,7 +7,12 @@ import { copyText } from "./copy.ts";
 
 const SHOWN_MS = 2500;
 
-export function CopyButton(props: { text: () => string; label: string; testid?: string; children: ComponentChildren }) {
+export function CopyButton(props: {
+    text: () => string;
+    label: string;
+    testid?: string;
+    children: ComponentChildren;
+}) {
     const told = useSignal<"no" | "copied" | "failed">("no");
     useEffect(() => {
         if (told.value !== "copied") return undefined;
@@ -19,14 +24,26 @@ export function CopyButton(props: { text: () => string; label: string; testid?: 
     };
     return (
         <span class="copy">
-            <button type="button" class="quiet" data-testid={props.testid} title={props.label} onClick={() => void copy()}>
+            <button
+                type="button"
+                class="quiet"
+                data-testid={props.testid}
+                title={props.label}
+                onClick={() => void copy()}
+            >
                 {props.children}
             </button>
             <span role="status" class={told.value === "copied" ? "copied" : ""}>
                 {told.value === "copied" && `✓ ${t("chart.copied")}`}
             </span>
             {told.value === "failed" && (
-                <input class="by-hand" readOnly value={props.text()} aria-label={props.label} onFocus={(e) => e.currentTarget.select()} />
+                <input
+                    class="by-hand"
+                    readOnly
+                    value={props.text()}
+                    aria-label={props.label}
+                    onFocus={(e) => e.currentTarget.select()}
+                />
             )}
         </span>
     );

@@ -50,7 +50,11 @@ export function jsonOf(sheet: Sheet): string {
 
 /** "web-composition-2026-11-21T170409Z.csv": of a name that anybody chose. */
 export function fileName(target: string, chart: string, endMs: number, suffix: string): string {
-    const safe = target.replace(/[^A-Za-z0-9._-]+/g, "_").replace(/^[._]+/, "").slice(0, 60) || "target";
+    const safe =
+        target
+            .replace(/[^A-Za-z0-9._-]+/g, "_")
+            .replace(/^[._]+/, "")
+            .slice(0, 60) || "target";
     const at = new Date(endMs).toISOString().slice(0, 19).replaceAll(":", "");
     return `${safe}-${chart}-${at}Z.${suffix}`;
 }

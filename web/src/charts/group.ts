@@ -1,5 +1,6 @@
 // What charts below one another share: the span, the cursor, the pinned moment and the marks.
 import { computed, signal, type ReadonlySignal } from "@preact/signals";
+import { nearest } from "./table.ts";
 import { groupsOf, type Mark, type MarkGroup } from "./marks.ts";
 
 export interface Span {
@@ -61,5 +62,12 @@ export class ChartGroup {
     /** The same moment again lets it go. */
     pin(ms: number | null): void {
         this.pinned.value = ms === this.pinned.value ? null : ms;
+    }
+
+    /** The pinned moment goes on by rows; from the last, where none is pinned. */
+    step(at: readonly number[], rows: number): void {
+        const row = this.pinned.value === null ? at.length - 1 : nearest(at, this.pinned.value);
+        if (row === null || row < 0) return;
+        this.pinned.value = at[Math.min(Math.max(row + rows, 0), at.length - 1)] ?? null;
     }
 }

@@ -14,7 +14,7 @@ export interface MarkGroup {
     marks: Mark[]; // oldest first
 }
 
-/** An ended instance and the next that starts with the kill or restart that made it are one thing. */
+/** An end, and the next start, within this time of a kill or restart are one thing with it. */
 const SAME_MS = 5000;
 
 /** A target that was killed ends, and starts again: only what tells most is a mark. */
@@ -27,7 +27,11 @@ export function essential(events: readonly Event[]): Event[] {
 }
 
 /** `gravity`: the kinds, the gravest first; others weigh less than all of these. */
-export function groupsOf(marks: readonly Mark[], apartMs: number, gravity: readonly string[]): MarkGroup[] {
+export function groupsOf(
+    marks: readonly Mark[],
+    apartMs: number,
+    gravity: readonly string[],
+): MarkGroup[] {
     const weight = (kind: string): number => {
         const found = gravity.indexOf(kind);
         return found < 0 ? gravity.length : found;

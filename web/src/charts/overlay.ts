@@ -38,7 +38,13 @@ function vertical(u: uPlot, ms: number, paint: string, width: number, dash: numb
 export function drawMarks(u: uPlot, groups: readonly MarkGroup[]): void {
     for (const { kind, at } of groups) {
         const severity = lookOf(kind).severity;
-        vertical(u, at, colour(SEVERITY_COLOUR[severity] ?? "--line-strong"), 1.25, dashOf(severity));
+        vertical(
+            u,
+            at,
+            colour(SEVERITY_COLOUR[severity] ?? "--line-strong"),
+            1.25,
+            dashOf(severity),
+        );
     }
 }
 
@@ -70,7 +76,10 @@ export function drawNotes(u: uPlot, lines: readonly Line[]): void {
         const line = u.valToPos(value, "y", true);
         if (line < bbox.top - 1 || line > bbox.top + bbox.height) continue;
         const isAbove = line - 14 * scale > bbox.top;
-        const at = [bbox.left + bbox.width - 4 * scale, line + (isAbove ? -5 : 13) * scale] as const;
+        const at = [
+            bbox.left + bbox.width - 4 * scale,
+            line + (isAbove ? -5 : 13) * scale,
+        ] as const;
         ctx.fillStyle = colour(paint);
         ctx.strokeText(note, ...at);
         ctx.fillText(note, ...at);

@@ -54,7 +54,11 @@ function seriesOf(line: Line, i: number, latest: Latest): uPlot.Series {
         points: { show: false },
     };
     if (line.dash) series.dash = line.dash;
-    if (line.filled) series.fill = () => colour(now().colour).replace(/^rgb\((.*)\)$/, "rgb($1 / 0.25)").replaceAll(", ", " ");
+    if (line.filled)
+        series.fill = () =>
+            colour(now().colour)
+                .replace(/^rgb\((.*)\)$/, "rgb($1 / 0.25)")
+                .replaceAll(", ", " ");
     const stepped = line.stepped ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
     if (stepped) series.paths = stepped;
     return series;
@@ -62,7 +66,12 @@ function seriesOf(line: Line, i: number, latest: Latest): uPlot.Series {
 
 function axesOf(latest: Latest): uPlot.Axis[] {
     const lines = { stroke: () => colour("--line"), width: 1 };
-    const words = { font: FONT, stroke: () => colour("--soft"), ticks: { ...lines, size: 4 }, grid: lines };
+    const words = {
+        font: FONT,
+        stroke: () => colour("--soft"),
+        ticks: { ...lines, size: 4 },
+        grid: lines,
+    };
     const y: uPlot.Axis = {
         ...words,
         scale: "y",
@@ -142,7 +151,8 @@ function hooksOf(latest: Latest): uPlot.Hooks.Arrays {
 
 function dataOf(props: PlotProps): uPlot.AlignedData {
     const { from_ms, to_ms } = props.group.span.peek();
-    if (props.at.length > 0) return [props.at as number[], ...props.lines.map(({ values }) => values)];
+    if (props.at.length > 0)
+        return [props.at as number[], ...props.lines.map(({ values }) => values)];
     return [[from_ms, to_ms], ...props.lines.map(() => [null, null])];
 }
 
@@ -182,7 +192,9 @@ export function Plot(props: PlotProps) {
     latest.current = props;
     const { group } = props;
     // Lines that come or go, or are drawn in another way, are another plot.
-    const structure = props.lines.map(({ name, stepped, filled }) => `${name}${stepped}${filled}`).join();
+    const structure = props.lines
+        .map(({ name, stepped, filled }) => `${name}${stepped}${filled}`)
+        .join();
 
     useLayoutEffect(() => {
         const element = box.current;

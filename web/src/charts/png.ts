@@ -50,7 +50,12 @@ function placed(ctx: CanvasRenderingContext2D, entries: readonly PictureEntry[],
     });
 }
 
-export function pictureOf(u: uPlot, title: string, subtitle: string, entries: readonly PictureEntry[]): Promise<Blob | null> {
+export function pictureOf(
+    u: uPlot,
+    title: string,
+    subtitle: string,
+    entries: readonly PictureEntry[],
+): Promise<Blob | null> {
     const scale = devicePixelRatio;
     const canvas = document.createElement("canvas");
     const ctx = canvas.getContext("2d");

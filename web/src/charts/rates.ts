@@ -2,10 +2,15 @@
 import { isGap, type Column } from "./table.ts";
 
 /**
- * A counter that falls began anew: what it has counted since then is the least that was added. Across
- * a gap nothing is known. A step that ends after `endMs` is not over yet, so it has no rate.
+ * A counter that falls began anew: what it has counted since then is the least that was added.
+ * Across a gap nothing is known. A step that ends after `endMs` is not over yet, so it has no rate.
  */
-export function ratesOf(at: readonly number[], counter: Column, stepMs: number, endMs: number): Column {
+export function ratesOf(
+    at: readonly number[],
+    counter: Column,
+    stepMs: number,
+    endMs: number,
+): Column {
     return counter.map((value, row) => {
         const before = counter[row - 1] ?? null;
         const here = at[row] ?? 0;

@@ -17,7 +17,13 @@ export function SheetTable(props: { sheet: Sheet }) {
         .filter((row) => sheet.columns.some((column) => (column[row] ?? null) !== null))
         .reverse();
     return (
-        <div class="scroll sheet" role="region" aria-label={sheet.title} tabIndex={0} data-testid="sheet">
+        <div
+            class="scroll sheet"
+            role="region"
+            aria-label={sheet.title}
+            tabIndex={0}
+            data-testid="sheet"
+        >
             <table>
                 <thead>
                     <tr>
@@ -42,7 +48,9 @@ export function SheetTable(props: { sheet: Sheet }) {
                     ))}
                 </tbody>
             </table>
-            {rows.length > MOST_ROWS && <p class="soft">{t("chart.tableCut", { n: MOST_ROWS, total: rows.length })}</p>}
+            {rows.length > MOST_ROWS && (
+                <p class="soft">{t("chart.tableCut", { n: MOST_ROWS, total: rows.length })}</p>
+            )}
         </div>
     );
 }

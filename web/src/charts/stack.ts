@@ -74,7 +74,8 @@ function trace(u: uPlot, stack: Stack, upper: number, run: [number, number]): Pa
     const path = new Path2D();
     const [first, last] = run;
     const x = (row: number): number => u.valToPos(stack.at[row] ?? 0, "x", true);
-    const y = (edge: number, row: number): number => u.valToPos(stack.edges[edge]?.[row] ?? 0, "y", true);
+    const y = (edge: number, row: number): number =>
+        u.valToPos(stack.edges[edge]?.[row] ?? 0, "y", true);
     for (let row = first; row <= last; row++) path.lineTo(x(row), y(upper, row));
     for (let row = last; row >= first; row--) path.lineTo(x(row), y(upper - 1, row));
     path.closePath();

@@ -1,4 +1,4 @@
-// The marks above a plot as symbols that can be pointed at, focused and pressed: what happened then.
+// The marks above a plot as symbols that can be pointed at and pressed: what happened then.
 import { useSignal } from "@preact/signals";
 import { EventSymbol, kindName } from "../components/event.tsx";
 import { moment } from "../format.ts";
@@ -10,7 +10,8 @@ const MOST_LINES = 6;
 
 function labelOf(group: MarkGroup): string {
     const lines = group.marks.slice(0, MOST_LINES).map(({ at, text }) => `${moment(at)} ${text}`);
-    if (group.marks.length > MOST_LINES) lines.push(t("chart.moreMarks", { n: group.marks.length - MOST_LINES }));
+    if (group.marks.length > MOST_LINES)
+        lines.push(t("chart.moreMarks", { n: group.marks.length - MOST_LINES }));
     return lines.join("\n");
 }
 
@@ -30,7 +31,7 @@ export function MarkStrip(props: { group: ChartGroup }) {
                     data-testid="mark"
                     data-kind={group.kind}
                     data-at={group.at}
-                    data-count={group.marks.length > 1 ? group.marks.length : undefined}
+                    data-count={group.marks.length}
                     style={{ left: `${left(group.at)}%` }}
                     onPointerEnter={() => (shown.value = group.at)}
                     onPointerLeave={() => (shown.value = null)}
@@ -45,9 +46,13 @@ export function MarkStrip(props: { group: ChartGroup }) {
             ))}
             {open && (
                 <div
-                    class={`strip-tip ${left(open.at) > 55 ? "to-left" : ""}`}
+                    class="strip-tip"
                     aria-hidden="true"
-                    style={left(open.at) > 55 ? { right: `${100 - left(open.at)}%` } : { left: `${left(open.at)}%` }}
+                    style={
+                        left(open.at) > 55
+                            ? { right: `${100 - left(open.at)}%` }
+                            : { left: `${left(open.at)}%` }
+                    }
                 >
                     <b>{kindName(open.kind)}</b>
                     {labelOf(open)

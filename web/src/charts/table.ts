@@ -37,7 +37,12 @@ export function isGap(before: number, after: number, stepMs: number): boolean {
 }
 
 export function emptyTable(specs: readonly ColumnSpec[], stepMs: number): Table {
-    return { at: [], columns: Object.fromEntries(specs.map(({ name }) => [name, []])), stepMs, open: 0 };
+    return {
+        at: [],
+        columns: Object.fromEntries(specs.map(({ name }) => [name, []])),
+        stepMs,
+        open: 0,
+    };
 }
 
 /** All times that any of them has, in order, with one more in each gap. */
@@ -68,13 +73,19 @@ export function tableOf(
         const column: Column = new Array<number | null>(at.length).fill(null);
         const request = asked.findIndex((metrics) => metrics.includes(metric));
         const curve = answers[request]?.series[asked[request]?.indexOf(metric) ?? -1];
-        for (const point of curve?.points ?? []) column[rowOf.get(point[0]) ?? 0] = valueOf(point, pick);
+        for (const point of curve?.points ?? [])
+            column[rowOf.get(point[0]) ?? 0] = valueOf(point, pick);
         columns[name] = column;
     }
     return { at, columns, stepMs, open: 1 };
 }
 
-function joined(pick: Pick, before: number | null, value: number | null, open: number): number | null {
+function joined(
+    pick: Pick,
+    before: number | null,
+    value: number | null,
+    open: number,
+): number | null {
     if (value === null || before === null || pick === "last") return value;
     return pick === "max" ? Math.max(before, value) : before + (value - before) / (open + 1);
 }
@@ -94,7 +105,10 @@ export function append(
     const isSame = last === step;
     const isAfterGap = last !== undefined && isGap(last, step, stepMs);
     const added = isSame ? [] : isAfterGap ? [last + stepMs, step] : [step];
-    const first = Math.max(0, table.at.findIndex((ms) => ms >= fromMs - stepMs));
+    const first = Math.max(
+        0,
+        table.at.findIndex((ms) => ms >= fromMs - stepMs),
+    );
     const at = [...table.at.slice(first), ...added];
     const columns: Record<string, Column> = {};
     for (const { name, metric, pick } of specs) {
@@ -137,7 +151,9 @@ export function isUsed(column: Column | undefined): boolean {
     return column?.some((value) => value !== null && value > 0) ?? false;
 }
 
-const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
+const STEPS_S = [
+    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400,
+];
 const MOST_POINTS = 720;
 
 /** The shortest step with which a span has no more points than a chart can show. */

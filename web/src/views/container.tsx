@@ -1,4 +1,4 @@
-// One target: who it is, what its memory is made of, what that costs it, what happened, who holds it.
+// One target: who it is, what its memory is made of and costs it, what happened, who holds it.
 import { computed, useComputed, useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { ApiError, apiPath, get } from "../api/client.ts";
@@ -13,14 +13,18 @@ import { about, now } from "../state/app.ts";
 import { allRows, isWorkload, liveRows } from "../state/rows.ts";
 import { go, goLive, view, zoomRange } from "../state/url.ts";
 import { helpOpen } from "./help.tsx";
-import { Composition, PartList } from "./container/composition.tsx";
+import { Composition } from "./container/composition.tsx";
 import { Events } from "./container/events.tsx";
 import { Head } from "./container/head.tsx";
 import { findRow, History, type Cursor } from "./container/history.ts";
 import { Lanes } from "./container/lanes.tsx";
+import { PartList } from "./container/partlist.tsx";
 import { Processes } from "./container/processes.tsx";
 import { RangeBar } from "./container/range.tsx";
 import "./container.css";
+
+/** Rows at once. */
+const FAST = 20;
 
 /** A row is there when one of these is known. */
 const KNOWN_BY = ["usage", "cpu_us"];
@@ -29,7 +33,11 @@ function newGroup(history: History): ChartGroup {
     return new ChartGroup({
         span: history.range,
         marks: computed(() =>
-            history.events.value.map((event) => ({ kind: event.kind, at: event.at_ms, text: eventText(event) })),
+            history.events.value.map((event) => ({
+                kind: event.kind,
+                at: event.at_ms,
+                text: eventText(event),
+            })),
         ),
         gravity: EVENT_KINDS,
         zoom: (from, to) => go({ from: String(from), to: String(to) }),
@@ -38,14 +46,23 @@ function newGroup(history: History): ChartGroup {
 }
 
 /** In the order of their names, as long as the list is. */
-function neighboursOf(rows: readonly Row[], key: string): { before: Row | null; after: Row | null } {
-    const list = rows.filter(isWorkload).sort((a, b) => a.name.localeCompare(b.name) || a.key.localeCompare(b.key));
+function neighboursOf(
+    rows: readonly Row[],
+    key: string,
+): { before: Row | null; after: Row | null } {
+    const list = rows
+        .filter(isWorkload)
+        .sort((a, b) => a.name.localeCompare(b.name) || a.key.localeCompare(b.key));
     const at = list.findIndex((row) => row.key === key);
     if (at < 0) return { before: null, after: list[0] ?? null };
     return { before: list[at - 1] ?? null, after: list[at + 1] ?? null };
 }
 
-function useContainerKeys(group: ChartGroup, neighbours: { before: Row | null; after: Row | null }): void {
+function useContainerKeys(
+    history: History,
+    group: ChartGroup,
+    neighbours: { before: Row | null; after: Row | null },
+): void {
     useEffect(() => {
         const visit = (row: Row | null): void => {
             if (row) go({ key: row.key });
@@ -55,10 +72,15 @@ function useContainerKeys(group: ChartGroup, neighbours: { before: Row | null; a
             else if (group.pinned.value !== null) group.pin(null);
             else go({ name: "overview", key: "" });
         };
+        const step = (rows: number): void => group.step(history.table.peek().at, rows);
         return offerKeys([
             { keys: ["Escape"], shown: "Esc", help: "keys.leave", run: leave },
             { keys: ["j"], shown: "j", help: "keys.next", run: () => visit(neighbours.after) },
             { keys: ["k"], shown: "k", help: "keys.previous", run: () => visit(neighbours.before) },
+            { keys: ["h"], shown: "h", help: "keys.earlier", run: () => step(-1) },
+            { keys: ["l"], shown: "l", help: "keys.later", run: () => step(1) },
+            { keys: ["H"], shown: "H", help: "keys.muchEarlier", run: () => step(-FAST) },
+            { keys: ["L"], shown: "L", help: "keys.muchLater", run: () => step(FAST) },
         ]);
     }, [group, neighbours.before?.key, neighbours.after?.key]);
 }
@@ -69,7 +91,9 @@ function useLastSeen(key: string, isWanted: boolean, lastMs: number | null): Row
     useEffect(() => {
         if (!isWanted || lastMs === null) return undefined;
         const abort = new AbortController();
-        get<Targets>(apiPath("api/v1/targets", { target: key, at: lastMs }), { signal: abort.signal })
+        get<Targets>(apiPath("api/v1/targets", { target: key, at: lastMs }), {
+            signal: abort.signal,
+        })
             .then(({ targets }) => (was.value = findRow(targets, key)))
             .catch((error: unknown) => {
                 if (!(error instanceof ApiError) && !abort.signal.aborted) throw error;
@@ -99,7 +123,7 @@ function Trouble(props: { history: History; isEmpty: boolean }) {
                 </button>
             </p>
         );
-    if (phase.name === "off")
+    if (phase.name === "unknown" && about.value?.history === false)
         return (
             <p class="card trouble" data-testid="empty">
                 {t("container.off")}
@@ -147,18 +171,23 @@ export function Container() {
     const cursor = useComputed<Cursor>(() => {
         const pointed = group.moment.value;
         const now = history.table.value;
-        return pointed === null ? { row: lastKnown(now, KNOWN_BY), isLast: true } : { row: nearest(now.at, pointed), isLast: false };
+        return pointed === null
+            ? { row: lastKnown(now, KNOWN_BY), isLast: true }
+            : { row: nearest(now.at, pointed), isLast: false };
     });
     const neighbours = neighboursOf(allRows.value, key);
     const name = row?.name ?? was?.name ?? key;
-    useContainerKeys(group, neighbours);
+    useContainerKeys(history, group, neighbours);
     useTitle(name);
 
     const charts = { history, group, cursor, target: name };
-    const events = <Events events={history.events.value} cut={history.eventsCut.value} group={group} />;
+    const events = (
+        <Events events={history.events.value} cut={history.eventsCut.value} group={group} />
+    );
     const isEmpty = last === null;
-    const isUnknown = row === null && isEmpty && history.phase.value.name === "unknown";
-    const at = group.pinned.value ?? (range.live ? null : range.to_ms);
+    const isUnknown = row === null && isEmpty;
+    const end = range.live ? null : range.to_ms;
+    const at = group.pinned.value ?? (row ? end : (lastMs ?? end));
     return (
         <article class="container" data-testid="container" data-key={key}>
             <Head
@@ -184,7 +213,12 @@ export function Container() {
             )}
             {isEmpty && !isUnknown && events}
             {!isUnknown && (
-                <Processes target={key} at={at} isPinned={group.pinned.value !== null} onLargest={(pid) => (largest.value = pid)} />
+                <Processes
+                    target={key}
+                    at={at}
+                    isPinned={group.pinned.value !== null}
+                    onLargest={(pid) => (largest.value = pid)}
+                />
             )}
         </article>
     );

@@ -17,12 +17,20 @@ export function Events(props: { events: readonly Event[]; cut: boolean; group: C
     return (
         <section class="card" data-testid="events" aria-labelledby="heading-events">
             <h2 id="heading-events">
-                {t("events.title")} <span class="soft">{events.length > 0 ? `${events.length}${props.cut ? "+" : ""}` : ""}</span>
+                {t("events.title")}{" "}
+                <span class="soft">
+                    {events.length > 0 ? `${events.length}${props.cut ? "+" : ""}` : ""}
+                </span>
             </h2>
             {events.length === 0 && <p class="soft">{t("events.none")}</p>}
             <ol class="event-list">
                 {events.slice(0, MOST_SHOWN).map((event) => (
-                    <li key={`${event.kind}${event.at_ms}`} data-testid="event" data-kind={event.kind} data-at={event.at_ms}>
+                    <li
+                        key={`${event.kind}${event.at_ms}`}
+                        data-testid="event"
+                        data-kind={event.kind}
+                        data-at={event.at_ms}
+                    >
                         <button
                             type="button"
                             class="quiet"
@@ -30,7 +38,9 @@ export function Events(props: { events: readonly Event[]; cut: boolean; group: C
                             title={`${moment(event.at_ms)}: ${t("events.show")}`}
                             onClick={() => group.pin(event.at_ms)}
                         >
-                            {isToday(event.at_ms) ? clock(event.at_ms) : moment(event.at_ms).slice(5)}
+                            {isToday(event.at_ms)
+                                ? clock(event.at_ms)
+                                : moment(event.at_ms).slice(5)}
                         </button>
                         <EventSymbol kind={event.kind} />
                         <span class="what">
@@ -40,7 +50,9 @@ export function Events(props: { events: readonly Event[]; cut: boolean; group: C
                 ))}
             </ol>
             {props.cut && <p class="soft">{t("events.cut")}</p>}
-            {events.length > MOST_SHOWN && <p class="soft">{t("events.more", { n: events.length - MOST_SHOWN })}</p>}
+            {events.length > MOST_SHOWN && (
+                <p class="soft">{t("events.more", { n: events.length - MOST_SHOWN })}</p>
+            )}
         </section>
     );
 }

@@ -21,7 +21,13 @@ export interface HeadProps {
     neighbours: { before: Row | null; after: Row | null };
 }
 
-function Neighbour(props: { row: Row | null; testid: string; sign: string; text: string; shortcut: string }) {
+function Neighbour(props: {
+    row: Row | null;
+    testid: string;
+    sign: string;
+    text: string;
+    shortcut: string;
+}) {
     if (!props.row) return null;
     return (
         <a
@@ -37,7 +43,12 @@ function Neighbour(props: { row: Row | null; testid: string; sign: string; text:
 
 function Back() {
     return (
-        <a class="button" href={linkTo({ name: "overview", key: "" })} data-testid="back" title={`${t("keys.leave")} (Esc)`}>
+        <a
+            class="button"
+            href={linkTo({ name: "overview", key: "" })}
+            data-testid="back"
+            title={`${t("keys.leave")} (Esc)`}
+        >
             <span aria-hidden="true">←</span> {t("container.back")}
         </a>
     );
@@ -46,7 +57,13 @@ function Back() {
 function Neighbours({ before, after }: HeadProps["neighbours"]) {
     return (
         <nav class="neighbours" aria-label={t("container.paths")}>
-            <Neighbour row={before} testid="previous" sign="‹" text={t("container.previous")} shortcut="k" />
+            <Neighbour
+                row={before}
+                testid="previous"
+                sign="‹"
+                text={t("container.previous")}
+                shortcut="k"
+            />
             <Neighbour row={after} testid="next" sign="›" text={t("container.next")} shortcut="j" />
         </nav>
     );
@@ -71,7 +88,12 @@ function Advice(props: { row: Row; pid: number | null; at: number | null }) {
     );
 }
 
-function Figure(props: { label: string; metric?: string; exact?: number | null; children: ComponentChildren }) {
+function Figure(props: {
+    label: string;
+    metric?: string;
+    exact?: number | null;
+    children: ComponentChildren;
+}) {
     return (
         <div class="big-figure" {...(props.metric ? defined(props.metric, props.exact) : {})}>
             <dt>{props.label}</dt>
@@ -85,11 +107,16 @@ function Figures(props: { row: Row }) {
     return (
         <dl class="big-figures">
             <Figure label={t("container.used")} metric="used" exact={row.used}>
-                {bytes(row.used)} <small>{t("container.ofLimit", { limit: bytes(row.limit) })}</small>
+                {bytes(row.used)}{" "}
+                <small>{t("container.ofLimit", { limit: bytes(row.limit) })}</small>
             </Figure>
-            <Figure label={t("container.share")}>{row.used_pct === null ? "-" : `${percent(row.used_pct)} %`}</Figure>
+            <Figure label={t("container.share")}>
+                {row.used_pct === null ? "-" : `${percent(row.used_pct)} %`}
+            </Figure>
             <Figure label={t("container.trend")}>{bytesPerHour(row.trend_bytes_per_h)}</Figure>
-            <Figure label={t("container.fullIn")}>{row.time_to_limit_s === null ? "-" : duration(row.time_to_limit_s)}</Figure>
+            <Figure label={t("container.fullIn")}>
+                {row.time_to_limit_s === null ? "-" : duration(row.time_to_limit_s)}
+            </Figure>
             <Figure label={t("container.stall")} metric="psi_some_avg10">
                 {row.psi_some_avg10 === null ? "-" : `${percent(row.psi_some_avg10)} %`}
             </Figure>
@@ -126,7 +153,9 @@ function Facts(props: { row: Row }) {
     const id = row.id;
     return (
         <dl class="container-facts">
-            <Fact label={t("container.runtime")}>{[row.runtime, row.kind].filter(Boolean).join(" ")}</Fact>
+            <Fact label={t("container.runtime")}>
+                {[row.runtime, row.kind].filter(Boolean).join(" ")}
+            </Fact>
             {row.image && <Fact label={t("container.image")}>{row.image}</Fact>}
             {id && (
                 <Fact label={t("container.id")}>
@@ -137,17 +166,23 @@ function Facts(props: { row: Row }) {
                 </Fact>
             )}
             {row.pod && (
-                <Fact label={t("container.pod")}>{[row.namespace, row.pod, row.container].filter(Boolean).join(" / ")}</Fact>
+                <Fact label={t("container.pod")}>
+                    {[row.namespace, row.pod, row.container].filter(Boolean).join(" / ")}
+                </Fact>
             )}
             {row.compose && <Fact label={t("container.compose")}>{row.compose}</Fact>}
-            {row.unit && row.unit !== row.name && <Fact label={t("container.unit")}>{row.unit}</Fact>}
+            {row.unit && row.unit !== row.name && (
+                <Fact label={t("container.unit")}>{row.unit}</Fact>
+            )}
             <Fact label={t("container.limit")}>
                 <span {...defined("limit", row.limit)}>{limitText(row)}</span>
             </Fact>
             {row.start_ms !== null && (
                 <Fact label={t("container.started")}>
                     {moment(row.start_ms)}{" "}
-                    <span class="soft">{t("container.ago", { age: duration((now.value - row.start_ms) / 1000) })}</span>
+                    <span class="soft">
+                        {t("container.ago", { age: duration((now.value - row.start_ms) / 1000) })}
+                    </span>
                 </Fact>
             )}
             <Fact label={t("container.cgroup")}>
@@ -168,13 +203,17 @@ export function Head(props: HeadProps) {
                     <bdi>{shown?.name ?? props.key_}</bdi>
                 </h1>
                 {row && <StatePill word={row.state} />}
-                {!row && !props.isWaiting && <span class="state state-note">{t("container.gone")}</span>}
+                {!row && !props.isWaiting && (
+                    <span class="state state-note">{t("container.gone")}</span>
+                )}
                 <Neighbours {...props.neighbours} />
             </div>
             {row && <Advice row={row} pid={props.pid} at={props.at} />}
             {!row && !props.isWaiting && (
                 <p class="advice" data-testid="gone">
-                    {was?.ts ? t("container.goneSince", { moment: moment(Date.parse(was.ts)) }) : t("container.goneText")}
+                    {was?.ts
+                        ? t("container.goneSince", { moment: moment(Date.parse(was.ts)) })
+                        : t("container.goneText")}
                 </p>
             )}
             {row && <Figures row={row} />}

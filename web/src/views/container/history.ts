@@ -3,7 +3,14 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import { ApiError, apiPath, get } from "../../api/client.ts";
 import type { Curves, Event, Row } from "../../api/types.ts";
 import { essential } from "../../charts/marks.ts";
-import { append, emptyTable, stepFor, tableOf, type ColumnSpec, type Table } from "../../charts/table.ts";
+import {
+    append,
+    emptyTable,
+    stepFor,
+    tableOf,
+    type ColumnSpec,
+    type Table,
+} from "../../charts/table.ts";
 import { PART_METRICS } from "../../parts.ts";
 import { about, freshEvents, now } from "../../state/app.ts";
 import { liveAt, liveRows } from "../../state/rows.ts";
@@ -23,7 +30,11 @@ export const RATE_METRICS = [
 const ASKED = [SIZE_METRICS, RATE_METRICS];
 
 const SPECS: readonly ColumnSpec[] = [
-    ...[...PART_METRICS, "used", "swap"].map((metric) => ({ name: metric, metric, pick: "mean" as const })),
+    ...[...PART_METRICS, "used", "swap"].map((metric) => ({
+        name: metric,
+        metric,
+        pick: "mean" as const,
+    })),
     { name: "peak", metric: "usage", pick: "max" },
     { name: "limit", metric: "limit", pick: "last" },
     { name: "high", metric: "high", pick: "last" },
@@ -38,8 +49,8 @@ const MISSED_STEPS = 8;
 export type Phase =
     | { name: "loading" }
     | { name: "ready" }
-    | { name: "off" } // the agent keeps no history: only what the stream tells is shown
-    | { name: "unknown"; text: string } // no such target in this span
+    // No such target in this span, or no history: only what the stream tells is shown.
+    | { name: "unknown" }
     | { name: "failed"; text: string };
 
 /** The row that numbers are shown of. */
@@ -51,7 +62,10 @@ export interface Cursor {
 /** The instance that began last, when there are two of a key for a moment. */
 export function findRow(rows: readonly Row[], key: string): Row | null {
     const found = rows.filter((row) => row.key === key);
-    return found.reduce<Row | null>((best, row) => ((row.born_ms ?? 0) >= (best?.born_ms ?? 0) ? row : best), null);
+    return found.reduce<Row | null>(
+        (best, row) => ((row.born_ms ?? 0) >= (best?.born_ms ?? 0) ? row : best),
+        null,
+    );
 }
 
 /** A row's number in the unit of /series. */
@@ -63,8 +77,7 @@ export function numberOf(row: Row, metric: string): number | null {
 
 function phaseOf(error: unknown): Phase {
     if (!(error instanceof ApiError)) return { name: "failed", text: String(error) };
-    if (error.status !== 404) return { name: "failed", text: error.message };
-    return about.value?.history === false ? { name: "off" } : { name: "unknown", text: error.message };
+    return error.status === 404 ? { name: "unknown" } : { name: "failed", text: error.message };
 }
 
 export class History {
@@ -113,7 +126,10 @@ export class History {
     path(metrics: readonly string[]): string {
         const range = this.range.peek();
         const { from, to } = view.peek();
-        const span = range.live && from.startsWith("-") ? { from, to } : { from: range.from_ms, to: range.to_ms };
+        const span =
+            range.live && from.startsWith("-")
+                ? { from, to }
+                : { from: range.from_ms, to: range.to_ms };
         const step = `${this.step(range) / 1000}s`;
         return apiPath("api/v1/series", { target: this.key, metric: metrics, ...span, step });
     }
@@ -140,7 +156,9 @@ export class History {
         try {
             const answers = await Promise.all(
                 ASKED.map((metric) =>
-                    get<Curves>(apiPath("api/v1/series", { target: this.key, metric, ...span }), { signal: abort.signal }),
+                    get<Curves>(apiPath("api/v1/series", { target: this.key, metric, ...span }), {
+                        signal: abort.signal,
+                    }),
                 ),
             );
             batch(() => {
@@ -172,7 +190,11 @@ export class History {
             this.missed.push({ at, row });
         } else if (this.phase.peek().name === "failed") {
             return;
-        } else if (this.phase.peek().name === "ready" && last !== undefined && at - last > table.stepMs * MISSED_STEPS) {
+        } else if (
+            this.phase.peek().name === "ready" &&
+            last !== undefined &&
+            at - last > table.stepMs * MISSED_STEPS
+        ) {
             void this.load(); // the page has slept
         } else {
             this.table.value = this.continued(table, at, row);
@@ -180,7 +202,13 @@ export class History {
     }
 
     private continued(table: Table, at: number, row: Row): Table {
-        return append(table, SPECS, at, (metric) => numberOf(row, metric), this.range.peek().from_ms);
+        return append(
+            table,
+            SPECS,
+            at,
+            (metric) => numberOf(row, metric),
+            this.range.peek().from_ms,
+        );
     }
 
     private followEvents(): () => void {
@@ -188,13 +216,22 @@ export class History {
         // What an event changes in the row, as one text: the agent tells kills only by itself.
         const changes = computed(() => {
             const row = findRow(liveRows.value, this.key);
-            return JSON.stringify([row?.uid, row?.restarts, row?.oom_kills_total, row?.own_limit, freshEvents.value[0]?.at_ms]);
+            return JSON.stringify([
+                row?.uid,
+                row?.restarts,
+                row?.oom_kills_total,
+                row?.own_limit,
+                freshEvents.value[0]?.at_ms,
+            ]);
         });
         const stop = effect(() => {
             this.windowKey.value;
             changes.value;
             clearTimeout(timer);
-            timer = setTimeout(() => void this.loadEvents(), this.events.peek().length === 0 ? 0 : SETTLE_MS);
+            timer = setTimeout(
+                () => void this.loadEvents(),
+                this.events.peek().length === 0 ? 0 : SETTLE_MS,
+            );
         });
         return () => {
             clearTimeout(timer);
@@ -206,7 +243,11 @@ export class History {
         const { from_ms, to_ms, live } = this.range.peek();
         const span = live ? { from: from_ms } : { from: from_ms, to: to_ms };
         try {
-            const path = apiPath("api/v1/events", { target: this.key, limit: MOST_EVENTS, ...span });
+            const path = apiPath("api/v1/events", {
+                target: this.key,
+                limit: MOST_EVENTS,
+                ...span,
+            });
             const { events } = await get<{ events: Event[] }>(path);
             this.events.value = essential(events);
             this.eventsCut.value = events.length >= MOST_EVENTS;

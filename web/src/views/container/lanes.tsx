@@ -38,7 +38,9 @@ export function rateText(value: number): string {
     if (value >= 999_500) return `${(value / 1e6).toFixed(1)}M`;
     if (value >= 9995) return `${(value / 1e3).toFixed(0)}k`;
     if (value >= 1000) return `${(value / 1e3).toFixed(1)}k`;
-    return value >= 10 || Number.isInteger(value) ? value.toFixed(0) : value.toFixed(value >= 1 ? 1 : 2);
+    return value >= 10 || Number.isInteger(value)
+        ? value.toFixed(0)
+        : value.toFixed(value >= 1 ? 1 : 2);
 }
 
 function percentText(value: number): string {
@@ -49,7 +51,8 @@ const FIRST = { colour: "--part-anon", width: 1.5, filled: true };
 const SECOND = { colour: "--mark-alert", width: 1.75, dash: [5, 3] };
 
 function lanesOf(table: Table, endMs: number): Lane[] {
-    const rate = (name: string): Column => ratesOf(table.at, table.columns[name] ?? [], table.stepMs, endMs);
+    const rate = (name: string): Column =>
+        ratesOf(table.at, table.columns[name] ?? [], table.stepMs, endMs);
     const faults = rate("pgfault");
     const major = rate("pgmajfault");
     const lanes: Lane[] = [
@@ -63,8 +66,22 @@ function lanesOf(table: Table, endMs: number): Lane[] {
             most: 100,
             missing: "lane.noPsi",
             lines: [
-                { ...FIRST, name: "psi_some", label: t("lane.some"), values: shareOf(rate("psi_some_us")), metric: "psi_some_us", unit: "percent" },
-                { ...SECOND, name: "psi_full", label: t("lane.full"), values: shareOf(rate("psi_full_us")), metric: "psi_full_us", unit: "percent" },
+                {
+                    ...FIRST,
+                    name: "psi_some",
+                    label: t("lane.some"),
+                    values: shareOf(rate("psi_some_us")),
+                    metric: "psi_some_us",
+                    unit: "percent",
+                },
+                {
+                    ...SECOND,
+                    name: "psi_full",
+                    label: t("lane.full"),
+                    values: shareOf(rate("psi_full_us")),
+                    metric: "psi_full_us",
+                    unit: "percent",
+                },
             ],
         },
         {
@@ -76,8 +93,22 @@ function lanesOf(table: Table, endMs: number): Lane[] {
             least: 10,
             missing: "lane.noRefaults",
             lines: [
-                { ...FIRST, name: "refault_file", label: t("lane.file"), values: rate("refault_file"), metric: "refault_file", unit: "per_second" },
-                { ...SECOND, name: "refault_anon", label: t("lane.anon"), values: rate("refault_anon"), metric: "refault_anon", unit: "per_second" },
+                {
+                    ...FIRST,
+                    name: "refault_file",
+                    label: t("lane.file"),
+                    values: rate("refault_file"),
+                    metric: "refault_file",
+                    unit: "per_second",
+                },
+                {
+                    ...SECOND,
+                    name: "refault_anon",
+                    label: t("lane.anon"),
+                    values: rate("refault_anon"),
+                    metric: "refault_anon",
+                    unit: "per_second",
+                },
             ],
         },
         {
@@ -90,19 +121,42 @@ function lanesOf(table: Table, endMs: number): Lane[] {
             compressed: true,
             missing: "lane.nothing",
             lines: [
-                { ...FIRST, name: "minor", label: t("lane.minor"), values: difference(faults, major), metric: "pgfault", unit: "per_second" },
-                { ...SECOND, name: "major", label: t("lane.major"), values: major, metric: "pgmajfault", unit: "per_second" },
+                {
+                    ...FIRST,
+                    name: "minor",
+                    label: t("lane.minor"),
+                    values: difference(faults, major),
+                    metric: "pgfault",
+                    unit: "per_second",
+                },
+                {
+                    ...SECOND,
+                    name: "major",
+                    label: t("lane.major"),
+                    values: major,
+                    metric: "pgmajfault",
+                    unit: "per_second",
+                },
             ],
         },
         {
             id: "cpu",
             title: "lane.cpu",
             hint: "lane.cpuHint",
-            asked: ["cpu_us", "usage"],
+            asked: ["cpu_us"],
             format: percentText,
             least: 5,
             missing: "lane.nothing",
-            lines: [{ ...FIRST, name: "cpu", label: t("lane.core"), values: scaled(rate("cpu_us"), 100), metric: "cpu_us", unit: "percent" }],
+            lines: [
+                {
+                    ...FIRST,
+                    name: "cpu",
+                    label: t("lane.core"),
+                    values: scaled(rate("cpu_us"), 100),
+                    metric: "cpu_us",
+                    unit: "percent",
+                },
+            ],
         },
     ];
     if (isUsed(table.columns.swap))
@@ -110,17 +164,26 @@ function lanesOf(table: Table, endMs: number): Lane[] {
             id: "swap",
             title: "lane.swap",
             hint: "lane.swapHint",
-            asked: ["swap", "usage"],
+            asked: ["swap"],
             format: bytes,
             least: 4096,
             steps: BYTE_STEPS,
             missing: "lane.nothing",
-            lines: [{ ...FIRST, name: "swap", label: t("part.swap"), values: table.columns.swap ?? [], metric: "swap", unit: "bytes" }],
+            lines: [
+                {
+                    ...FIRST,
+                    name: "swap",
+                    label: t("part.swap"),
+                    values: table.columns.swap ?? [],
+                    metric: "swap",
+                    unit: "bytes",
+                },
+            ],
         });
     return lanes;
 }
 
-/** The last step is not over while it is live: then the one before it is the newest that is known. */
+/** The last step is not over while it is live: the one before it is the newest that is known. */
 function valueAt(values: Column, row: number | null, isLast: boolean): number | null {
     if (row === null) return null;
     const value = values[row] ?? null;
@@ -140,10 +203,16 @@ function LaneCard({ lane, table, history, group, cursor, target }: LaneProps) {
     const { row, isLast } = cursor.value;
     const legend: LegendEntry[] = lane.lines.map((line) => {
         const value = valueAt(line.values, row, isLast);
-        const entry = { name: line.name, label: line.label, colour: line.colour, dash: line.dash ?? [], metric: line.metric };
+        const entry = {
+            name: line.name,
+            label: line.label,
+            colour: line.colour,
+            dash: line.dash ?? [],
+            metric: line.metric,
+        };
         return { ...entry, value: value === null ? UNKNOWN : lane.format(value) };
     });
-    const isEmpty = table.at.length > 0 && !lane.lines.some(({ values }) => isKnown(values));
+    const isEmpty = !lane.asked.some((metric) => isKnown(table.columns[metric]));
     return (
         <ChartCard
             id={lane.id}

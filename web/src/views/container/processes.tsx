@@ -10,6 +10,7 @@ import { about } from "../../state/app.ts";
 import { branch, commandOf, sumOf, treeOf, type SortKey, type TreeRow } from "./tree.ts";
 
 const REFRESH_MS = 5000;
+const SETTLE_MS = 150;
 
 interface ColumnInfo {
     key: Exclude<SortKey, "command">;
@@ -26,7 +27,8 @@ const size = (key: "res" | "swap") => ({
 
 /** PSS and USS that were estimated have a tilde, as in `plimsoll ps`. */
 const shared = (key: "pss" | "uss") => ({
-    text: (process: Process) => (process[key] !== null && process.pss_estimated ? "~" : "") + bytes(process[key]),
+    text: (process: Process) =>
+        (process[key] !== null && process.pss_estimated ? "~" : "") + bytes(process[key]),
     exact: (process: Process) => exactBytes(process[key]),
 });
 
@@ -37,7 +39,12 @@ const COLUMNS: readonly ColumnInfo[] = [
     { key: "uss", title: "proc.uss", help: "proc.ussHelp", ...shared("uss") },
     { key: "swap", title: "proc.swap", help: "proc.swapHelp", ...size("swap") },
     { key: "fds", title: "proc.fds", help: "proc.fdsHelp", text: ({ fds }) => count(fds) },
-    { key: "threads", title: "proc.threads", help: "proc.threadsHelp", text: ({ threads }) => count(threads) },
+    {
+        key: "threads",
+        title: "proc.threads",
+        help: "proc.threadsHelp",
+        text: ({ threads }) => count(threads),
+    },
 ];
 
 interface Sort {
@@ -51,9 +58,22 @@ function Heads(props: { sort: Sort; onSort: (sort: Sort) => void }) {
         const isSorted = sort.key === key;
         const order = isSorted ? (sort.desc ? "descending" : "ascending") : undefined;
         return (
-            <th key={key} scope="col" class={isNumber ? "num" : ""} aria-sort={order} title={t(help)}>
-                <button type="button" class="quiet" onClick={() => onSort({ key, desc: isSorted ? !sort.desc : isNumber && key !== "pid" })}>
-                    {t(title)} <span aria-hidden="true">{isSorted ? (sort.desc ? "▼" : "▲") : ""}</span>
+            <th
+                key={key}
+                scope="col"
+                class={isNumber ? "num" : ""}
+                aria-sort={order}
+                title={t(help)}
+            >
+                <button
+                    type="button"
+                    class="quiet"
+                    onClick={() =>
+                        onSort({ key, desc: isSorted ? !sort.desc : isNumber && key !== "pid" })
+                    }
+                >
+                    {t(title)}{" "}
+                    <span aria-hidden="true">{isSorted ? (sort.desc ? "▼" : "▲") : ""}</span>
                 </button>
             </th>
         );
@@ -114,26 +134,37 @@ function SumLine(props: { processes: readonly Process[] }) {
 /** What was last told; of another target or moment never. */
 type State = { answer: Answer } | { error: string } | null;
 
-function useProcesses(target: string, at: number | null, onLargest: (pid: number | null) => void): State {
+function useProcesses(
+    target: string,
+    at: number | null,
+    onLargest: (pid: number | null) => void,
+): State {
     const state = useSignal<State>(null);
     useEffect(() => {
         const abort = new AbortController();
         const load = async (): Promise<void> => {
             if (document.hidden) return;
             try {
-                const path = apiPath("api/v1/processes", { target, at: at === null ? undefined : Math.round(at) });
+                const path = apiPath("api/v1/processes", {
+                    target,
+                    at: at === null ? undefined : Math.round(at),
+                });
                 const answer = await get<Answer>(path, { signal: abort.signal });
                 state.value = { answer };
-                onLargest([...answer.processes].sort((a, b) => (b.res ?? 0) - (a.res ?? 0))[0]?.pid ?? null);
+                onLargest(
+                    [...answer.processes].sort((a, b) => (b.res ?? 0) - (a.res ?? 0))[0]?.pid ??
+                        null,
+                );
             } catch (error) {
                 if (abort.signal.aborted) return;
                 state.value = { error: error instanceof ApiError ? error.message : String(error) };
             }
         };
-        void load();
+        const settled = setTimeout(() => void load(), state.peek() === null ? 0 : SETTLE_MS);
         const timer = at === null ? setInterval(() => void load(), REFRESH_MS) : undefined;
         return () => {
             abort.abort();
+            clearTimeout(settled);
             clearInterval(timer);
         };
     }, [target, at]);
@@ -144,19 +175,28 @@ function Caption(props: { answer: Answer | null; isPinned: boolean }) {
     const at = props.answer?.at_ms ?? null;
     return (
         <p class="soft">
-            {at !== null && t("proc.at", { moment: moment(at) })} {!props.isPinned && t("proc.pinHint")}
+            {at !== null && t("proc.at", { moment: moment(at) })}{" "}
+            {!props.isPinned && t("proc.pinHint")}
         </p>
     );
 }
 
 /** `at`: null is now. */
-export function Processes(props: { target: string; at: number | null; isPinned: boolean; onLargest: (pid: number | null) => void }) {
+export function Processes(props: {
+    target: string;
+    at: number | null;
+    isPinned: boolean;
+    onLargest: (pid: number | null) => void;
+}) {
     const state = useProcesses(props.target, props.at, props.onLargest);
     const sort = useSignal<Sort>({ key: "res", desc: true });
     const answer = state && "answer" in state ? state.answer : null;
     const list = answer?.processes ?? [];
     const missing = (answer?.total ?? list.length) - list.length;
-    const path = apiPath("api/v1/processes", { target: props.target, at: props.at === null ? undefined : Math.round(props.at) });
+    const path = apiPath("api/v1/processes", {
+        target: props.target,
+        at: props.at === null ? undefined : Math.round(props.at),
+    });
     return (
         <section class="card" data-testid="processes-card" aria-labelledby="heading-processes">
             <div class="card-head">
@@ -168,7 +208,9 @@ export function Processes(props: { target: string; at: number | null; isPinned: 
                     curl
                 </CopyButton>
             </div>
-            {state && "error" in state && <p class="soft">{t("proc.error", { error: state.error })}</p>}
+            {state && "error" in state && (
+                <p class="soft">{t("proc.error", { error: state.error })}</p>
+            )}
             {answer && list.length === 0 && <p class="soft">{t("proc.none")}</p>}
             {list.length > 0 && (
                 <div class="scroll" role="region" aria-label={t("proc.tree")} tabIndex={0}>
@@ -187,7 +229,11 @@ export function Processes(props: { target: string; at: number | null; isPinned: 
                     </table>
                 </div>
             )}
-            {missing > 0 && <p class="soft">{t("proc.missing", { listed: list.length, total: answer?.total ?? 0 })}</p>}
+            {missing > 0 && (
+                <p class="soft">
+                    {t("proc.missing", { listed: list.length, total: answer?.total ?? 0 })}
+                </p>
+            )}
             {about.value?.commands === false && <p class="soft">{t("proc.noCommands")}</p>}
         </section>
     );

@@ -4,7 +4,15 @@ import { useEffect, useRef } from "preact/hooks";
 import { duration, moment } from "../../format.ts";
 import { t } from "../../i18n/index.ts";
 import { now } from "../../state/app.ts";
-import { go, goLive, MIN_WINDOW_MS, shiftRange, view, zoomRange, type Range } from "../../state/url.ts";
+import {
+    go,
+    goLive,
+    MIN_WINDOW_MS,
+    shiftRange,
+    view,
+    zoomRange,
+    type Range,
+} from "../../state/url.ts";
 import { inputText, inputTime } from "./inputtime.ts";
 
 const PRESETS = [
@@ -37,7 +45,12 @@ function Presets(props: { range: Range }) {
 }
 
 /** A field follows the shown span until somebody is in it; null is what nobody changed. */
-function Field(props: { label: string; testid: string; shownMs: number; typed: Signal<string | null> }) {
+function Field(props: {
+    label: string;
+    testid: string;
+    shownMs: number;
+    typed: Signal<string | null>;
+}) {
     const { typed } = props;
     const shown = inputText(props.shownMs);
     const before = useRef(shown);
@@ -79,7 +92,8 @@ function Free(props: { range: Range }) {
         const end = to.value === null && live ? nowMs : inputTime(to.value ?? inputText(to_ms));
         wrong.value = begin === null || end === null || end - begin < MIN_WINDOW_MS;
         if (begin === null || end === null || wrong.value) return;
-        if (end >= nowMs || (to.value === null && live)) go({ from: `-${Math.round((nowMs - begin) / 1000)}s`, to: "now" });
+        if (end >= nowMs || (to.value === null && live))
+            go({ from: `-${Math.round((nowMs - begin) / 1000)}s`, to: "now" });
         else go({ from: String(begin), to: String(end) });
     };
     return (
@@ -101,10 +115,20 @@ function Free(props: { range: Range }) {
 export function RangeBar(props: { range: Range }) {
     const { from_ms, to_ms, live } = props.range;
     return (
-        <div class="range card" data-testid="range" data-from={Math.round(from_ms)} data-to={Math.round(to_ms)}>
+        <div
+            class="range card"
+            data-testid="range"
+            data-from={Math.round(from_ms)}
+            data-to={Math.round(to_ms)}
+        >
             <Presets range={props.range} />
             <div class="moves" role="group" aria-label={t("range.move")}>
-                <button type="button" aria-label={t("keys.backWindow")} title={`${t("keys.backWindow")} ({)`} onClick={() => shiftRange(-1, now.peek())}>
+                <button
+                    type="button"
+                    aria-label={t("keys.backWindow")}
+                    title={`${t("keys.backWindow")} ({)`}
+                    onClick={() => shiftRange(-1, now.peek())}
+                >
                     ◀
                 </button>
                 <button
@@ -116,7 +140,12 @@ export function RangeBar(props: { range: Range }) {
                 >
                     ▶
                 </button>
-                <button type="button" data-testid="zoom-out" title={`${t("keys.zoomOut")} (-)`} onClick={() => zoomRange(2, now.peek())}>
+                <button
+                    type="button"
+                    data-testid="zoom-out"
+                    title={`${t("keys.zoomOut")} (-)`}
+                    onClick={() => zoomRange(2, now.peek())}
+                >
                     {t("range.zoomOut")}
                 </button>
                 {!live && (
@@ -128,7 +157,11 @@ export function RangeBar(props: { range: Range }) {
             <p class="soft range-text">
                 {live
                     ? t("range.liveText", { span: duration((to_ms - from_ms) / 1000) })
-                    : t("range.pastText", { from: moment(from_ms), to: moment(to_ms), span: duration((to_ms - from_ms) / 1000) })}
+                    : t("range.pastText", {
+                          from: moment(from_ms),
+                          to: moment(to_ms),
+                          span: duration((to_ms - from_ms) / 1000),
+                      })}
             </p>
             <Free range={props.range} />
         </div>

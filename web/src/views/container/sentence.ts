@@ -11,7 +11,9 @@ export interface Advice {
 
 /** A word of a shell. */
 export function quoted(word: string): string {
-    return /^[\w@%+=:,./-]+$/.test(word) && !word.startsWith("-") ? word : `'${word.replaceAll("'", "'\\''")}'`;
+    return /^[\w@%+=:,./-]+$/.test(word) && !word.startsWith("-")
+        ? word
+        : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** What `plimsoll` calls this target: a name that needs no quotes, else its id or path. */
@@ -23,7 +25,8 @@ export function targetWord(row: Pick<Row, "name" | "id" | "cgroup">): string {
 /** "its own limit", "the machine's memory", "the limit of /parent". */
 export function whoseLimit(row: Row): string {
     if (row.limit_from === null) return t("limit.unknown");
-    if (row.limit_from === row.cgroup || (row.own_limit !== null && row.own_limit === row.limit)) return t("limit.own");
+    if (row.limit_from === row.cgroup || (row.own_limit !== null && row.own_limit === row.limit))
+        return t("limit.own");
     if (row.limit_from === "host") return t("limit.host");
     if (row.limit_from === "outside") return t("limit.outside");
     return t("limit.of", { path: row.limit_from });
@@ -53,9 +56,17 @@ const SENTENCES: Readonly<Record<string, Sentence>> = {
     hung: { ...who, text: "says.hung", next: "says.hungNext" },
     "at-limit": { ...who, text: "says.atLimit" },
     throttled: { ...who, text: "says.throttled" },
-    thrashing: { text: "says.thrashing", next: "says.thrashingNext", command: (word) => `plimsoll free ${word}` },
+    thrashing: {
+        text: "says.thrashing",
+        next: "says.thrashingNext",
+        command: (word) => `plimsoll free ${word}`,
+    },
     stalled: { ...who, text: "says.stalled" },
-    swapping: { text: "says.swapping", next: "says.swappingNext", command: (word) => `plimsoll ps ${word} --sort swap` },
+    swapping: {
+        text: "says.swapping",
+        next: "says.swappingNext",
+        command: (word) => `plimsoll ps ${word} --sort swap`,
+    },
     high: { ...who, text: "says.high" },
     "cache-bound": { text: "says.cache" },
     growing: {
@@ -93,7 +104,14 @@ export function adviceOf(row: Row, pid: number | null, at: number | null): Advic
     const found = SENTENCES[row.state ?? ""];
     if (!found) return { text: t("says.nothing"), next: null, command: null };
     const isMoving = row.state !== "shrinking" && row.state !== "steady";
-    const text = [t(found.text, valuesOf(row)), isMoving ? growth(row) : ""].filter((part) => part !== "").join(t("says.space"));
-    const command = at === null ? found.command?.(targetWord(row), pid) : found.then?.(targetWord(row), new Date(at).toISOString());
-    return command && found.next ? { text, next: t(found.next), command } : { text, next: null, command: null };
+    const text = [t(found.text, valuesOf(row)), isMoving ? growth(row) : ""]
+        .filter((part) => part !== "")
+        .join(t("says.space"));
+    const command =
+        at === null
+            ? found.command?.(targetWord(row), pid)
+            : found.then?.(targetWord(row), new Date(at).toISOString());
+    return command && found.next
+        ? { text, next: t(found.next), command }
+        : { text, next: null, command: null };
 }

@@ -19,7 +19,8 @@ function compare(a: Process, b: Process, key: SortKey, desc: boolean): number {
     const sign = desc ? -1 : 1;
     if (key === "command") return sign * commandOf(a).localeCompare(commandOf(b)) || a.pid - b.pid;
     const [left, right] = [a[key], b[key]];
-    if (left === null || right === null) return Number(left === null) - Number(right === null) || a.pid - b.pid;
+    if (left === null || right === null)
+        return Number(left === null) - Number(right === null) || a.pid - b.pid;
     return sign * (left - right) || a.pid - b.pid;
 }
 
@@ -28,7 +29,10 @@ export function treeOf(processes: readonly Process[], key: SortKey, desc: boolea
     const children = new Map<number | null, Process[]>();
     const known = new Set(processes.map(({ pid }) => pid));
     for (const process of processes) {
-        const parent = process.ppid !== null && process.ppid !== process.pid && known.has(process.ppid) ? process.ppid : null;
+        const parent =
+            process.ppid !== null && process.ppid !== process.pid && known.has(process.ppid)
+                ? process.ppid
+                : null;
         children.set(parent, [...(children.get(parent) ?? []), process]);
     }
     const rows: TreeRow[] = [];
@@ -56,11 +60,16 @@ export function treeOf(processes: readonly Process[], key: SortKey, desc: boolea
 
 /** The lines before a name: "│  └─ ". */
 export function branch(row: TreeRow): string {
-    return row.more.map((more, level) => (level < row.depth - 1 ? (more ? "│ " : "  ") : more ? "├─" : "└─")).join("");
+    return row.more
+        .map((more, level) => (level < row.depth - 1 ? (more ? "│ " : "  ") : more ? "├─" : "└─"))
+        .join("");
 }
 
 /** Null when it is not known of any. */
-export function sumOf(processes: readonly Process[], key: "res" | "pss" | "uss" | "swap" | "fds" | "threads"): number | null {
+export function sumOf(
+    processes: readonly Process[],
+    key: "res" | "pss" | "uss" | "swap" | "fds" | "threads",
+): number | null {
     const known = processes.map((process) => process[key]).filter((value) => value !== null);
     return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0);
 }

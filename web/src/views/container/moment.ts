@@ -1,0 +1,82 @@
+// Which numbers the composition shows at the moment, and which lines its chart has.
+import type { ReadonlySignal } from "@preact/signals";
+import type { Row } from "../../api/types.ts";
+import type { ChartGroup } from "../../charts/group.ts";
+import type { Table } from "../../charts/table.ts";
+import { PART_METRICS, partsOf, type Counters, type Parts } from "../../parts.ts";
+import { about } from "../../state/app.ts";
+import { liveAt } from "../../state/rows.ts";
+import { numberOf, type Cursor, type History } from "./history.ts";
+
+/** A limit this many times as high as usage would press what is used flat: it is told in words. */
+export const FAR = 4;
+export const ALERT_DASH = [7, 4];
+export const HIGH_DASH = [2, 3];
+export const PEAK_DASH = [2, 2];
+
+export interface CompositionProps {
+    history: History;
+    group: ChartGroup;
+    cursor: ReadonlySignal<Cursor>;
+    row: Row | null; // while it is live
+    target: string;
+}
+
+/** The numbers of one moment. */
+export interface Moment {
+    at: number;
+    parts: Parts | null;
+    usage: number | null;
+    limit: number | null;
+    high: number | null;
+    swap: number | null;
+    told: (metric: string) => number | null;
+}
+
+function momentOf(at: number, value: (metric: string) => number | null): Moment {
+    const counters: Counters = {};
+    for (const metric of PART_METRICS) counters[metric] = value(metric);
+    return {
+        at,
+        parts: partsOf(counters),
+        usage: value("usage"),
+        limit: value("limit"),
+        high: value("high"),
+        swap: value("swap"),
+        told: value,
+    };
+}
+
+/** Of what is pointed at; else the newest look itself, which a step of the table has blurred. */
+export function shownMoment({ history, cursor, row }: CompositionProps): Moment {
+    const at = cursor.value;
+    if (at.isLast && row && liveAt.value !== null)
+        return momentOf(liveAt.value, (metric) => numberOf(row, metric));
+    const table = history.table.value;
+    const index = at.row ?? 0;
+    return momentOf(table.at[index] ?? 0, (metric) => table.columns[metric]?.[index] ?? null);
+}
+
+export function alertMark(limit: number | null, pct: number): number | null {
+    return limit === null ? null : (limit * pct) / 100;
+}
+
+export function highest(values: readonly (number | null)[] | undefined): number {
+    return (values ?? []).reduce<number>((most, value) => Math.max(most, value ?? 0), 0);
+}
+
+export interface Marks {
+    limitShown: boolean;
+    alertPct: number;
+}
+
+export function marksOf(table: Table): Marks {
+    const limit = highest(table.columns.limit);
+    const limitShown = limit > 0 && limit <= FAR * highest(table.columns.peak);
+    return { limitShown, alertPct: about.value?.marks.alert_pct ?? 90 };
+}
+
+/** With one look a step the highest of it is the same. */
+export function hasPeak(table: Table): boolean {
+    return table.stepMs > (about.value?.interval_ms ?? 1000);
+}
