@@ -94,6 +94,10 @@ int screen_open(bool no_color, struct err *err) {
 
 void screen_close(void) {
     if (terminal) {
+        /* where there is no other screen to go back to, the shell's prompt comes here */
+        move(LINES - 1, 0);
+        clrtoeol();
+        refresh();
         endwin();
         delscreen(terminal);
     }
