@@ -14,8 +14,6 @@ from oddnames import NAMES
 import agents
 import harness
 
-_serial = 0
-
 
 def needs_tmux():
     needs_cgroups()
@@ -27,11 +25,8 @@ class Screen:
     """A terminal of tmux with `plimsoll top` in it. What follows its end is told by the shell."""
 
     def __init__(self, *args, cols=80, rows=24, env=(), shell=None):
-        global _serial
-        _serial += 1
         self.folder = tempfile.TemporaryDirectory()
-        self.raw = self.folder.name + "/raw"
-        self.socket = f"plimsoll-test-{os.getpid()}-{_serial}"
+        self.raw, self.socket = self.folder.name + "/raw", self.folder.name + "/tmux"
         self.text = ""
         words = " ".join(f"'{word}'" for word in (harness.options.binary, "top", *args))
         settings = " ".join(f"{name}={value}" for name, value in
@@ -48,7 +43,7 @@ class Screen:
             self.keys("Enter")
 
     def tmux(self, *args):
-        done = subprocess.run(["tmux", "-u", "-L", self.socket, "-f", "/dev/null", *args],
+        done = subprocess.run(["tmux", "-u", "-S", self.socket, "-f", "/dev/null", *args],
                               capture_output=True, timeout=20 * PATIENCE,
                               env={**os.environ, "LC_ALL": "C.UTF-8"})
         equal(done.returncode, 0, f"tmux {args}: {done.stderr!r}")
@@ -104,7 +99,7 @@ class Screen:
     def end(self):
         if self in harness._streams:
             harness._streams.remove(self)
-        subprocess.run(["tmux", "-L", self.socket, "kill-server"], capture_output=True)
+        subprocess.run(["tmux", "-S", self.socket, "kill-server"], capture_output=True)
 
 
 class Scene:
