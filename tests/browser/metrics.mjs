@@ -1,7 +1,7 @@
 /** The table of metrics, read from the one place that has it: src/model/metric.def. */
 import { readFileSync } from "node:fs";
 
-const ROW = /^METRIC\((\w+), "(\w+)", "(\w+)", (\w+), (\w+), "(.*)"\)$/;
+const ROW = /^METRIC\((\w+), "(\w+)", "(\w+)", (\w+), (\w+), "([^"]*)", "([^"]*)"\)$/;
 const UNITS = { BYTES: "bytes", COUNT: "count", US: "seconds", CENTIPCT: "ratio", FLAG: "flag" };
 
 function exportedName(name, unit) {
@@ -17,12 +17,12 @@ function readTable() {
         .split("\n")
         .map((line) => ROW.exec(line))
         .filter((found) => found !== null);
-    return rows.map(([, , key, name, unit, kind, help]) => ({
+    return rows.map(([, , key, name, unit, kind, source, help]) => ({
         key,
         name: exportedName(name, unit),
         unit: UNITS[unit],
         kind: kind.toLowerCase(),
-        source: help.includes(": ") ? help.slice(help.lastIndexOf(": ") + 2).replace(/\.$/, "") : "",
+        source,
         help,
     }));
 }

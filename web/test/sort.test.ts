@@ -3,7 +3,6 @@ import { test } from "node:test";
 import { SORT_COLUMNS, sortColumn, sortRows } from "../src/sort.ts";
 import { itemsOf } from "../src/views/overview/items.ts";
 import { Calm } from "../src/views/overview/calm.ts";
-import { usualWindow } from "../src/views/overview/sparks.ts";
 import { topsOf, windowOf } from "../src/views/overview/virtual.ts";
 import { sparkOf, sparkScale } from "../src/sparkline.ts";
 import { rowOf } from "./rows.ts";
@@ -120,11 +119,4 @@ test("lines keep their order while the pointer moves over them", () => {
         "a",
         "B9",
     ]);
-});
-
-test("the curves' window grows with what the agent has seen, up to two hours", () => {
-    assert.equal(usualWindow(5e3), 60e3);
-    assert.equal(usualWindow(61e3), 120e3);
-    assert.equal(usualWindow(40 * 60e3), 3600e3);
-    assert.equal(usualWindow(1e12), 7200e3);
 });

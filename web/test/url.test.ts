@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DEFAULT_VIEW, hashOf, parseHash, parseTime, rangeOf, spanText } from "../src/state/url.ts";
+import { DEFAULT_VIEW, hashOf, parseHash, parseTime, rangeOf, spanText, usualMs, usualWindow } from "../src/state/url.ts";
 
 test("every view comes back from its address", () => {
     const views = [
@@ -37,4 +37,13 @@ test("spans are written short", () => {
     assert.equal(spanText(7200e3), "2h");
     assert.equal(spanText(5400e3), "90m");
     assert.equal(spanText(1500), "2s");
+});
+
+test("the usual window grows with what the agent has seen, up to two hours", () => {
+    assert.equal(usualWindow(5e3), 60e3);
+    assert.equal(usualWindow(61e3), 120e3);
+    assert.equal(usualWindow(40 * 60e3), 3600e3);
+    assert.equal(usualWindow(1e12), 7200e3);
+    usualMs.value = 300e3;
+    assert.equal(rangeOf({ from: "", to: "now" }, 1789000000000).from_ms, 1789000000000 - 300e3);
 });

@@ -6,7 +6,7 @@ import { Stream, type Link } from "../api/stream.ts";
 import type { About, Event, Health, Snapshot, Targets, Tick } from "../api/types.ts";
 import { setLanguage } from "../i18n/index.ts";
 import { Table, liveAt, liveRows, pastRows } from "./rows.ts";
-import { go, goLive, shownAt, view, type Theme } from "./url.ts";
+import { go, goLive, shownAt, usualMs, usualWindow, view, type Theme } from "./url.ts";
 
 export const about = signal<About | null>(null);
 export const health = signal<Health | null>(null);
@@ -208,6 +208,10 @@ export function start(): void {
             pastRows.value = null;
             pastError.value = null;
         } else void loadPast(at);
+    });
+    effect(() => {
+        const age = now.value - (about.value?.oldest_ms ?? -Infinity);
+        usualMs.value = usualWindow(age); // the same number is no change
     });
     effect(showTheme);
     effect(() => setLanguage(view.value.lang || kept("lang") || ""));

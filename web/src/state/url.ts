@@ -13,7 +13,7 @@ export interface View {
     desc: boolean;
     group: string; // "", "pod", "compose", "slice"
     hidden: string; // kinds of events that are not shown: "start,end"
-    from: string; // "-1h", or ms since 1970
+    from: string; // "-1h", or ms since 1970; "": the usual window
     to: string; // "now", "-10m", or ms
     theme: Theme;
     lang: string; // "": the browser's
@@ -27,7 +27,7 @@ export const DEFAULT_VIEW: Readonly<View> = {
     desc: true,
     group: "",
     hidden: "",
-    from: "-1h",
+    from: "",
     to: "now",
     theme: "auto",
     lang: "",
@@ -54,6 +54,16 @@ export function spanText(ms: number): string {
     return `${Math.max(1, Math.round(ms / 1000))}s`;
 }
 
+const USUAL_WINDOWS_MS = [1, 2, 5, 10, 15, 30, 60, 120].map((minutes) => minutes * 60e3);
+
+/** Two hours, but not more than there is: a picture that is empty but for its end says nothing. */
+export function usualWindow(historyMs: number): number {
+    return USUAL_WINDOWS_MS.find((ms) => ms >= historyMs) ?? Math.max(...USUAL_WINDOWS_MS);
+}
+
+/** The window where the address says nothing; state/app.ts keeps it by the age of the history. */
+export const usualMs = signal(usualWindow(Infinity));
+
 export interface Range {
     from_ms: number;
     to_ms: number;
@@ -64,7 +74,7 @@ export function rangeOf(view: Pick<View, "from" | "to">, nowMs: number): Range {
     const to = parseTime(view.to, nowMs) ?? nowMs;
     const live = view.to === "now";
     // A relative beginning counts from the end: "-1h" before whatever is shown last.
-    let from = parseTime(view.from, to) ?? to - 3600e3;
+    let from = parseTime(view.from, to) ?? to - usualMs.value;
     if (to - from < MIN_WINDOW_MS) from = to - MIN_WINDOW_MS;
     if (to - from > MAX_WINDOW_MS) from = to - MAX_WINDOW_MS;
     return { from_ms: Math.round(from), to_ms: Math.round(to), live };

@@ -2,11 +2,13 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { ApiError, apiPath, get } from "../api/client.ts";
-import type { Event } from "../api/types.ts";
+import type { Event, Row } from "../api/types.ts";
 import { EventSymbol, eventText, kindName, lookOf } from "../components/event.tsx";
+import { matches, parseFilter } from "../filter.ts";
 import { clock, duration, moment } from "../format.ts";
 import { t } from "../i18n/index.ts";
 import { about, freshEvents, now } from "../state/app.ts";
+import { allRows } from "../state/rows.ts";
 import { go, linkTo, rangeOf, spanText, view, type Range } from "../state/url.ts";
 import { axisTicks, clusters, kindCounts, lanesOf, type Lane } from "./timeline/lanes.ts";
 import "./timeline.css";
@@ -246,9 +248,15 @@ function Empty(props: { hidden: boolean }) {
     );
 }
 
-function matches(event: Event, words: readonly string[]): boolean {
-    const name = (event.name ?? event.key ?? "").toLowerCase();
-    return words.every((word) => (word.startsWith("-") ? !name.includes(word.slice(1)) : name.includes(word)));
+/** The filter of the list, over what is known of the event's container; of one that is gone only its
+ * name is. */
+function filtered(events: readonly Event[], q: string, rows: readonly Row[]): readonly Event[] {
+    const filter = parseFilter(q);
+    const byKey = new Map(rows.map((row) => [row.key, row]));
+    return events.filter((event) => {
+        const name = event.name ?? event.key ?? "";
+        return matches(filter, byKey.get(event.key ?? "") ?? ({ name, cgroup: "", labels: {}, pod: null } as unknown as Row));
+    });
 }
 
 export function Timeline() {
@@ -256,10 +264,8 @@ export function Timeline() {
     const { from, to, q, hidden: hiddenText } = view.value;
     const range = rangeOf({ from, to }, now.value);
     const events = loaded?.events;
-    const found = useMemo(() => {
-        const words = q.toLowerCase().replaceAll("name:", "").split(/\s+/).filter((word) => word !== "" && word !== "-");
-        return (events ?? []).filter((event) => matches(event, words));
-    }, [events, q]);
+    // Rows are looked at when events or the filter change, not at each tick.
+    const found = useMemo(() => filtered(events ?? [], q, allRows.peek()), [events, q]);
     const shown = useMemo(() => {
         const hidden = hiddenKinds();
         return found.filter((event) => !hidden.has(event.kind));

@@ -5,30 +5,19 @@ import { apiPath, get, tokenWanted } from "../../api/client.ts";
 import type { Row, Sparks } from "../../api/types.ts";
 import { about, now } from "../../state/app.ts";
 import { liveAt } from "../../state/rows.ts";
-import { DEFAULT_VIEW, rangeOf, spanText, view, type Range } from "../../state/url.ts";
+import { rangeOf, spanText, view, type Range } from "../../state/url.ts";
 
 const POINTS = 90;
 const EVERY_MS = { least: 5_000, most: 30_000 };
 const SOON_MS = 3_000;
-
-/** Where the address says nothing: two hours, but not more than the agent has seen, since a curve that
- * is empty but for its end says nothing. */
-const WINDOWS_MS = [1, 2, 5, 10, 15, 30, 60, 120].map((minutes) => minutes * 60e3);
 
 export type Curve = readonly (number | null)[];
 
 /** By the number of a row's series. */
 export const sparks = signal<ReadonlyMap<number, Curve>>(new Map());
 
-export function usualWindow(ageMs: number): number {
-    return WINDOWS_MS.find((ms) => ms >= ageMs) ?? Math.max(...WINDOWS_MS);
-}
-
 function sparkRange(from: string, to: string): Range {
-    const nowMs = now.peek();
-    if (from !== DEFAULT_VIEW.from) return rangeOf({ from, to }, nowMs);
-    const age = nowMs - (about.peek()?.oldest_ms ?? 0);
-    return rangeOf({ from: `-${spanText(usualWindow(age))}`, to }, nowMs);
+    return rangeOf({ from, to }, now.peek());
 }
 
 /** "2h" */
