@@ -110,8 +110,8 @@ test("the stream goes on with the last step, then with the next", () => {
 test("counters become rates; one that falls began anew; nothing is known across a gap", () => {
     const at = [0, 1000, 2000, 3000, 4000, 9000, 10_000];
     const counter = [100, 110, 130, 5, null, 50, 60];
-    assert.deepEqual(ratesOf(at, counter, 1000, 10_000), [null, 10, 20, 5, null, null, 10]);
-    assert.deepEqual(ratesOf([0, 9000], [1, 10], 1000, 9000), [null, null]);
+    assert.deepEqual(ratesOf(at, counter, 1000, 11_000), [null, 10, 20, 5, null, null, 10]);
+    assert.deepEqual(ratesOf([0, 9000], [1, 10], 1000, 10_000), [null, null]);
 });
 
 test("a step that is not over has no rate", () => {

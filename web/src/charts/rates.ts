@@ -16,7 +16,7 @@ export function ratesOf(
         const here = at[row] ?? 0;
         const there = at[row - 1] ?? 0;
         if (row === 0 || value === null || before === null) return null;
-        if (isGap(there, here, stepMs) || (stepMs > 1000 && here + stepMs > endMs)) return null;
+        if (isGap(there, here, stepMs) || here + stepMs > endMs) return null;
         const added = value >= before ? value - before : value;
         return added / ((here - there) / 1000);
     });

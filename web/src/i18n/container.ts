@@ -155,6 +155,7 @@ export const containerTexts = {
     ],
     "part.usage": ["usage", "用量"],
     "part.stays": ["used: what stays", "已用：回收后仍在"],
+    "part.staysOnly": ["what is in no cache", "不属于缓存的部分"],
     "part.reclaimable": ["can be reclaimed", "可回收"],
     "part.anon": ["anonymous memory", "匿名内存"],
     "part.shmem": ["shared, tmpfs", "共享、tmpfs"],

@@ -86,11 +86,20 @@ function LineRow(props: {
     );
 }
 
+/** Of the machine the kernel itself estimates what stays: that is `used`, and not this sum. */
+function isAbout(sum: number | null, used: number | null): boolean {
+    return (
+        sum === null || used === null || Math.abs(sum - used) <= Math.max(sum, used) * 0.02 + 65536
+    );
+}
+
 export function PartList(props: CompositionProps) {
     const table = props.history.table.value;
     const { row, isLast } = props.cursor.value;
     const now = shownMoment(props);
     const { parts, usage, limit } = now;
+    const stays = parts ? staysOf(parts) : null;
+    const isUsedTold = isAbout(stays, now.told("used"));
     const { alertPct } = marksOf(table);
     const rows = (reclaimable: boolean) =>
         PARTS.filter((part) => part.reclaimable === reclaimable)
@@ -123,9 +132,9 @@ export function PartList(props: CompositionProps) {
                 />
                 {rows(true)}
                 <SumRow
-                    text={t("part.stays")}
-                    metric="used"
-                    value={parts ? staysOf(parts) : null}
+                    text={t(isUsedTold ? "part.stays" : "part.staysOnly")}
+                    {...(isUsedTold ? { metric: "used" } : {})}
+                    value={stays}
                     usage={usage}
                     testid="part-stays"
                 />
