@@ -73,12 +73,12 @@ export const containerTexts = {
     ],
     "says.hungNext": ["Raise the limit, or end one of its processes:", "提高上限，或结束其中一个进程："],
     "says.atLimit": [
-        "used is {pct} % of {whose} of {limit}: the kernel can reclaim almost nothing more, and the next step is a kill.",
+        "Used memory is {pct} % of {whose} of {limit}: the kernel can reclaim almost nothing more, and the next step is a kill.",
         "已用为{whose}（{limit}）的 {pct} %：内核几乎没有可回收的了，下一步就是杀死。",
     ],
     "says.whoHolds": ["Next, see which process holds it:", "接下来看是哪个进程占用："],
     "says.throttled": [
-        "used is {used}, at its memory.high of {high}: the kernel slows it down to a crawl instead of killing it.",
+        "Used memory is {used}, at its memory.high of {high}: the kernel slows it down to a crawl instead of killing it.",
         "已用 {used}，到达 memory.high（{high}）：内核不杀死它，而是把它放慢到几乎停顿。",
     ],
     "says.thrashing": [
@@ -91,33 +91,33 @@ export const containerTexts = {
         "最近 10 秒里有 {full} % 的时间，它的所有任务都在等待内存。",
     ],
     "says.swapping": [
-        "{swap} of it is in swap: what used shows is not all that it needs.",
+        "{swap} of it is in swap: used memory is not all that it needs.",
         "有 {swap} 在交换空间：已用显示的并不是它需要的全部。",
     ],
     "says.swappingNext": ["Next, see whose memory is there:", "接下来看是谁的内存："],
     "says.high": [
-        "used is {pct} % of {whose} of {limit}: there is little room for a peak.",
+        "Used memory is {pct} % of {whose} of {limit}: there is little room for a peak.",
         "已用为{whose}（{limit}）的 {pct} %：留给峰值的余量很小。",
     ],
     "says.cache": [
-        "usage is {usage} of {limit}, but {free} of that is cache that the kernel drops when memory is needed. No harm by itself: used is {pct} %.",
+        "Usage is {usage} of {limit}, but {free} of that is cache that the kernel drops when memory is needed. No harm by itself: used memory is {pct} %.",
         "用量为 {limit} 中的 {usage}，但其中 {free} 是需要时内核会丢弃的缓存。本身无害：已用为 {pct} %。",
     ],
     "says.growing": [
-        "The floor of used has been rising for {window}; it is {used} now, {pct} % of {whose} of {limit}.",
+        "The floor of used memory has been rising for {window}; it is {used} now, {pct} % of {whose} of {limit}.",
         "已用的低谷已上升了 {window}；现在是 {used}，为{whose}（{limit}）的 {pct} %。",
     ],
     "says.growingNext": ["Next, see which mapping of the largest process grows:", "接下来看最大的进程中是哪块映射在增长："],
     "says.shrinking": [
-        "used falls ({rate}); it is {pct} % of {whose} of {limit}. Nothing to do.",
+        "Used memory falls ({rate}); it is {pct} % of {whose} of {limit}. Nothing to do.",
         "已用在下降（{rate}）；为{whose}（{limit}）的 {pct} %。无需处理。",
     ],
     "says.steady": [
-        "used does not move in one direction; it is {pct} % of {whose} of {limit}. Nothing to do.",
+        "Used memory does not move in one direction; it is {pct} % of {whose} of {limit}. Nothing to do.",
         "已用没有朝一个方向变化；为{whose}（{limit}）的 {pct} %。无需处理。",
     ],
     "says.ok": [
-        "Nothing bad: used is {pct} % of {whose} of {limit}. It has been seen too shortly to say how it moves.",
+        "Nothing bad: used memory is {pct} % of {whose} of {limit}. It has been seen too shortly to say how it moves.",
         "没有异常：已用为{whose}（{limit}）的 {pct} %。观察时间太短，还不能判断走势。",
     ],
     "says.nothing": ["Nothing is known to judge it by.", "没有可供判断的数据。"],

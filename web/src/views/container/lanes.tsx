@@ -212,6 +212,7 @@ function LaneCard({ lane, table, history, group, cursor, target }: LaneProps) {
         };
         return { ...entry, value: value === null ? UNKNOWN : lane.format(value) };
     });
+    const words = legend.map(({ label, value }) => `${label} ${value}`);
     const isEmpty = !lane.asked.some((metric) => isKnown(table.columns[metric]));
     return (
         <ChartCard
@@ -229,7 +230,7 @@ function LaneCard({ lane, table, history, group, cursor, target }: LaneProps) {
             {...(lane.compressed ? { compressed: true } : {})}
             {...(isEmpty ? { empty: t(lane.missing) } : {})}
             top={(peak) => Math.min(lane.most ?? Infinity, Math.max(lane.least, peak * 1.1))}
-            summary={`${t(lane.title)}: ${legend.map(({ label, value }) => `${label} ${value}`).join(", ")}`}
+            summary={`${t(lane.title)}: ${words.join(", ")}`}
             sheet={() => ({
                 title: t(lane.title),
                 target,

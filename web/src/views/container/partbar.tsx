@@ -24,7 +24,7 @@ export function PartBar(props: { now: Moment; marks: Marks }) {
                     key={part.id}
                     class={`area area-${part.id}`}
                     style={width(parts[part.id], whole)}
-                    title={`${t(`part.${part.id}`)}: ${bytes(parts[part.id])} = ${exactBytes(parts[part.id])}`}
+                    title={`${t(`part.${part.id}`)}: ${exactBytes(parts[part.id])}`}
                 />
             ))}
             {isNear && (
