@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useRef } from "preact/hooks";
 import type uPlot from "uplot";
 import { asCurl } from "../api/client.ts";
-import { moment } from "../format.ts";
+import { moment, visible } from "../format.ts";
 import { t } from "../i18n/index.ts";
 import { defined } from "../views/tip.tsx";
 import { CopyButton } from "./copybutton.tsx";
@@ -96,7 +96,7 @@ function Actions({ card, plot, isTable, onTable }: ActionsProps) {
     };
     const savePicture = async (): Promise<void> => {
         if (!plot.current) return;
-        const title = `${card.target}: ${card.title}`;
+        const title = `${visible(card.target)}: ${card.title}`;
         const blob = await pictureOf(
             plot.current,
             title,

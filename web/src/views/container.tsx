@@ -6,7 +6,7 @@ import type { Row, Targets } from "../api/types.ts";
 import { ChartGroup } from "../charts/group.ts";
 import { lastKnown, nearest } from "../charts/table.ts";
 import { EVENT_KINDS, eventText } from "../components/event.tsx";
-import { moment } from "../format.ts";
+import { moment, visible } from "../format.ts";
 import { t } from "../i18n/index.ts";
 import { offerKeys } from "../keys.ts";
 import { about, now } from "../state/app.ts";
@@ -117,7 +117,7 @@ function Trouble(props: { history: History; isEmpty: boolean }) {
     if (phase.name === "failed")
         return (
             <p class="card trouble" role="alert" data-testid="error">
-                {t("container.failed", { error: phase.text })}{" "}
+                {t("container.failed", { error: visible(phase.text) })}{" "}
                 <button type="button" onClick={() => history.retry()}>
                     {t("common.retry")}
                 </button>
@@ -149,7 +149,7 @@ function Trouble(props: { history: History; isEmpty: boolean }) {
 
 function useTitle(name: string): void {
     useEffect(() => {
-        document.title = `${name} - Plimsoll`;
+        document.title = `${visible(name)} - Plimsoll`;
         return () => void (document.title = "Plimsoll");
     }, [name]);
 }

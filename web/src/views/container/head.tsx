@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import type { Row } from "../../api/types.ts";
 import { CopyButton } from "../../charts/copybutton.tsx";
 import { StatePill } from "../../components/state.tsx";
-import { bytes, bytesPerHour, count, duration, moment, percent } from "../../format.ts";
+import { bytes, bytesPerHour, count, duration, moment, percent, visible } from "../../format.ts";
 import { t } from "../../i18n/index.ts";
 import { now } from "../../state/app.ts";
 import { linkTo } from "../../state/url.ts";
@@ -36,7 +36,8 @@ function Neighbour(props: {
             data-testid={props.testid}
             title={`${props.text} (${props.shortcut})`}
         >
-            <span aria-hidden="true">{props.sign}</span> <bdi class="clip">{props.row.name}</bdi>
+            <span aria-hidden="true">{props.sign}</span>{" "}
+            <bdi class="clip">{visible(props.row.name)}</bdi>
         </a>
     );
 }
@@ -78,7 +79,7 @@ function Advice(props: { row: Row; pid: number | null; at: number | null }) {
             {command && (
                 <>
                     {" "}
-                    <code>{command}</code>{" "}
+                    <code>{visible(command)}</code>{" "}
                     <CopyButton text={() => command} label={t("container.copyCommand")}>
                         {t("container.copy")}
                     </CopyButton>
@@ -156,7 +157,7 @@ function Facts(props: { row: Row }) {
             <Fact label={t("container.runtime")}>
                 {[row.runtime, row.kind].filter(Boolean).join(" ")}
             </Fact>
-            {row.image && <Fact label={t("container.image")}>{row.image}</Fact>}
+            {row.image && <Fact label={t("container.image")}>{visible(row.image)}</Fact>}
             {id && (
                 <Fact label={t("container.id")}>
                     <code title={id}>{id.slice(0, 12)}</code>{" "}
@@ -167,12 +168,12 @@ function Facts(props: { row: Row }) {
             )}
             {row.pod && (
                 <Fact label={t("container.pod")}>
-                    {[row.namespace, row.pod, row.container].filter(Boolean).join(" / ")}
+                    {visible([row.namespace, row.pod, row.container].filter(Boolean).join(" / "))}
                 </Fact>
             )}
-            {row.compose && <Fact label={t("container.compose")}>{row.compose}</Fact>}
+            {row.compose && <Fact label={t("container.compose")}>{visible(row.compose)}</Fact>}
             {row.unit && row.unit !== row.name && (
-                <Fact label={t("container.unit")}>{row.unit}</Fact>
+                <Fact label={t("container.unit")}>{visible(row.unit)}</Fact>
             )}
             <Fact label={t("container.limit")}>
                 <span {...defined("limit", row.limit)}>{limitText(row)}</span>
@@ -186,7 +187,7 @@ function Facts(props: { row: Row }) {
                 </Fact>
             )}
             <Fact label={t("container.cgroup")}>
-                <code>{row.cgroup}</code> <span class="soft">{row.version}</span>
+                <code>{visible(row.cgroup)}</code> <span class="soft">{row.version}</span>
             </Fact>
         </dl>
     );
@@ -200,7 +201,7 @@ export function Head(props: HeadProps) {
             <div class="title">
                 <Back />
                 <h1>
-                    <bdi>{shown?.name ?? props.key_}</bdi>
+                    <bdi>{visible(shown?.name ?? props.key_)}</bdi>
                 </h1>
                 {row && <StatePill word={row.state} />}
                 {!row && !props.isWaiting && (

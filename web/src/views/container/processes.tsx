@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { ApiError, apiPath, asCurl, get } from "../../api/client.ts";
 import type { Process, Processes as Answer } from "../../api/types.ts";
 import { CopyButton } from "../../charts/copybutton.tsx";
-import { bytes, count, exactBytes, moment } from "../../format.ts";
+import { bytes, count, exactBytes, moment, visible } from "../../format.ts";
 import { t, type TextKey } from "../../i18n/index.ts";
 import { about } from "../../state/app.ts";
 import { branch, commandOf, sumOf, treeOf, type SortKey, type TreeRow } from "./tree.ts";
@@ -96,11 +96,11 @@ function ProcessRow(props: { row: TreeRow }) {
                     {text(process)}
                 </td>
             ))}
-            <td class="command" title={commandOf(process)}>
+            <td class="command" title={visible(commandOf(process))}>
                 <span class="branch" aria-hidden="true">
                     {branch(row)}
                 </span>
-                <bdi>{commandOf(process)}</bdi>
+                <bdi>{visible(commandOf(process))}</bdi>
             </td>
         </tr>
     );
@@ -209,7 +209,7 @@ export function Processes(props: {
                 </CopyButton>
             </div>
             {state && "error" in state && (
-                <p class="soft">{t("proc.error", { error: state.error })}</p>
+                <p class="soft">{t("proc.error", { error: visible(state.error) })}</p>
             )}
             {answer && list.length === 0 && <p class="soft">{t("proc.none")}</p>}
             {list.length > 0 && (

@@ -1,6 +1,6 @@
 // What a state means for this target, with its own numbers, and what to do next.
 import type { Row } from "../../api/types.ts";
-import { bytes, bytesPerHour, duration, percent } from "../../format.ts";
+import { bytes, bytesPerHour, duration, percent, visible } from "../../format.ts";
 import { t, type TextKey, type Values } from "../../i18n/index.ts";
 
 export interface Advice {
@@ -29,7 +29,7 @@ export function whoseLimit(row: Row): string {
         return t("limit.own");
     if (row.limit_from === "host") return t("limit.host");
     if (row.limit_from === "outside") return t("limit.outside");
-    return t("limit.of", { path: row.limit_from });
+    return t("limit.of", { path: visible(row.limit_from) });
 }
 
 function growth(row: Row): string {
