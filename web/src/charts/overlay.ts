@@ -60,6 +60,31 @@ function lastOf(values: Column): number | null {
     return null;
 }
 
+/** A pale rim below steps that have a word, so that they are seen on any area. */
+export function drawRims(u: uPlot, at: readonly number[], lines: readonly Line[]): void {
+    const { ctx, bbox } = u;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.strokeStyle = colour("--panel");
+    for (const { note, values, width = 1.5 } of lines) {
+        if (!note) continue;
+        ctx.lineWidth = (width + 2.5) * devicePixelRatio;
+        ctx.beginPath();
+        let before: number | null = null;
+        values.forEach((value, row) => {
+            const x = u.valToPos(at[row] ?? 0, "x", true);
+            if (value !== null && before !== null) ctx.lineTo(x, u.valToPos(before, "y", true));
+            if (value !== null && before === null) ctx.moveTo(x, u.valToPos(value, "y", true));
+            else if (value !== null) ctx.lineTo(x, u.valToPos(value, "y", true));
+            before = value;
+        });
+        ctx.stroke();
+    }
+    ctx.restore();
+}
+
 /** At the right end, above its line, or below where there is no room. */
 export function drawNotes(u: uPlot, lines: readonly Line[]): void {
     const { ctx, bbox } = u;

@@ -7,7 +7,7 @@ import "uplot/dist/uPlot.min.css";
 import { tens, TIME_STEPS_MS, timeLabels, timeSplits } from "./axis.ts";
 import { colour } from "./colour.ts";
 import { AXIS_PX, RIGHT_PX, type ChartGroup } from "./group.ts";
-import { drawMarks, drawNotes, drawPin } from "./overlay.ts";
+import { drawMarks, drawNotes, drawPin, drawRims } from "./overlay.ts";
 import type { Column } from "./table.ts";
 import { themeVersion } from "./theme.ts";
 
@@ -116,7 +116,12 @@ function cursorOf(latest: Latest): uPlot.Cursor {
 function hooksOf(latest: Latest): uPlot.Hooks.Arrays {
     const { group } = latest.current;
     return {
-        drawAxes: [(u) => latest.current.below?.(u)],
+        drawAxes: [
+            (u) => {
+                latest.current.below?.(u);
+                drawRims(u, latest.current.at, latest.current.lines);
+            },
+        ],
         draw: [
             (u) => {
                 drawMarks(u, group.markGroups.peek());

@@ -124,6 +124,7 @@ export const containerTexts = {
     "range.last": ["Last", "最近"],
     "range.10m": ["10 min", "10 分钟"],
     "range.1h": ["1 h", "1 小时"],
+    "range.2h": ["2 h", "2 小时"],
     "range.6h": ["6 h", "6 小时"],
     "range.24h": ["24 h", "24 小时"],
     "range.7d": ["7 d", "7 天"],

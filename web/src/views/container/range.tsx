@@ -18,6 +18,7 @@ import { inputText, inputTime } from "./inputtime.ts";
 const PRESETS = [
     { span: "10m", ms: 600e3, key: "range.10m" },
     { span: "1h", ms: 3600e3, key: "range.1h" },
+    { span: "2h", ms: 2 * 3600e3, key: "range.2h" },
     { span: "6h", ms: 6 * 3600e3, key: "range.6h" },
     { span: "24h", ms: 86400e3, key: "range.24h" },
     { span: "7d", ms: 7 * 86400e3, key: "range.7d" },
