@@ -47,7 +47,7 @@ after(async () => {
     await scene.close();
 });
 
-const page = await chrome.open(scene.url);
+const page = await chrome.open(address(scene.url, "/", { q: OURS }));
 
 /** A test on the shared page: what it shows when the test fails is told. */
 function look(claim, body) {
@@ -68,8 +68,9 @@ async function show(path, words) {
     await page.goto(address(scene.url, path, words));
 }
 
+/** Of our containers alone: the machine may have many others. */
 async function overview() {
-    await show("/");
+    await show("/", { q: OURS });
     await rowOf(page, "web").waitFor();
 }
 
@@ -149,13 +150,14 @@ look("a container's parts are disjoint and come to its usage", async () => {
 
 look("ten minutes ago is shown from the store: who was there, what they used", async () => {
     const at = scene.past.to_ms - 1000;
-    await show("/", { to: String(at) });
+    await show("/", { q: "runtime:docker", to: String(at) });
     await by(page, "shown-at").waitFor();
     await rowOf(page, "payments").waitFor({ state: "detached" }); // it was not there yet
     await rowOf(page, "web").waitFor();
     const { targets } = await scene.api(`api/v1/targets?at=${at}&target=docker:web`);
     assert.equal(await usedPct(page, "web"), targets[0].used_pct, "used then");
     assert.ok(targets[0].used > 24 * 2 ** 20, `what it held then: ${targets[0].used}`);
+    await by(page, "filter").fill(OURS);
     await by(page, "to-live").click();
     await rowOf(page, "payments").waitFor();
 });
@@ -196,7 +198,8 @@ look("the filter takes names, labels, states and their opposites, and says what 
     assert.match(await by(page, "filter-error").innerText(), /colour/);
     await filter.fill("no-container-has-this-name");
     await by(page, "clear-filter").click();
-    await rowOf(page, "web").waitFor();
+    await by(page, "row").first().waitFor();
+    assert.equal(await filter.inputValue(), "");
 });
 
 look("heads sort the list, both ways", async () => {
