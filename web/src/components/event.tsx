@@ -1,7 +1,7 @@
 // Events in words, with a shape for each kind: an OOM kill, a restart, a changed limit, and whatever
 // the agent tells that this page does not know by name.
 import type { Event } from "../api/types.ts";
-import { bytes } from "../format.ts";
+import { bytes, visible } from "../format.ts";
 import { t, tMaybe } from "../i18n/index.ts";
 import type { Severity } from "./state.tsx";
 
@@ -37,7 +37,7 @@ export function kindName(kind: string): string {
 function oomText(event: Event): string {
     const { victim, kills = 1 } = event;
     const who = victim
-        ? t("event.victim", { comm: victim.comm ?? "?", pid: victim.pid, anon: bytes(victim.anon) })
+        ? t("event.victim", { comm: visible(victim.comm ?? "?"), pid: victim.pid, anon: bytes(victim.anon) })
         : t(kills === 1 ? "event.task" : "event.tasks", { n: kills });
     const where = event.outside ? t("event.outside") : t("event.own");
     return t(event.sure === false ? "event.killedPerhaps" : "event.killed", { who, where });
