@@ -5,7 +5,7 @@ import { ApiError, apiPath, get } from "../api/client.ts";
 import type { Event, Row } from "../api/types.ts";
 import { EventSymbol, eventText, kindName, lookOf } from "../components/event.tsx";
 import { matches, parseFilter } from "../filter.ts";
-import { clock, duration, moment } from "../format.ts";
+import { clock, duration, moment, visible } from "../format.ts";
 import { t } from "../i18n/index.ts";
 import { about, freshEvents, now } from "../state/app.ts";
 import { allRows } from "../state/rows.ts";
@@ -72,7 +72,7 @@ function Mark(props: { place: number; events: readonly Event[]; range: Range }) 
     const [event] = props.events;
     if (!event) return null;
     const same = props.events.filter((one) => one.kind === event.kind).length;
-    const label = `${moment(event.at_ms)} ${event.name ?? ""}: ${kindsText(props.events)}. ${eventText(event)}`;
+    const label = `${moment(event.at_ms)} ${visible(event.name ?? "")}: ${kindsText(props.events)}. ${eventText(event)}`;
     return (
         <a
             class={`lane-mark event-${lookOf(event.kind).severity}`}
@@ -96,8 +96,8 @@ function LaneRow(props: { lane: Lane; range: Range }) {
     const { lane, range } = props;
     return (
         <li class="lane">
-            <a class="lane-name" href={linkTo({ name: "container", key: lane.key })} title={lane.name}>
-                <bdi>{lane.name}</bdi>
+            <a class="lane-name" href={linkTo({ name: "container", key: lane.key })} title={visible(lane.name)}>
+                <bdi>{visible(lane.name)}</bdi>
             </a>
             <div class="lane-track">
                 {clusters(lane.events, range.from_ms, range.to_ms, apart()).map(([place, events]) => (
@@ -170,7 +170,7 @@ function List(props: { events: readonly Event[]; range: Range }) {
                             <td>
                                 {event.key ? (
                                     <a href={around(event, props.range)}>
-                                        <bdi>{event.name ?? event.key}</bdi>
+                                        <bdi>{visible(event.name ?? event.key)}</bdi>
                                     </a>
                                 ) : (
                                     t("timeline.unknown")
