@@ -7,7 +7,8 @@
  * the overview and of a container are written there.
  */
 import { strict as assert } from "node:assert";
-import { existsSync, mkdirSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 
@@ -26,6 +27,12 @@ const STARTED = [
     { name: "payments", mib: 96, words: ["-s", "400", "climb", "90"], shop: true },
     { name: "cache", mib: 64, words: ["-s", "50", "-d", "/tmp", "cache", "60"] },
     { name: "search", mib: 128, words: ["-s", "150", "-n", "1000", "saw", "40"] },
+];
+
+const PICTURED = [
+    { name: "mailer", mib: 80, words: ["burst", "62"], shop: true },
+    { name: "login", mib: 0, words: ["-s", "1000", "-n", "1000", "saw", "20"], shop: true },
+    { name: "billing", mib: 128, words: ["-s", "1500", "climb", "90"] },
 ];
 
 function skipAll(reason) {
@@ -302,6 +309,45 @@ look("a container's processes are listed with what they hold, and summed up", as
     assert.match(await by(page, "process-sum").innerText(), /\d/);
 });
 
+look("a chart's numbers can be taken along: CSV, JSON, PNG, and the request itself", async () => {
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await show(containerPath("docker:web"), { from: "-1m" });
+    const chart = by(page, "chart-composition");
+    await chart.locator("canvas").first().waitFor();
+    const saved = async (kind) => {
+        const [download] = await Promise.all([page.waitForEvent("download"),
+            chart.getByTestId(`export-${kind}`).click()]);
+        assert.match(download.suggestedFilename(), new RegExp(`^[\\w.-]*web[\\w.-]*\\.${kind}$`));
+        return readFileSync(await download.path());
+    };
+    const lines = (await saved("csv")).toString().trim().split(/\r?\n/);
+    assert.ok(lines.length > 5, `lines of CSV: ${lines.length}`);
+    assert.equal(new Set(lines.map((line) => line.split(",").length)).size, 1, "columns");
+    assert.ok(JSON.parse((await saved("json")).toString()), "JSON");
+    assert.equal((await saved("png")).subarray(1, 4).toString(), "PNG");
+    await chart.getByTestId("copy-curl").click();
+    const command = await page.evaluate(() => navigator.clipboard.readText());
+    assert.match(command, /^curl /);
+    const answer = JSON.parse(execFileSync("/bin/sh", ["-c", command], { stdio: ["ignore", "pipe", "ignore"] }));
+    assert.ok(answer.series.length > 3 && answer.series[0].points.length > 5, "what the command gets");
+});
+
+look("dragging over a chart shows that part of it", async () => {
+    await show(containerPath("docker:web"), { from: "-2m" });
+    const plot = by(page, "chart-composition").locator(".u-over");
+    await plot.waitFor();
+    const length = async () => Number(await by(page, "range").getAttribute("data-to"))
+        - Number(await by(page, "range").getAttribute("data-from"));
+    const before = await length();
+    const box = await plot.boundingBox();
+    await page.mouse.move(box.x + box.width * 0.5, box.y + box.height / 2);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.75, box.y + box.height / 2, { steps: 5 });
+    await page.mouse.up();
+    await until(async () => Math.abs((await length()) / before - 0.25) < 0.05, "a quarter is shown");
+    await by(page, "shown-at").waitFor();
+});
+
 // --- looks, language, address ------------------------------------------------------------------
 
 look("dark and light look different, and the choice is in the address", async () => {
@@ -452,7 +498,12 @@ async function shoot(one, name, suffix) {
 
 look("overview and container fit a laptop and a phone, in dark and light", async () => {
     const one = await chrome.open(scene.url);
-    await pause(SHOTS ? 60_000 : 0); // pictures of two minutes
+    if (SHOTS) { // pictures of two minutes, with more to see
+        for (const container of PICTURED) {
+            await scene.do("run", container);
+        }
+        await pause(75_000);
+    }
     for (const theme of ["light", "dark"]) {
         for (const [name, path, words, id] of VIEWS.slice(0, 2)) {
             await one.goto(address(scene.url, path, { ...words, theme }));

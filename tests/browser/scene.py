@@ -88,9 +88,10 @@ class Scene:
         return self.engine.run(name, *OURS, *options, command=("/bin/demo", "-t", "900", *words))
 
     def do_run(self, name, mib, words, options=(), shop=False):
-        """Starts a container of the demo load; how long docker took, in ms."""
+        """Starts a container of the demo load, with a limit unless MIB is 0; how long docker took, in
+        ms."""
         begun = time.monotonic()
-        self.demo(name, *limits(mib), *(SHOP if shop else ()), *options, words=words)
+        self.demo(name, *(limits(mib) if mib else ()), *(SHOP if shop else ()), *options, words=words)
         return round((time.monotonic() - begun) * 1000)
 
     def do_remove(self, names):
