@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "discover/ask.h"
 #include "discover/pathrule.h"
+#include "kern/proccgroup.h"
 #include "kern/procns.h"
 #include "kern/procstat.h"
 
@@ -205,6 +206,19 @@ static void take_rule(struct node *n, const struct pathrule *rule) {
         set_text(n, &n->t.name, str_of(n->t.pod_uid));
 }
 
+static bool drop_first(const struct namer *m, struct node *n);
+
+/* A `plimsoll run` starts its program again: what was its first process is none, and the next one
+ * is there in a moment. */
+static void begin_run(struct namer *m, struct node *run, uint32_t now_ms) {
+    if (!run->naming || run->naming->stage != NAMING_SETTLED)
+        return;
+    run->naming->tries = 0;
+    due_in(run, now_ms, 0);
+    if (drop_first(m, run))
+        m->changed(m->ctx, run);
+}
+
 int namer_born(struct namer *m, struct node *n, uint32_t now_ms) {
     struct pathrule rule;
     struct str path;
@@ -216,6 +230,8 @@ int namer_born(struct namer *m, struct node *n, uint32_t now_ms) {
     pathrule_match(path, base, &rule);
     take_rule(n, &rule);
     if (n->t.kind == TARGET_GROUP) {
+        if (target_is_run_work(&n->t))
+            begin_run(m, n->parent, now_ms);
         n->looks = m->initial ? ARRAY_N(retry_ms) : 0;
         due_in(n, now_ms, 0);
         return 0;
@@ -308,11 +324,25 @@ static uint32_t owner_by_path(struct str path) {
     return 0;
 }
 
+/* Whether the container lives and dies with it: the init of a pid namespace, started from outside.
+ * One that is made by somebody inside may come and go. */
+static bool is_own_init(const struct namer *m, const struct node *n,
+                        const struct first_process *p) {
+    char buf[PROCCGROUP_SIZE];
+    struct str group;
+
+    return p->is_init && n->t.kind == TARGET_CONTAINER &&
+           (shim_group_of(m->h, m->fs, p->ppid, buf, sizeof(buf), &group) < 0 ||
+            !lies_in(group, &n->t));
+}
+
 static bool set_first(struct namer *m, struct node *n, const struct first_process *p) {
     struct procstat stat = {.start_ticks = p->start_ticks};
     bool changed = n->t.init_pid != p->pid || n->naming->start_ticks != p->start_ticks;
 
     n->naming->start_ticks = p->start_ticks;
+    if (changed)
+        n->t.init_ticks = is_own_init(m, n, p) ? p->start_ticks : 0;
     n->t.init_pid = p->pid;
     n->t.start_ms = m->boot_s > 0 ? procstat_start_ms(&stat, m->boot_s) : 0;
     return changed;
@@ -331,6 +361,7 @@ static bool drop_first(const struct namer *m, struct node *n) {
     if (n->t.init_pid == 0 || first_is_there(m, n))
         return false;
     n->t.init_pid = 0;
+    n->t.init_ticks = 0;
     n->t.start_ms = 0;
     return true;
 }
@@ -689,7 +720,9 @@ static void find_first(struct namer *m, struct node *n, uint32_t now_ms) {
         changed = first_within(m, n, &first) == 0 ? set_first(m, n, &first) : drop_first(m, n);
     if (changed)
         m->changed(m->ctx, n);
-    due_in(n, now_ms, REFRESH_MS);
+    due_in(n, now_ms,
+           n->t.init_pid == 0 && n->naming->tries < ARRAY_N(retry_ms) ? retry_ms[n->naming->tries++]
+                                                                      : REFRESH_MS);
 }
 
 static void refresh(struct namer *m, struct node *n, uint32_t now_ms) {

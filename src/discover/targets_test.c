@@ -758,6 +758,7 @@ static void a_pid_that_was_given_again_is_nobodys_init(void **state) {
     all = open_targets(&t.host, &t.fs, TARGETS_CONTAINERS, false, &log);
     x = named(all, "box");
     assert_int_equal(x->init_pid, 101);
+    assert_int_equal(x->init_ticks, 1101);
     wait_long(all, &now);
     assert_int_equal(x->init_pid, 101);
     assert_int_equal(log.renamed, 0);
@@ -766,6 +767,7 @@ static void a_pid_that_was_given_again_is_nobodys_init(void **state) {
     testtree_group(&t, "/lxc/box", "");
     wait_long(all, &now);
     assert_int_equal(x->init_pid, 0);
+    assert_int_equal(x->init_ticks, 0);
     assert_int_equal(x->start_ms, 0);
     assert_int_equal(log.renamed, 1);
     /* the same pid once more, but in the container now: started at another time */
@@ -775,7 +777,61 @@ static void a_pid_that_was_given_again_is_nobodys_init(void **state) {
     testtree_group(&t, "/lxc/box", "101\n");
     wait_long(all, &now);
     assert_int_equal(x->init_pid, 101);
+    assert_int_equal(x->init_ticks, 5000);
     assert_int_equal(x->start_ms, 1700000000000 + 5000 * 1000 / sysconf(_SC_CLK_TCK));
+    /* an init whose parent is in the container itself: it may come and go, and the container stays
+     */
+    testtree_delete(&t, "/proc/101");
+    other.pid = 102;
+    other.ppid = 103;
+    other.nspid = "102 7 1";
+    testtree_process(&t, &other);
+    other.pid = 103;
+    other.ppid = 1;
+    other.nspid = "103";
+    testtree_process(&t, &other);
+    testtree_group(&t, "/lxc/box", "102\n103\n");
+    wait_long(all, &now);
+    assert_int_equal(x->init_pid, 102);
+    assert_int_equal(x->init_ticks, 0);
+    targets_free(all);
+    testtree_done(&t);
+}
+
+static void a_run_that_starts_again_has_another_first_process_soon(void **state) {
+    struct testtree t;
+    struct targets *all;
+    struct log log;
+    const struct target *run;
+    int64_t now = clock_mono_us();
+
+    (void)state;
+    testtree_init(&t);
+    testtree_group(&t, "/plimsoll-run-web", "");
+    testtree_group(&t, "/plimsoll-run-web/w", "501\n");
+    put_process(&t, 501, 500, "app", false, "/plimsoll-run-web/w", "app", 3);
+    all = open_targets(&t.host, &t.fs, TARGETS_CONTAINERS, false, &log);
+    run = named(all, "web");
+    assert_int_equal(run->init_pid, 501);
+    assert_int_equal(run->init_ticks, 0); /* no init, and the group inside tells */
+    wait_long(all, &now);
+
+    testtree_delete(&t, "/proc/501");
+    testtree_delete(&t, "/sys/fs/cgroup/memory/plimsoll-run-web/w");
+    targets_rescan(all);
+    assert_int_equal(targets_update(all, now += 1000000), 0);
+    testtree_group(&t, "/plimsoll-run-web/w", "");
+    targets_rescan(all);
+    assert_int_equal(targets_update(all, now += 1000), 0);
+    assert_true(target_is_run_work(targets_find(all, STR("/plimsoll-run-web/w"))));
+    assert_false(target_is_run_work(run));
+    assert_int_equal(run->init_pid, 0);
+    assert_int_equal(run->start_ms, 0);
+    testtree_group(&t, "/plimsoll-run-web/w", "502\n");
+    put_process(&t, 502, 500, "app", false, "/plimsoll-run-web/w", "app", 3);
+    assert_true(targets_due_us(all) <= now + 200000);
+    assert_int_equal(targets_update(all, now += 200000), 0);
+    assert_int_equal(run->init_pid, 502);
     targets_free(all);
     testtree_done(&t);
 }
@@ -1238,6 +1294,7 @@ int main(void) {
         cmocka_unit_test(only_the_chosen),
         cmocka_unit_test(a_container_of_nobody_ends_with_its_processes),
         cmocka_unit_test(a_pid_that_was_given_again_is_nobodys_init),
+        cmocka_unit_test(a_run_that_starts_again_has_another_first_process_soon),
         cmocka_unit_test(inside_a_container_the_top_is_the_target),
         cmocka_unit_test(lack_of_permission_is_counted),
         cmocka_unit_test(hostile_names_are_only_bytes),

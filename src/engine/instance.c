@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -23,6 +24,12 @@ uint64_t instance_boot(const struct host *h) {
     return sum;
 }
 
+static uint64_t mix_all(uint64_t sum, uint64_t number) {
+    for (unsigned shift = 0; shift < 64; shift += 8)
+        sum = mix(sum, number >> shift & 0xff);
+    return sum;
+}
+
 uint64_t instance_of(const struct cgfs *fs, uint64_t boot, struct str path) {
     auto_close int dir = cgfs_open_dir(fs, CG_MEMORY, path);
     uint64_t sum = boot;
@@ -30,7 +37,24 @@ uint64_t instance_of(const struct cgfs *fs, uint64_t boot, struct str path) {
 
     if (dir < 0 || fstat(dir, &st) < 0)
         return 0;
-    for (unsigned shift = 0; shift < 64; shift += 8)
-        sum = mix(sum, (uint64_t)st.st_ino >> shift & 0xff);
+    sum = mix_all(sum, (uint64_t)st.st_ino);
     return sum == 0 ? 1 : sum;
+}
+
+uint64_t instance_run(const struct cgfs *fs, uint64_t boot, const struct target *t) {
+    struct buf path;
+    uint64_t run;
+
+    if (t->kind != TARGET_CONTAINER)
+        return 0;
+    if (t->runtime != RUNTIME_PLIMSOLL)
+        return t->init_ticks == 0
+                   ? 0
+                   : mix_all(mix_all(boot, (uint64_t)t->init_pid), t->init_ticks) | 1;
+    buf_init(&path, t->path.n + sizeof(TARGET_RUN_WORK));
+    buf_add(&path, t->path);
+    buf_add(&path, STR(TARGET_RUN_WORK "\0"));
+    run = buf_error(&path) ? 0 : instance_of(fs, boot, str_head(buf_str(&path), path.n - 1));
+    buf_done(&path);
+    return run;
 }

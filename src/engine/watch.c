@@ -35,7 +35,8 @@ struct watched {
     bool told;        /* the front knows what it is called now */
     bool fresh;       /* has come since the last update */
     int64_t born_ms, due_us, looked_us, look_due_us;
-    uint64_t looked_used, instance;
+    uint64_t looked_used, instance, run;
+    int64_t run_ms; /* when that was seen to begin; 0: it was there before */
     struct tick_limit limit;
     struct pace pace;
     struct sample sent;
@@ -83,6 +84,8 @@ static void tell_target(struct watch *w, struct watched *x) {
         .init_pid = t->init_pid,
         .born_ms = (uint64_t)x->born_ms,
         .instance = x->instance,
+        .run = x->run,
+        .run_ms = x->run_ms,
         .path = t->path,
         .name = str_of(t->name),
         .id = str_of(t->id),
@@ -320,9 +323,29 @@ static bool is_newborn(const struct watch *w, const struct target *t) {
     return w->round_due_us > 0 && (t->start_ms == 0 || clock_wall_ms() - t->start_ms < YOUNG_MS);
 }
 
+/* What it is called may have been told before with another run. */
+static void see_run(struct watch *w, const struct target *t) {
+    struct watched *x = t->slot < w->slots ? &w->at[t->slot] : NULL;
+    uint64_t run;
+
+    if (!x || x->target != t)
+        return;
+    run = instance_run(w->o.fs, w->boot, t);
+    if (run == 0 || run == x->run)
+        return;
+    x->run_ms = x->run == 0 ? 0 : clock_wall_ms();
+    x->run = run;
+    if (x->run_ms > 0)
+        tell_target(w, x); /* at once: the next start may come before the next round */
+    else
+        x->told = false;
+}
+
 static void on_group_came(void *ctx, const struct target *t) {
     struct watch *w = ctx;
 
+    if (target_is_run_work(t))
+        see_run(w, t->inside);
     if (oomtally_group_add(w->oom, t->path, w->round_due_us > 0) < 0)
         w->failed = true;
 }
@@ -348,6 +371,7 @@ static void on_added(void *ctx, const struct target *t) {
                           .fresh = true,
                           .born_ms = now_ms,
                           .instance = instance_of(w->o.fs, w->boot, t->path),
+                          .run = instance_run(w->o.fs, w->boot, t),
                           .due_us = INT64_MAX,
                           .look_due_us = now_us + PROCS_SOON_US};
     w->figures.targets++;
@@ -380,8 +404,11 @@ static void on_removed(void *ctx, const struct target *t) {
 static void on_renamed(void *ctx, const struct target *t) {
     struct watch *w = ctx;
 
-    if (t->slot < w->slots && w->at[t->slot].target == t)
-        w->at[t->slot].told = false;
+    if (t->slot >= w->slots || w->at[t->slot].target != t)
+        return;
+    w->at[t->slot].told = false;
+    if (t->runtime != RUNTIME_PLIMSOLL) /* of those on_group_came sees it */
+        see_run(w, t);
 }
 
 /* A target that was never seen alive. Its number; 0: it would have been none. */

@@ -15,7 +15,11 @@ enum {
 
 /* So many at once, and then one in a while: of services, which may be made by a timer every few
  * seconds, fewer than of containers. */
-static const struct { int64_t most, each_ms; } rates[2] = {{2000, 2000}, {300, 30 * 1000}};
+struct allowance {
+    int64_t most, each_ms;
+};
+static const struct allowance rates[2] = {{2000, 2000}, {300, 30 * 1000}};
+static const struct allowance restarts_of_one = {30, 30 * 1000};
 
 /* Who was there before. */
 struct events_before {
@@ -54,23 +58,26 @@ static bool is_told(const struct live_row *row) {
 }
 
 /* Whether there is room for one more. */
-static bool may_tell(struct events *e, bool service) {
-    struct events_rate *rate = &e->rate[service];
-    int64_t each_ms = rates[service].each_ms, most = rates[service].most;
-    int64_t passed = (e->now_ms - rate->at_ms) / each_ms;
+static bool take_one(struct live_rate *rate, const struct allowance *of, int64_t now_ms) {
+    int64_t passed = (now_ms - rate->at_ms) / of->each_ms;
 
     if (rate->at_ms == 0) {
-        *rate = (struct events_rate){e->now_ms, most};
+        *rate = (struct live_rate){now_ms, of->most};
     } else if (passed < 0) { /* the clock was set back */
-        rate->at_ms = e->now_ms;
+        rate->at_ms = now_ms;
     } else if (passed > 0) {
-        rate->left = passed > most - rate->left ? most : rate->left + passed;
-        rate->at_ms += passed * each_ms;
+        rate->left = passed > of->most - rate->left ? of->most : rate->left + passed;
+        rate->at_ms += passed * of->each_ms;
     }
-    if (rate->left > 0) {
-        rate->left--;
+    if (rate->left <= 0)
+        return false;
+    rate->left--;
+    return true;
+}
+
+static bool may_tell(struct events *e, bool service) {
+    if (take_one(&e->rate[service], &rates[service], e->now_ms))
         return true;
-    }
     if (!e->told_flood)
         log_line(LOG_NOTE, "targets come and go faster than events are kept: some are left out");
     e->told_flood = true;
@@ -202,6 +209,15 @@ void events_instance(struct events *e, const struct live_row *row, bool fresh) {
         event.restarts = row->restarts;
     }
     tell(e, row, &event);
+}
+
+void events_restart(struct events *e, struct live_row *row) {
+    int64_t at_ms = row->t.run_ms > 0 ? row->t.run_ms : row->t.start_ms;
+    const struct web_event event = {
+        .kind = "restart", .at_ms = at_ms > 0 ? at_ms : e->now_ms, .restarts = row->restarts};
+
+    if (is_told(row) && !e->replaying && take_one(&row->restart_rate, &restarts_of_one, e->now_ms))
+        tell(e, row, &event);
 }
 
 void events_gone(struct events *e, const struct live_row *row, int64_t at_ms) {

@@ -1,5 +1,5 @@
 /* events.h - what happens to a target is told to the store: an instance of it begins, ends, begins
- * again, or its own limit changes.
+ * again, is started again in the same group, or its own limit changes.
  *
  * Of containers, virtual machines, pods and services alone, and of those only so many in a time:
  * what comes and goes by the thousand must not push out the rest. A collector that begins anew
@@ -22,10 +22,7 @@ struct events {
     struct events_before *before;
     size_t n;
     struct buf kept, text;
-    struct events_rate {
-        int64_t at_ms;
-        int64_t left;
-    } rate[2];
+    struct live_rate rate[2];
     bool told_flood;
 };
 
@@ -38,6 +35,9 @@ void events_round(struct events *e, int64_t at_ms); /* one is whole */
 
 /* A row has another series; fresh: this instance was never seen. */
 void events_instance(struct events *e, const struct live_row *row, bool fresh);
+/* It was started again in the same group. One that does so all the time is told of now and then:
+ * the number of its restarts is in each. */
+void events_restart(struct events *e, struct live_row *row);
 void events_gone(struct events *e, const struct live_row *row, int64_t at_ms);
 
 /* Before the change is in the row. */

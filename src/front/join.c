@@ -88,27 +88,53 @@ static int find_series(struct join *j, struct live_row *row, int64_t *out) {
     return store_series(j->store, buf_str(&j->text), identity, now_ms, out);
 }
 
+/* Whether this life of it was never seen. By its group and its first process, not by when it was
+ * seen: another collector sees it anew. */
+static bool is_new_life(struct join *j, struct live_row *row) {
+    const struct store_life life = {.id = row->t.id.n > 0 ? row->t.id : row->t.path,
+                                    .group = row->t.instance,
+                                    .run = row->t.run};
+
+    return j->store && row->series > 0 && row->t.instance != 0 &&
+           store_life(j->store, row->series, &life, !j->replaying, &row->restarts) == 1;
+}
+
 static void begin_instance(struct join *j, struct live_row *row) {
-    int fresh = 0;
+    bool fresh = is_new_life(j, row);
 
     if (!j->store)
         return;
-    /* By its group, not by when it was seen: another collector sees it anew. */
-    if (row->t.instance != 0)
-        fresh = store_instance(j->store, row->series, row->t.id.n > 0 ? row->t.id : row->t.path,
-                               (int64_t)(row->t.instance & INT64_MAX), &row->restarts);
     row->oom_kills = store_oom_total(j->store, row->series);
-    events_instance(&j->events, row, fresh == 1);
+    events_instance(&j->events, row, fresh);
+}
+
+/* Its first process is another one, or is known now. */
+static void take_run(struct join *j, struct live_row *row, uint64_t before) {
+    bool fresh = is_new_life(j, row);
+
+    if (before != 0) {
+        row->restarts += !j->store;
+        live_restart(row);
+    }
+    if (fresh)
+        events_restart(&j->events, row);
 }
 
 static int take_target(struct join *j, struct wire_in in) {
     struct wire_target t;
     struct live_row *row;
+    uint64_t run;
     int64_t series;
     int r;
 
     if (wire_read_target(&in, &t) < 0)
         return -EBADMSG;
+    row = live_find(j->live, t.uid);
+    run = row ? row->t.run : 0;
+    if (row && t.run == 0) { /* what it was is the newest that is known */
+        t.run = row->t.run;
+        t.run_ms = row->t.run_ms;
+    }
     row = live_put(j->live, &t);
     if (!row)
         return -ENOMEM;
@@ -117,8 +143,11 @@ static int take_target(struct join *j, struct wire_in in) {
         log_line(LOG_WARN, "a target has no place in history: %s", strerror(-r));
         series = row->series;
     }
-    if (series == row->series)
+    if (series == row->series) {
+        if (t.run != run)
+            take_run(j, row, run);
         return 0;
+    }
     if (row->series > 0 && j->store)
         (void)store_gone(j->store, row->series, j->at_ms); /* it has another name from now on */
     row->series = series;

@@ -81,7 +81,8 @@ static void start(struct setting *s, uint64_t boot, bool resumed) {
         s->seq = 0;
 }
 
-static void target(struct setting *s, uint32_t uid, const char *name, const char *path) {
+static void run_target(struct setting *s, uint32_t uid, const char *name, const char *path,
+                       uint64_t run) {
     const struct wire_target t = {.uid = uid,
                                   .kind = TARGET_CONTAINER,
                                   .runtime = RUNTIME_DOCKER,
@@ -90,11 +91,17 @@ static void target(struct setting *s, uint32_t uid, const char *name, const char
                                   .name = str_of(name),
                                   .born_ms = (uint64_t)s->now_ms,
                                   .instance = (uint64_t)path[8],
+                                  .run = run,
+                                  .run_ms = run > 0 ? s->now_ms : 0,
                                   .limit_from = STR("host")};
 
     make(s, WIRE_TARGET);
     assert_true(wire_add_target(&s->w, &t));
     assert_int_equal(take(s), 0);
+}
+
+static void target(struct setting *s, uint32_t uid, const char *name, const char *path) {
+    run_target(s, uid, name, path, 0);
 }
 
 static void gone(struct setting *s, uint32_t uid) {
@@ -332,6 +339,89 @@ static void what_begins_and_ends_is_told_once(void **state) {
     end(&s);
 }
 
+static uint64_t restarts_of(struct setting *s, uint32_t uid) {
+    const struct live_row *row = live_find(&s->live, uid);
+
+    assert_non_null(row);
+    return row->restarts;
+}
+
+static void a_start_in_the_same_group_is_a_restart(void **state) {
+    struct setting s;
+    uint64_t acked;
+
+    (void)state;
+    begin(&s);
+    start(&s, 1, false);
+    listed(&s, 0);
+    target(&s, 1, "web", "/docker/1st");
+    for (unsigned i = 0; i < 30; i++)
+        tick(&s, 1, 4096, WIRE_TICK_ROUND);
+    assert_true(live_find(&s.live, 1)->trend.first_ms < s.now_ms - 20000);
+    run_target(&s, 1, "web", "/docker/1st", 5); /* it is known late */
+    assert_true(live_find(&s.live, 1)->trend.first_ms < s.now_ms - 20000);
+    target(&s, 1, "web", "/docker/1st"); /* it has ended: which is next is not known yet */
+    assert_int_equal(restarts_of(&s, 1), 0);
+    check_events(&s, "start web");
+    run_target(&s, 1, "web", "/docker/1st", 6);
+    assert_int_equal(restarts_of(&s, 1), 1);
+    check_events(&s, "restart web, start web");
+    assert_true(last_has(&s, "\"restarts\":1"));
+    assert_int_equal(live_find(&s.live, 1)->trend.n, 0);
+    tick(&s, 1, 4096, WIRE_TICK_ROUND);
+    run_target(&s, 1, "web", "/docker/1st", 6); /* the same again, with another time */
+    run_target(&s, 1, "web", "/docker/1st", 7);
+    assert_int_equal(restarts_of(&s, 1), 2);
+
+    /* Another front, another collector: it may not find the first process at once. */
+    join_key(&s.join, s.now_ms);
+    store_commit(s.store, s.now_ms, true, &acked);
+    close_all(&s);
+    open_all(&s);
+    assert_int_equal(restarts_of(&s, 1), 2);
+    start(&s, 2, false);
+    target(&s, 11, "web", "/docker/1st");
+    assert_int_equal(restarts_of(&s, 11), 2);
+    run_target(&s, 11, "web", "/docker/1st", 7);
+    listed(&s, 11);
+    assert_int_equal(restarts_of(&s, 11), 2);
+    check_events(&s, "restart web, restart web, start web");
+    /* One that was not there when it was started again. */
+    start(&s, 3, false);
+    run_target(&s, 21, "web", "/docker/1st", 8);
+    listed(&s, 21);
+    assert_int_equal(restarts_of(&s, 21), 3);
+    check_events(&s, "restart web, restart web, restart web, start web");
+    end(&s);
+}
+
+static void what_is_started_all_the_time_is_counted_and_not_all_told(void **state) {
+    struct setting s;
+    uint64_t acked;
+
+    (void)state;
+    begin(&s);
+    start(&s, 1, false);
+    listed(&s, 0);
+    for (uint64_t i = 0; i <= 600; i++) { /* ten a second for a minute */
+        run_target(&s, 1, "web", "/docker/1st", 100 + i);
+        if (i % 10 == 0)
+            tick(&s, 1, 4096, WIRE_TICK_ROUND);
+        if (i == 300)
+            store_commit(s.store, s.now_ms, true, &acked);
+    }
+    assert_int_equal(restarts_of(&s, 1), 600);
+    assert_int_equal(events_of(&s).n, 1 + 30 + 1);
+    target(&s, 2, "other", "/docker/2nd");
+    assert_int_equal(events_of(&s).n, 1 + 30 + 1 + 1);
+    store_commit(s.store, s.now_ms, true, &acked);
+    close_all(&s);
+    open_all(&s); /* the log tells all of them once more */
+    assert_int_equal(restarts_of(&s, 1), 600);
+    assert_int_equal(events_of(&s).n, 1 + 30 + 1 + 1);
+    end(&s);
+}
+
 static void another_collector_tells_nothing_twice(void **state) {
     struct setting s;
 
@@ -472,6 +562,8 @@ int main(void) {
         cmocka_unit_test(a_container_that_is_made_again_is_one_target),
         cmocka_unit_test(another_name_is_another_target),
         cmocka_unit_test(what_begins_and_ends_is_told_once),
+        cmocka_unit_test(a_start_in_the_same_group_is_a_restart),
+        cmocka_unit_test(what_is_started_all_the_time_is_counted_and_not_all_told),
         cmocka_unit_test(another_collector_tells_nothing_twice),
         cmocka_unit_test(another_limit_is_told_but_not_the_first),
         cmocka_unit_test(a_flood_of_groups_or_services_is_not_kept),

@@ -72,3 +72,10 @@ const struct target *target_outside(const struct target *t) {
         t = t->inside;
     return t;
 }
+
+bool target_is_run_work(const struct target *t) {
+    struct str path = t->path;
+
+    return t->inside && t->inside->runtime == RUNTIME_PLIMSOLL &&
+           str_skip(&path, t->inside->path) && str_eq(path, STR(TARGET_RUN_WORK));
+}

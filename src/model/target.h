@@ -71,7 +71,10 @@ struct target {
     const struct target *inside; /* the container this group lies in; NULL on the host itself */
     int64_t start_ms;            /* when its first process started, wall clock; 0 = unknown */
     int32_t init_pid;            /* its first process; 0 = unknown or none */
-    uint32_t slot; /* for arrays beside the table; TARGET_NO_SLOT if it is not shown */
+    uint64_t
+        init_ticks; /* when the init of its own pid namespace started, that init_pid then is, in
+                       ticks since the machine's start; 0: it has none, or it is not known */
+    uint32_t slot;  /* for arrays beside the table; TARGET_NO_SLOT if it is not shown */
     enum target_kind kind;
     enum runtime runtime;
     enum target_qos qos;
@@ -91,3 +94,7 @@ bool target_is_container(const struct target *t);
 /* The nearest container around it that has files and names of its own: not a `plimsoll run`. NULL:
  * none. */
 const struct target *target_outside(const struct target *t);
+
+/* The group inside of a `plimsoll run` that has its processes: made anew for each start. */
+#define TARGET_RUN_WORK "/w"
+bool target_is_run_work(const struct target *t);

@@ -129,7 +129,8 @@ static bool same_target(const struct wire_target *a, const struct wire_target *b
             return false;
     return x.kind == y.kind && x.runtime == y.runtime && x.qos == y.qos &&
            x.limit_certain == y.limit_certain && x.version == y.version &&
-           x.start_ms == y.start_ms && x.init_pid == y.init_pid && x.born_ms == y.born_ms;
+           x.start_ms == y.start_ms && x.init_pid == y.init_pid && x.born_ms == y.born_ms &&
+           x.instance == y.instance && x.run == y.run && x.run_ms == y.run_ms;
 }
 
 static int make_room(struct live *l) {
@@ -183,6 +184,12 @@ struct live_row *live_put(struct live *l, const struct wire_target *t) {
     row->t = own;
     row->told_ms = l->at_ms + 1; /* a reader who knows all up to the last tick does not know it */
     return row;
+}
+
+void live_restart(struct live_row *row) {
+    row->trend = (struct trend){0};
+    row->trend_begun = false;
+    row->moves_block_ms = -1; /* it is looked at at once */
 }
 
 /* --- what is gone ----------------------------------------------------------------------------- */

@@ -26,6 +26,11 @@ enum live_self_field {
     LIVE_SELF_N,
 };
 
+/* How much of something is left for now. */
+struct live_rate {
+    int64_t at_ms, left;
+};
+
 struct live_row {
     uint32_t uid;
     struct wire_target t;         /* its texts are owned by the row, a NUL follows each */
@@ -34,8 +39,9 @@ struct live_row {
     int64_t changed_ms[METRIC_N]; /* the tick in which each metric last changed, came or went */
     int64_t told_ms;              /* when its identity last changed, after the tick before it */
     /* Kept over restarts, by the logical target: */
-    uint64_t oom_kills; /* all that were ever seen */
-    uint64_t restarts;  /* instances before this one since it is known */
+    uint64_t oom_kills;            /* all that were ever seen */
+    uint64_t restarts;             /* instances and starts before this one since it is known */
+    struct live_rate restart_rate; /* events of them that may be told */
     /* CPU use between the last two times that its CPU time moved or was looked at. */
     uint64_t cpu_us;
     int64_t cpu_at_ms;
@@ -100,6 +106,8 @@ void live_done(struct live *l);
 
 /* A target came or changed; the row is new or the one of that uid. NULL: -ENOMEM. */
 struct live_row *live_put(struct live *l, const struct wire_target *t);
+/* It was started again in the same group: how it moves begins anew. */
+void live_restart(struct live_row *row);
 void live_remove(struct live *l, uint32_t uid, int64_t at_ms);
 /* All of them, before a KEY tick: what was not told again is gone. The rings are emptied but for
  * those with OOM kills. */

@@ -539,6 +539,27 @@ static void how_it_moves_is_news_only_when_it_changed(void **state) {
     live_done(&l);
 }
 
+static void what_is_started_again_moves_anew(void **state) {
+    int64_t at_ms = 1000000;
+    struct live_row *row;
+    struct live l;
+
+    (void)state;
+    live_init(&l);
+    row = put(&l, 1, "a");
+    pass(&l, &at_ms, 60, 5 << 20, 0);
+    assert_int_equal(live_moves(&l, row)->word, TREND_STEADY);
+    row->trend_begun = true;
+    live_restart(row);
+    assert_false(row->trend_begun);
+    assert_int_equal(live_moves(&l, row)->word, TREND_UNKNOWN); /* before the next look too */
+    assert_int_equal(row->moved_ms, at_ms);
+    pass(&l, &at_ms, 30, 5 << 20, 0);
+    assert_int_equal(live_moves(&l, row)->word, TREND_STEADY);
+    assert_in_range(live_moves(&l, row)->window_s, 20, 30);
+    live_done(&l);
+}
+
 static void reading_back_is_news_when_it_begins_and_when_it_ends(void **state) {
     int64_t at_ms = 1000000;
     struct live_row *row;
@@ -578,6 +599,7 @@ int main(void) {
         cmocka_unit_test(used_of_the_limit),
         cmocka_unit_test(a_row_that_does_not_change_is_seen_to_be_steady),
         cmocka_unit_test(how_it_moves_is_news_only_when_it_changed),
+        cmocka_unit_test(what_is_started_again_moves_anew),
         cmocka_unit_test(reading_back_is_news_when_it_begins_and_when_it_ends),
     };
 

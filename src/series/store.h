@@ -85,10 +85,18 @@ int store_log_message(struct str *messages, struct str *out); /* 1, 0, -EBADMSG 
 int store_series(struct store *s, struct str key, struct str identity, int64_t now_ms,
                  int64_t *out);
 
-/* An instance of it: counted the first time. The number of instances before it. 1: it is new; 0: it
- * was known. */
-int store_instance(struct store *s, int64_t series, struct str id, int64_t start_ms,
-                   uint64_t *restarts_out);
+/* One life of a logical target. */
+struct store_life {
+    struct str id;  /* of its engine, or its path */
+    uint64_t group; /* which making of the group */
+    uint64_t run;   /* which start in that group; 0: not known, which is that of before */
+};
+
+/* A life of it: counted the first time. The number of lives before it. 1: it is new; 0: it was
+ * known. A run that is learnt later is none of its own. `fresh` false: from a replay, counted when
+ * it was committed. */
+int store_life(struct store *s, int64_t series, const struct store_life *life, bool fresh,
+               uint64_t *restarts_out);
 
 /* A tick; one of the same time as the last goes on with that. With `round` every series that is
  * alive (has had store_put and no store_gone) is sampled in it, changed or not; else only

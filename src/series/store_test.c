@@ -324,9 +324,13 @@ static void totals_and_names_outlive_restarts(void **state) {
         kills = 0;
         assert_int_equal(store_ooms(f.store, id, 0, INT64_MAX, 100, sum_ooms, &kills), 0);
         assert_int_equal(kills, 5 * (i + 1)); /* with what is not written yet */
-        assert_int_equal(store_instance(f.store, id, STR("abc"), 1000 + i, &restarts), 1);
+        assert_int_equal(
+            store_life(f.store, id, &(struct store_life){STR("abc"), 1000 + i, 0}, true, &restarts),
+            1);
         assert_int_equal(restarts, i);
-        assert_int_equal(store_instance(f.store, id, STR("abc"), 1000 + i, &restarts), 0);
+        assert_int_equal(
+            store_life(f.store, id, &(struct store_life){STR("abc"), 1000 + i, 0}, true, &restarts),
+            0);
         assert_int_equal(restarts, i);
         run(&f, 20);
         store_close(f.store);
@@ -343,6 +347,43 @@ static void totals_and_names_outlive_restarts(void **state) {
     targets = 0;
     assert_int_equal(store_targets(f.store, 0, 1000, count_target, &targets), 0);
     assert_int_equal(targets, 0);
+    feed_done(&f);
+}
+
+static uint64_t lives(struct store *s, int64_t id, uint64_t group, uint64_t run, bool fresh,
+                      int want) {
+    const struct store_life life = {STR("abc"), group, run};
+    uint64_t restarts = 99;
+
+    assert_int_equal(store_life(s, id, &life, fresh, &restarts), want);
+    return restarts;
+}
+
+static void starts_in_one_group_are_lives_and_learning_of_one_is_none(void **state) {
+    struct feed f;
+    int64_t id;
+
+    (void)state;
+    feed_start(&f, feed_folder, 1, 2);
+    feed_open(&f, NULL);
+    id = feed_series(&f, 0, f.at_ms);
+    assert_int_equal(lives(f.store, id, 7, 0, true, 1), 0);
+    assert_int_equal(lives(f.store, id, 7, 71, true, 0), 0); /* known late */
+    assert_int_equal(lives(f.store, id, 7, 0, true, 0), 0);
+    assert_int_equal(lives(f.store, id, 7, 72, true, 1), 1);
+    assert_int_equal(lives(f.store, id, 7, 71, true, 0), 0); /* as it was told then */
+    assert_int_equal(lives(f.store, id, 7, 0, true, 0), 1);  /* not known at a look: the newest */
+    assert_int_equal(lives(f.store, id, 8, 0, true, 1), 2);
+    assert_int_equal(lives(f.store, id, 8, 71, true, 0), 2);
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(lives(f.store, id, 9, 100 + i, true, 1), 3 + i);
+    /* Long forgotten, and told by a log that was committed with what is known. */
+    assert_int_equal(lives(f.store, id, 7, 72, false, 0), 14);
+    assert_int_equal(lives(f.store, id, 9, 119, true, 0), 22);
+    assert_int_equal(lives(f.store, id, 9, 120, true, 1), 23);
+    /* Nothing is known of it, but in the log. */
+    id = feed_series(&f, 1, f.at_ms);
+    assert_int_equal(lives(f.store, id, 7, 72, false, 1), 0);
     feed_done(&f);
 }
 
@@ -473,6 +514,8 @@ int main(void) {
                                         feed_tear_down),
         cmocka_unit_test_setup_teardown(totals_and_names_outlive_restarts, feed_set_up,
                                         feed_tear_down),
+        cmocka_unit_test_setup_teardown(starts_in_one_group_are_lives_and_learning_of_one_is_none,
+                                        feed_set_up, feed_tear_down),
         cmocka_unit_test_setup_teardown(processes_hold_while_they_stay_the_same, feed_set_up,
                                         feed_tear_down),
         cmocka_unit_test_setup_teardown(a_reader_of_the_log_sees_each_message_once, feed_set_up,

@@ -77,6 +77,8 @@ int64_t rowtrend_start(const struct site *site, const struct wire_target *t) {
 
     if (t->start_ms > 0)
         return t->start_ms;
+    if (t->run_ms > 0)
+        return t->run_ms;
     return born_ms - site->live->started_ms > NEAR_MS ? born_ms : 0;
 }
 

@@ -198,6 +198,9 @@ static void an_instance_begins_with_its_process_or_when_it_was_seen_to_come(void
     assert_int_equal(rowtrend_start(&site, &t), T0 - MINUTE);
     t.start_ms = 0;
     assert_int_equal(rowtrend_start(&site, &t), T0 + MINUTE);
+    t.run_ms = T0 + 2 * MINUTE; /* started again, its process is not known yet */
+    assert_int_equal(rowtrend_start(&site, &t), T0 + 2 * MINUTE);
+    t.run_ms = 0;
     t.born_ms = (uint64_t)T0 + SECOND; /* there already when the agent began */
     assert_int_equal(rowtrend_start(&site, &t), 0);
 }

@@ -90,6 +90,8 @@ bool wire_add_target(struct wire_out *w, const struct wire_target *t) {
     put_text(w, t->inside);
     put_text(w, t->limit_from);
     put_text(w, t->labels);
+    put(w, t->run);
+    put_signed(w, t->run_ms);
     return settle(w, from);
 }
 
@@ -349,6 +351,10 @@ int wire_read_target(struct wire_in *in, struct wire_target *out) {
     t.limit_from = get_text(&r);
     if (r.in.n > 0) /* logs of before there were labels end here */
         t.labels = get_text(&r);
+    if (r.in.n > 0) { /* ... and those of before there were runs here */
+        t.run = get(&r);
+        t.run_ms = get_signed(&r);
+    }
     result = finish_whole(&r, in);
     if (result == 0)
         *out = t;

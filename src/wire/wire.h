@@ -69,6 +69,10 @@ struct wire_target {
     uint64_t born_ms;  /* when the collector saw it first, wall clock */
     uint64_t instance; /* of its group: another when it was made again; the same for every collector
                           since the machine's start. 0: not known */
+    uint64_t run;   /* of its first process: another when the target was started again in the group
+                       that it had; the same for every collector. 0: not known, or none of those
+                       that are started again so */
+    int64_t run_ms; /* when the collector saw that start; 0: it was there before */
     struct str path, name;
     struct str id, image, pod, namespace, container, unit; /* empty: none */
     struct str inside;     /* path of the container around it; empty: none */

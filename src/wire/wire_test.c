@@ -33,6 +33,8 @@ static const struct wire_target target = {
     .init_pid = 4711,
     .born_ms = 1700000000999,
     .instance = UINT64_MAX,
+    .run = 9000,
+    .run_ms = 1,
     .path = {"/docker/abc", 11},
     .name = {"we\0b", 4}, /* any byte */
     .id = {"abc", 3},
@@ -58,21 +60,24 @@ static void a_target_comes_back_as_it_was(void **state) {
     assert_true(back.limit_certain);
     assert_int_equal(back.version, WIRE_CG_V2);
     assert_true(back.start_ms == target.start_ms && back.born_ms == target.born_ms);
-    assert_true(back.instance == UINT64_MAX);
+    assert_true(back.instance == UINT64_MAX && back.run == 9000 && back.run_ms == 1);
     assert_int_equal(back.init_pid, 4711);
     assert_true(str_eq(back.path, target.path) && str_eq(back.name, target.name));
     assert_true(str_eq(back.image, target.image) && back.pod.n == 0 && back.inside.n == 0);
     assert_true(str_eq(back.labels, target.labels));
-    /* Whatever is cut off, it is no target any more; but without labels it is what was written
-     * before there were any. */
+    /* Whatever is cut off, it is no target any more; but without runs and labels it is what was
+     * written before there were any. */
     for (size_t n = 0; n < w.n; n++) {
+        size_t before_runs = w.n - 3, before_labels = before_runs - 1 - target.labels.n;
+
         struct wire_head head;
 
         in = (struct wire_in){w.p, n};
-        if (n == w.n - 1 - target.labels.n) {
+        if (n == before_runs || n == before_labels) {
             assert_int_equal(wire_read_head(&in, &head), 0);
             assert_int_equal(wire_read_target(&in, &back), 0);
-            assert_true(str_eq(back.limit_from, target.limit_from) && back.labels.n == 0);
+            assert_true(str_eq(back.limit_from, target.limit_from));
+            assert_true((back.labels.n == 0) == (n == before_labels) && back.run == 0);
             continue;
         }
         assert_true(wire_read_head(&in, &head) < 0 || wire_read_target(&in, &back) == -EBADMSG);

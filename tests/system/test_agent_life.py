@@ -10,6 +10,7 @@ import tempfile
 import time
 
 import harness
+import runs
 from agents import Agent
 from harness import MIB, PATIENCE, SMALL, check, equal, near, needs_cgroups, note, test
 
@@ -187,6 +188,96 @@ def reload():
         times = [at for at, _ in points(agent, "host", query=f"&from={now_ms() - 3000}")]
         check(len(times) >= 4, f"half a second between samples: {times}")
         check(host_gaps(agent, begin)[0] <= 2500 * PATIENCE, "samples were lost")
+
+
+# Is killed for memory the first two times that it is started, and stays the third.
+CLIMBER = """
+import sys, time
+with open(sys.argv[1], "a+") as file:
+    file.write("x")
+    file.seek(0)
+    count = len(file.read())
+time.sleep(2)
+kept = bytearray(64 << 20) if count < 3 else None
+time.sleep(120)
+"""
+
+
+def events_of(agent, name):
+    """What happened to the target, the oldest first."""
+    return [e for e in reversed(agent.json("/api/v1/events?limit=1000")["events"])
+            if e["name"] == name]
+
+
+def counted(agent, name):
+    """What is kept over restarts of a target, as it is told now."""
+    row = agent.target(name)
+    told = [e["kind"] for e in events_of(agent, name)]
+    return (row["restarts"], row["oom_kills_total"], told.count("start"), told.count("restart"),
+            told.count("end"))
+
+
+@test("a run that starts its program again is restarted: counted, told, and how it moves begins anew",
+      needs=[runs.needs_runs])
+def run_again():
+    box, name = runs.place("again"), runs.new_name("climb")
+    with tempfile.TemporaryDirectory(prefix="plimsoll-agent-test-") as folder, \
+            Agent("targets: all\n") as agent:
+        until(lambda: len(points(agent, "host")) >= 7, "what was there before is known")
+        run = runs.Run(box, "-m", "32M", "--restart", "oom", "--backoff", "100ms", "--",
+                       "/usr/bin/python3", "-c", CLIMBER, folder + "/count", name=name)
+        run.wait_event("start", 3, 30)
+        began = now_ms()
+        until(lambda: counted(agent, name) == (2, 2, 1, 2, 0),
+              f"two restarts: {counted(agent, name)} {events_of(agent, name)}")
+        row = until(lambda: (r := agent.target(name))["init_pid"] and r, "its first process")
+        equal(row["init_pid"], run.all("start")[2]["pid"], "the first process")
+        near(row["start_ms"], began, 3000 * PATIENCE, "its start")
+        restarts = [e for e in events_of(agent, name) if e["kind"] == "restart"]
+        equal([e["restarts"] for e in restarts], [1, 2], "the numbers in the events")
+        check(restarts[0]["ts"] < restarts[1]["ts"], restarts)
+        time.sleep(1.2)
+        for who in ("front", "collector", "front", "collector"):
+            pid = until(lambda: agent.children().get(who), f"a {who}")
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: agent.children().get(who, pid) != pid and answers(agent),
+                  f"another {who}")
+            until(lambda: agent.targets(), "targets again")
+            time.sleep(1.2)
+            equal(counted(agent, name), (2, 2, 1, 2, 0), f"after the {who} was killed")
+        time.sleep(6)  # until the last collector is believed to have found all
+        equal(counted(agent, name), (2, 2, 1, 2, 0), "a while later")
+        until(lambda: agent.target(name)["trend_window_s"], "how it moves", 30 * PATIENCE)
+        window = agent.target(name)["trend_window_s"]
+        check(window * 1000 <= now_ms() - began + 1000, f"its trend reaches back {window} s")
+        run.end()
+        until(lambda: any(e["kind"] == "end" for e in events_of(agent, name)), "its end")
+
+
+@test("what is started again all the time is counted, and told of now and then",
+      needs=[runs.needs_runs])
+def run_storm():
+    box, name, starts = runs.place("storm"), runs.new_name("storm"), 100
+    outer = runs.run_dir(box, name)
+    with Agent("targets: all\n") as agent:
+        until(lambda: len(points(agent, "host")) >= 2, "history")
+        os.mkdir(outer)
+        os.mkdir(outer + "/w")
+        until(lambda: counted(agent, name)[:3] == (0, 0, 1), "its first start")
+        for _ in range(starts):
+            time.sleep(0.03)
+            os.rmdir(outer + "/w")
+            os.mkdir(outer + "/w")
+        time.sleep(1.5)
+        row = agent.target(name)
+        os.rmdir(outer + "/w")
+        os.rmdir(outer)
+        until(lambda: any(e["kind"] == "end" for e in events_of(agent, name)), "its end")
+        told = [e["restarts"] for e in events_of(agent, name) if e["kind"] == "restart"]
+        note(f"{starts} starts, {row['restarts']} restarts counted, {len(told)} of them told")
+        check(starts // 10 <= row["restarts"] <= starts, f"{row['restarts']} of {starts} starts")
+        check(len(told) in (min(row["restarts"], 30), 31), f"{len(told)} events")
+        equal(told, sorted(set(told)), "each once")
 
 
 @test("a configuration that is wrong keeps the agent from starting, with its place told")
