@@ -8,6 +8,9 @@
 enum {
     /* An engine makes a group and then sets its limit; limits are looked at every few seconds. */
     SETTLED_MS = 10 * 1000,
+    /* Seen to come: the start of a process is known to a second only, and would lie before the end
+     * of what was there before it. */
+    YOUNG_MS = 3 * 1000,
     LISTING_MS = 5 * 1000, /* a collector that begins finds all in its first rounds */
     TEXT_MAX = 64 << 10,
     KEPT_MAX = 16 << 20,
@@ -202,7 +205,7 @@ void events_instance(struct events *e, const struct live_row *row, bool fresh) {
     at_first = e->listing && (e->since_ms == 0 || born_ms <= e->since_ms);
     if (!fresh || (at_first && row->restarts == 0 && start_ms == 0))
         return;
-    if (start_ms > 0 && start_ms < born_ms)
+    if (start_ms > 0 && start_ms < born_ms - YOUNG_MS)
         event.at_ms = start_ms;
     if (row->restarts > 0) {
         event.kind = "restart";

@@ -494,6 +494,23 @@ static void other_target(struct setting *s, uint32_t uid, enum target_kind kind,
     assert_int_equal(take(s), 0);
 }
 
+static void what_comes_at_once_after_an_end_is_told_after_it(void **state) {
+    struct told both = {.n = 0};
+    struct setting s;
+
+    (void)state;
+    begin(&s);
+    start(&s, 1, false);
+    listed(&s, 0);
+    other_target(&s, 1, TARGET_CONTAINER, 0);
+    s.now_ms += 10000;
+    gone(&s, 1);
+    other_target(&s, 2, TARGET_CONTAINER, s.now_ms - 900); /* its start is known to a second */
+    assert_int_equal(store_events(s.store, 0, s.now_ms, s.now_ms, add_told, &both), 0);
+    assert_string_equal(both.text, "start /2, end /1");
+    end(&s);
+}
+
 static void a_flood_of_groups_or_services_is_not_kept(void **state) {
     struct told then = {.n = 0};
     struct setting s;
@@ -566,6 +583,7 @@ int main(void) {
         cmocka_unit_test(what_is_started_all_the_time_is_counted_and_not_all_told),
         cmocka_unit_test(another_collector_tells_nothing_twice),
         cmocka_unit_test(another_limit_is_told_but_not_the_first),
+        cmocka_unit_test(what_comes_at_once_after_an_end_is_told_after_it),
         cmocka_unit_test(a_flood_of_groups_or_services_is_not_kept),
         cmocka_unit_test(what_is_out_of_order_is_refused),
     };

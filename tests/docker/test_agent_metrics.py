@@ -10,6 +10,7 @@ import http.client
 import http.server
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -378,6 +379,66 @@ def restarts():
             s.engine.remove("again")
             s.engine.run("again")
     s.engine.remove("again")
+
+
+def told(name):
+    """What happened to a container, the oldest first."""
+    events = scene().agent.json("/api/v1/events?limit=1000")["events"]
+    return [e["kind"] for e in reversed(events) if e["name"] == name]
+
+
+def restarts_told(name, wanted, why):
+    """(restarts, events) once they are so, and a while later still."""
+    s, found = scene(), []
+
+    def same():
+        rows = [row["restarts"] for row in s.agent.targets() if row["name"] == name]
+        found[:] = [rows, told(name)]
+        return found == [[wanted.count("restart")], wanted]
+
+    wait_for(same, 10 * harness.PATIENCE, 0.1)
+    equal(found, [[wanted.count("restart")], wanted], why)
+    time.sleep(1.5)
+    same()
+    equal(found, [[wanted.count("restart")], wanted], why + ", a moment later")
+
+
+@test("a container that is started again is one restart: an end and a restart, whoever asks when")
+def restart_events():
+    s = scene()
+    s.engine.run("phoenix")
+    restarts_told("phoenix", ["start"], "begun")
+    first = s.agent.target("phoenix")
+    for words in (["sleep", "0.1"], ["-d", "sleep", "60"], ["unshare", "-pf", "true"]):
+        options = words[:1] if words[0] == "-d" else []
+        s.engine.docker("exec", *options, "phoenix", *words[len(options):], check=False)
+    time.sleep(6)  # the first process is looked at every five seconds
+    restarts_told("phoenix", ["start"], "after processes were started in it")
+    s.engine.docker("restart", "-t", "0", "phoenix")
+    again = ["start", "end", "restart"]
+    restarts_told("phoenix", again, "docker restart")
+    row = s.agent.target("phoenix")
+    equal(row["id"], first["id"], "the same container")
+    check(row["start_ms"] > first["start_ms"], "it started later")
+    s.engine.docker("stop", "-t", "0", "phoenix")
+    s.engine.docker("start", "phoenix")
+    again += ["end", "restart"]
+    restarts_told("phoenix", again, "docker stop and start")
+    s.engine.docker("kill", "phoenix")
+    s.engine.docker("start", "phoenix")
+    again += ["end", "restart"]
+    restarts_told("phoenix", again, "docker kill and start")
+    for who in ("front", "collector"):
+        pid = s.agent.children()[who]
+        os.kill(pid, signal.SIGKILL)
+        check(wait_for(lambda: s.agent.children().get(who, pid) != pid, 10 * harness.PATIENCE),
+              f"no other {who}")
+        s.agent.wait_ready()
+        s.agent.target("phoenix")
+        restarts_told("phoenix", again, f"after the {who} was killed")
+    time.sleep(5)
+    restarts_told("phoenix", again, "once the last collector has found all")
+    s.engine.remove("phoenix")
 
 
 @test("the agent tells what it costs")
