@@ -20,6 +20,7 @@ import {
     alertMark,
     hasPeak,
     highest,
+    isNear,
     marksOf,
     shownMoment,
     type CompositionProps,
@@ -30,7 +31,7 @@ import { PartBar } from "./partbar.tsx";
 
 const HEIGHT = 290;
 
-function linesOf(table: Table, { limitShown, alertPct }: Marks): Line[] {
+function linesOf(table: Table, { limit: near, limitShown, alertPct }: Marks): Line[] {
     const column = (name: string) => table.columns[name] ?? [];
     const lines: Line[] = [
         {
@@ -51,8 +52,8 @@ function linesOf(table: Table, { limitShown, alertPct }: Marks): Line[] {
             dash: PEAK_DASH,
         });
     if (limitShown) {
-        const alert = column("limit").map((limit) => alertMark(limit, alertPct));
-        const limit = highest(column("limit"));
+        const alert = near.map((limit) => alertMark(limit, alertPct));
+        const limit = highest(near);
         lines.push(
             {
                 name: "alert",
@@ -68,7 +69,7 @@ function linesOf(table: Table, { limitShown, alertPct }: Marks): Line[] {
                 name: "limit",
                 label: t("part.limit"),
                 colour: "--mark-limit",
-                values: column("limit"),
+                values: near,
                 width: 2,
                 stepped: true,
                 note: `${t("part.limit")} ${bytes(limit)}`,
@@ -143,7 +144,7 @@ export function Composition(props: CompositionProps) {
     const stack = useMemo(() => stackOf(table), [table]);
     const marks = marksOf(table);
     const lines = linesOf(table, marks);
-    const far = !marks.limitShown && now.limit !== null;
+    const far = now.limit !== null && !isNear(now.limit, marks);
     return (
         <ChartCard
             id="composition"

@@ -66,14 +66,20 @@ export function highest(values: readonly (number | null)[] | undefined): number 
 }
 
 export interface Marks {
-    limitShown: boolean;
+    limit: (number | null)[]; // where it is near enough to be drawn
+    limitShown: boolean; // anywhere
     alertPct: number;
 }
 
+/** A container that just began has the machine's limit for a moment: that alone is left out. */
 export function marksOf(table: Table): Marks {
-    const limit = highest(table.columns.limit);
-    const limitShown = limit > 0 && limit <= FAR * highest(table.columns.peak);
-    return { limitShown, alertPct: about.value?.marks.alert_pct ?? 90 };
+    const most = FAR * highest(table.columns.peak);
+    const limit = (table.columns.limit ?? []).map((value) => (value !== null && value <= most ? value : null));
+    return { limit, limitShown: highest(limit) > 0, alertPct: about.value?.marks.alert_pct ?? 90 };
+}
+
+export function isNear(limit: number | null, marks: Marks): boolean {
+    return limit !== null && limit <= highest(marks.limit);
 }
 
 /** With one look a step the highest of it is the same. */

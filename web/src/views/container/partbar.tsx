@@ -2,7 +2,7 @@
 import { bytes, exactBytes } from "../../format.ts";
 import { t } from "../../i18n/index.ts";
 import { PARTS } from "../../parts.ts";
-import type { Marks, Moment } from "./moment.ts";
+import { isNear, type Marks, type Moment } from "./moment.ts";
 
 function width(part: number, whole: number): { width: string } {
     return { width: `${whole > 0 ? Math.min(100, (part / whole) * 100) : 0}%` };
@@ -10,11 +10,11 @@ function width(part: number, whole: number): { width: string } {
 
 export function PartBar(props: { now: Moment; marks: Marks }) {
     const { parts, usage, limit, high } = props.now;
-    const { limitShown, alertPct } = props.marks;
+    const { alertPct } = props.marks;
     if (!parts || usage === null)
         return <div class="composition-bar unknown">{t("common.unknown")}</div>;
-    const isNear = limit !== null && limitShown;
-    const whole = isNear ? Math.max(limit, usage) : usage;
+    const near = limit !== null && isNear(limit, props.marks);
+    const whole = near ? Math.max(limit, usage) : usage;
     const at = (mark: number) => ({ left: `${Math.min(100, (mark / whole) * 100)}%` });
     const words = PARTS.map(({ id }) => `${t(`part.${id}`)} ${bytes(parts[id])}`).join(", ");
     return (
@@ -27,10 +27,10 @@ export function PartBar(props: { now: Moment; marks: Marks }) {
                     title={`${t(`part.${part.id}`)}: ${exactBytes(parts[part.id])}`}
                 />
             ))}
-            {isNear && (
+            {near && (
                 <span class="bar-mark bar-mark-alert" style={at((limit * alertPct) / 100)} />
             )}
-            {isNear && high !== null && high <= limit && (
+            {near && high !== null && high <= limit && (
                 <span class="bar-mark bar-mark-high" style={at(high)} />
             )}
         </div>
