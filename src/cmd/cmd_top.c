@@ -67,7 +67,7 @@ static void defaults(void *options) {
     struct options *o = options;
 
     o->interval_us = 1000000;
-    o->sort = TOP_SORT_PCT;
+    o->sort = TOP_SORT_STATE;
 }
 
 static int show(const struct cmd_context *context, const struct options *o,
@@ -153,7 +153,8 @@ static const struct opt opts[] = {
     {"at", 0, "TIME", "begin at that moment, from the agent: -10m, 07:48, 2026-11-21T07:48:16Z",
      set_at},
     {"interval", 'i', "S", "seconds between looks (1), also as 500ms or 1m", set_interval},
-    {"sort", 0, "KEY", "used% (the default), name, used, limit, trend, time, state ...", set_sort},
+    {"sort", 0, "KEY", "state (the default), name, used%, used, limit, trend, full-in ...",
+     set_sort},
     {"socket", 0, "PATH", "the agent's unix socket (/run/plimsoll/plimsoll.sock)", set_socket},
     {"no-agent", 0, NULL, "straight from the kernel, though an agent runs", set_no_agent},
     {"ascii", 0, NULL, "draw with plain characters only", set_ascii},

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "base/num.h"
+
 enum { DETAIL_MAX = 4 << 20 };
 
 static struct str text_at(const json_t *row, const char *key) {
@@ -11,24 +13,20 @@ static struct str text_at(const json_t *row, const char *key) {
                                  : STR("");
 }
 
-static bool kind_of(struct str word, enum tui_event_kind *out) {
-    static const char *const kinds[TUI_EVENT_N] = {
-        [TUI_EVENT_OOM] = "oom",
-        [TUI_EVENT_START] = "start",
-        [TUI_EVENT_END] = "end",
-        [TUI_EVENT_RESTART] = "restart",
+static enum tui_event_kind kind_of(struct str word) {
+    static const char *const kinds[TUI_EVENT_OTHER] = {
+        [TUI_EVENT_OOM] = "oom",         [TUI_EVENT_START] = "start", [TUI_EVENT_END] = "end",
+        [TUI_EVENT_RESTART] = "restart", [TUI_EVENT_LIMIT] = "limit",
     };
+    unsigned i = 0;
 
-    for (unsigned i = 0; i < TUI_EVENT_N; i++)
-        if (str_eq(word, str_of(kinds[i]))) {
-            *out = (enum tui_event_kind)i;
-            return true;
-        }
-    return false;
+    while (i < TUI_EVENT_OTHER && !str_eq(word, str_of(kinds[i])))
+        i++;
+    return (enum tui_event_kind)i;
 }
 
 /* Who was killed, and whose limit it was when not its own. */
-static void add_detail(struct buf *out, const json_t *row) {
+static void add_kill(struct buf *out, const json_t *row) {
     struct str comm = text_at(json_object_get(row, "victim"), "comm");
     struct str limit = text_at(row, "limit_path");
 
@@ -39,39 +37,112 @@ static void add_detail(struct buf *out, const json_t *row) {
     buf_add(out, limit);
 }
 
+static void add_bytes(struct buf *out, uint64_t bytes) {
+    if (bytes == SAMPLE_NONE)
+        buf_add(out, STR("none"));
+    else
+        num_add_iec(out, bytes);
+}
+
+void topevents_add_restart(struct buf *out, uint64_t restarts) {
+    buf_add_format(out, "restart %llu", (unsigned long long)restarts);
+}
+
+void topevents_add_limit(struct buf *out, uint64_t from, uint64_t to) {
+    buf_add(out, STR("from "));
+    add_bytes(out, from);
+    buf_add(out, STR(" to "));
+    add_bytes(out, to);
+}
+
+static uint64_t bytes_at(const json_t *row, const char *key) {
+    const json_t *value = json_object_get(row, key);
+
+    return json_is_integer(value) && json_integer_value(value) >= 0
+               ? (uint64_t)json_integer_value(value)
+               : SAMPLE_NONE;
+}
+
+static void add_detail(struct buf *out, const json_t *row, const struct tui_event *e) {
+    json_int_t restarts = json_integer_value(json_object_get(row, "restarts"));
+
+    if (e->kind == TUI_EVENT_OOM)
+        add_kill(out, row);
+    else if (e->kind == TUI_EVENT_LIMIT)
+        topevents_add_limit(out, bytes_at(row, "from"), bytes_at(row, "to"));
+    else if (e->kind == TUI_EVENT_RESTART && restarts > 0)
+        topevents_add_restart(out, (uint64_t)restarts);
+    else if (e->kind == TUI_EVENT_OTHER)
+        buf_add(out, text_at(row, "text"));
+}
+
+static void take(struct topevents *t, const json_t *row) {
+    json_int_t kills = json_integer_value(json_object_get(row, "kills"));
+    struct tui_event *e = &t->event[t->n];
+    struct str word = text_at(row, "kind");
+
+    if (word.n == 0)
+        return;
+    *e = (struct tui_event){.at_ms = json_integer_value(json_object_get(row, "at_ms")),
+                            .kind = kind_of(word),
+                            .name = text_at(row, "name"),
+                            .kills = kills > 0 ? (uint64_t)kills : 0};
+    if (e->kind == TUI_EVENT_OTHER)
+        e->word = word;
+    if (e->name.n == 0)
+        e->name = text_at(row, "key");
+    t->begin[t->n++] = t->detail.n;
+    add_detail(&t->detail, row, e);
+}
+
+/* The buffer has moved while it grew. */
+static void point_at_details(struct topevents *t) {
+    for (size_t i = 0; i < t->n && buf_error(&t->detail) == 0; i++) {
+        size_t end = i + 1 < t->n ? t->begin[i + 1] : t->detail.n;
+
+        t->event[i].detail = (struct str){t->detail.p + t->begin[i], end - t->begin[i]};
+    }
+}
+
 int topevents_load(struct topevents *t, json_t *answer) {
     const json_t *list = json_object_get(answer, "events");
-    size_t ends[TOPEVENTS_MAX], begin = 0;
 
     topevents_done(t);
     if (!json_is_array(list))
         return -EBADMSG;
     buf_init(&t->detail, DETAIL_MAX);
     t->answer = json_incref(answer);
+    for (size_t i = 0; i < json_array_size(list) && i < TOPEVENTS_ASKED; i++)
+        take(t, json_array_get(list, i));
+    point_at_details(t);
+    return 0;
+}
+
+bool topevents_are_cut(const struct topevents *t) {
+    return json_array_size(json_object_get(t->answer, "events")) >= TOPEVENTS_ASKED;
+}
+
+int topevents_add_kills(struct topevents *t, json_t *answer) {
+    const json_t *list = json_object_get(answer, "events");
+    int64_t oldest_ms = t->n > 0 ? t->event[t->n - 1].at_ms : INT64_MAX;
+
+    if (!json_is_array(list) || !t->answer || t->kills)
+        return -EBADMSG;
+    t->kills = json_incref(answer);
     for (size_t i = 0; i < json_array_size(list) && t->n < TOPEVENTS_MAX; i++) {
         const json_t *row = json_array_get(list, i);
-        json_int_t kills = json_integer_value(json_object_get(row, "kills"));
-        struct tui_event *e = &t->event[t->n];
 
-        *e = (struct tui_event){.at_ms = json_integer_value(json_object_get(row, "at_ms")),
-                                .name = text_at(row, "name"),
-                                .kills = kills > 0 ? (uint64_t)kills : 0};
-        if (!kind_of(text_at(row, "kind"), &e->kind))
-            continue;
-        if (e->name.n == 0)
-            e->name = text_at(row, "key");
-        if (e->kind == TUI_EVENT_OOM)
-            add_detail(&t->detail, row);
-        ends[t->n++] = t->detail.n;
+        if (json_integer_value(json_object_get(row, "at_ms")) < oldest_ms)
+            take(t, row);
     }
-    for (size_t i = 0; i < t->n && buf_error(&t->detail) == 0; begin = ends[i++])
-        t->event[i].detail = (struct str){t->detail.p + begin, ends[i] - begin};
+    point_at_details(t);
     return 0;
 }
 
 void topevents_done(struct topevents *t) {
     json_decref(t->answer);
+    json_decref(t->kills);
     buf_done(&t->detail);
-    t->answer = NULL;
+    t->answer = t->kills = NULL;
     t->n = 0;
 }

@@ -10,7 +10,7 @@
 
 #include "model/sample.h"
 
-enum { TOPHISTORY_POINTS = 600, TOPHISTORY_METRICS = 18 };
+enum { TOPHISTORY_POINTS = 600, TOPHISTORY_METRICS = 20 };
 
 struct tophistory {
     int64_t first_ms, step_ms; /* when the oldest step began, and how long each is */

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "cmd/statspast.h"
+#include "discover/enginejson.h"
 
 enum { POD_MAX = 4096, DUPLICATES_SHIFT = 48 };
 
@@ -131,6 +132,7 @@ static void take_whole(struct toprow *x, json_t *row, int64_t at_ms) {
     x->have_uid = number_at(row, "uid", 1, &x->uid);
     x->is_machine = is_machine(row);
     x->sample = (struct sample){.have = 0};
+    enginejson_labels(&x->labels, json_object_get(row, "labels"));
     x->row = (struct tui_row){
         .id = x->row.id,
         .key = text_at(row, "key"),
@@ -141,8 +143,10 @@ static void take_whole(struct toprow *x, json_t *row, int64_t at_ms) {
         .path = text_at(row, "cgroup"),
         .pod = pod_of(x),
         .compose = text_at(row, "compose"),
+        .labels = str_of(x->labels),
         .slice = parent_of(text_at(row, "cgroup")),
         .v1 = str_eq(text_at(row, "version"), STR("v1")),
+        .is_inside = text_at(row, "inside").n > 0,
     };
     take_numbers(x, row, at_ms);
 }
@@ -151,6 +155,7 @@ static void toprow_free(struct toprow *x) {
     json_decref(x->whole);
     json_decref(x->later);
     buf_done(&x->pod);
+    free(x->labels);
     free(x);
 }
 

@@ -14,6 +14,7 @@ struct toprow {
     json_t *whole; /* the row when it was last told whole */
     json_t *later; /* limit_from as told since, or NULL */
     struct buf pod;
+    char *labels; /* as model/labellist.h has them, or NULL */
     struct sample sample;
     struct tui_row row;
 };

@@ -40,7 +40,8 @@ static int apply(struct toprows *t, const char *text) {
 #define WEB                                                                                        \
     "{\"uid\":7,\"key\":\"docker:web\",\"series\":8,\"name\":\"web\",\"kind\":\"container\","      \
     "\"runtime\":\"docker\",\"image\":\"nginx\",\"pod\":\"shop\",\"namespace\":\"prod\","          \
-    "\"compose\":\"site\",\"cgroup\":\"/docker/abc\",\"version\":\"v1\",\"restarts\":2,"           \
+    "\"compose\":\"site\",\"inside\":null,\"labels\":{\"tier\":\"front\",\"a\":\"b\\n=c\"},"       \
+    "\"cgroup\":\"/docker/abc\",\"version\":\"v1\",\"restarts\":2,"                                \
     "\"oom_kills_total\":3,\"cpu_pct\":10.85,\"limit_from\":\"/docker/"                            \
     "abc\",\"state\":\"growing\","                                                                 \
     "\"trend\":\"growing\",\"trend_bytes_per_h\":-12,\"trend_window_s\":60,"                       \
@@ -59,6 +60,7 @@ static void a_row_says_what_the_agent_said(void **state) {
     assert_true(str_eq(row->name, STR("web")) && str_eq(row->key, STR("docker:web")));
     assert_true(str_eq(row->pod, STR("prod/shop")) && str_eq(row->compose, STR("site")));
     assert_true(str_eq(row->slice, STR("/docker")) && str_eq(row->limit_from, STR("/docker/abc")));
+    assert_true(str_eq(row->labels, STR("a=b\\n=c\ntier=front\n")) && !row->is_inside);
     assert_int_equal(row->state, STATE_GROWING);
     assert_int_equal(row->trend.word, TREND_GROWING);
     assert_true(row->trend.bytes_per_h == -12 && row->trend.window_s == 60);

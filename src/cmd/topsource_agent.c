@@ -394,25 +394,38 @@ static int processes(void *ctx, const struct tui_row *row, const struct tui_proc
     return r;
 }
 
+/* Of one target, or of all; of one kind, or all kinds. */
+static int ask_events(struct topsource_agent *s, const struct tui_row *row, const char *kind,
+                      int (*take)(struct topevents *t, json_t *answer), struct err *err) {
+    struct buf request;
+    json_t *answer = NULL;
+    int r;
+
+    begin_request(&request, "/api/v1/events", NULL, NULL, 0);
+    if (row)
+        agentclient_param(&request, "target", row->key);
+    if (kind)
+        agentclient_param(&request, "kind", str_of(kind));
+    if (s->shown_at_ms > 0)
+        agentclient_param_ms(&request, "to", s->shown_at_ms);
+    agentclient_param_ms(&request, "limit", TOPEVENTS_ASKED);
+    r = ask(s, &request, &answer, err);
+    buf_done(&request);
+    if (r == 0 && take(&s->events, answer) < 0)
+        r = err_set(err, -EBADMSG, "cannot read the agent's answer");
+    json_decref(answer);
+    return r;
+}
+
 static int events(void *ctx, const struct tui_row *row, const struct tui_event **out, size_t *n_out,
                   struct err *err) {
     struct topsource_agent *s = ctx;
-    struct buf request;
-    json_t *answer = NULL;
     int r = 0;
 
     if (!is_kept(s, &s->events_of, row, EVENTS_US)) {
-        begin_request(&request, "/api/v1/events", NULL, NULL, 0);
-        if (row)
-            agentclient_param(&request, "target", row->key);
-        if (s->shown_at_ms > 0)
-            agentclient_param_ms(&request, "to", s->shown_at_ms);
-        agentclient_param_ms(&request, "limit", TOPEVENTS_MAX);
-        r = ask(s, &request, &answer, err);
-        buf_done(&request);
-        if (r == 0 && topevents_load(&s->events, answer) < 0)
-            r = err_set(err, -EBADMSG, "cannot read the agent's answer");
-        json_decref(answer);
+        r = ask_events(s, row, NULL, topevents_load, err);
+        if (r == 0 && topevents_are_cut(&s->events))
+            r = ask_events(s, row, "oom", topevents_add_kills, err);
         keep(s, &s->events_of, row);
         s->events_of.have = r == 0;
     }

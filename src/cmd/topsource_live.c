@@ -83,6 +83,8 @@ static void fill_identity(struct seen *x) {
         .path = t->path,
         .pod = str_of(x->pod),
         .compose = str_of(x->compose),
+        .labels = str_of(t->labels),
+        .is_inside = t->inside != NULL,
         .slice = parent_of(t->path),
         .have_restarts = x->restarts > 0,
         .restarts = x->restarts,
@@ -130,6 +132,7 @@ static void take_in(struct topsource_live *s, uint32_t slot) {
     if (!now)
         return;
     trend_add(&x->trend, now);
+    topwatch_limit(&s->watch, x, now);
     if (tophistory_add(&x->history, now) < 0)
         s->watch.failed = true;
     if (sample_has(now, METRIC_OOM_KILLS))

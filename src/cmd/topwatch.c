@@ -9,11 +9,14 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/session.h"
+#include "cmd/topevents.h"
+#include "engine/instance.h"
 #include "model/labellist.h"
 
 enum {
-    SETTLE_MS = 300, /* at the start, for names that have to be asked for */
-    YOUNG_MS = 3000, /* a group whose first process is younger was born while we watched */
+    SETTLE_MS = 300,    /* at the start, for names that have to be asked for */
+    YOUNG_MS = 3000,    /* a group whose first process is younger was born while we watched */
+    SETTLED_MS = 10000, /* an engine makes a group and then sets its limit */
     KEY_MAX = 16384,
 };
 
@@ -100,6 +103,59 @@ static void tell(struct topwatch *w, struct seen *x, enum tui_event_kind kind) {
         toplog_add(&w->log, x->id, &event, str_of(x->key));
 }
 
+/* The group stayed, and what runs in it was started again: what was learned of how it grows is of
+ * another process. */
+static void begin_again(struct topwatch *w, struct seen *x) {
+    struct tui_event event = {
+        .at_ms = clock_wall_ms(), .kind = TUI_EVENT_RESTART, .name = name_of(x->target)};
+    struct buf detail;
+    uint64_t kills;
+
+    x->restarts = toplog_came(&w->log, str_of(x->key), &kills);
+    x->trend = (struct trend){.n = 0};
+    x->view = (struct trend_view){.word = TREND_UNKNOWN};
+    x->viewed_ms = 0;
+    buf_init(&detail, KEY_MAX);
+    topevents_add_restart(&detail, x->restarts);
+    event.detail = buf_str(&detail);
+    toplog_add(&w->log, x->id, &event, str_of(x->key));
+    buf_done(&detail);
+}
+
+static void see_run(struct topwatch *w, const struct target *t) {
+    struct seen *x = t->slot < w->slots ? &w->seen[t->slot] : NULL;
+    uint64_t run, before;
+
+    if (!x || x->target != t)
+        return;
+    run = instance_run(w->fs, w->boot, t);
+    before = x->run;
+    if (run == 0 || run == before)
+        return;
+    x->run = run;
+    if (before != 0)
+        begin_again(w, x);
+}
+
+void topwatch_limit(struct topwatch *w, struct seen *x, const struct sample *now) {
+    struct tui_event event = {.at_ms = now->at_ms, .kind = TUI_EVENT_LIMIT};
+    uint64_t limit = now->value[METRIC_OWN_LIMIT];
+    struct buf detail;
+
+    if (!sample_has(now, METRIC_OWN_LIMIT))
+        return;
+    if (x->have_limit && x->own_limit != limit && now->at_ms - x->came_ms >= SETTLED_MS) {
+        event.name = name_of(x->target);
+        buf_init(&detail, KEY_MAX);
+        topevents_add_limit(&detail, x->own_limit, limit);
+        event.detail = buf_str(&detail);
+        toplog_add(&w->log, x->id, &event, str_of(x->key));
+        buf_done(&detail);
+    }
+    x->have_limit = true;
+    x->own_limit = limit;
+}
+
 static int reserve(struct topwatch *w, uint32_t slot) {
     uint32_t slots = w->slots ? w->slots : 64;
     struct seen *seen;
@@ -131,6 +187,8 @@ static bool is_newborn(const struct topwatch *w, const struct target *t) {
 static void on_group_came(void *ctx, const struct target *t) {
     struct topwatch *w = ctx;
 
+    if (target_is_run_work(t))
+        see_run(w, t->inside);
     if (oomtally_group_add(w->oom, t->path, w->begun) < 0)
         w->failed = true;
 }
@@ -150,7 +208,11 @@ static void on_added(void *ctx, const struct target *t) {
         return;
     }
     x = &w->seen[t->slot];
-    *x = (struct seen){.target = t, .id = ++w->next_id, .fresh = true};
+    *x = (struct seen){.target = t,
+                       .id = ++w->next_id,
+                       .fresh = true,
+                       .came_ms = w->begun ? clock_wall_ms() : 0,
+                       .run = instance_run(w->fs, w->boot, t)};
     tophistory_init(&x->history, w->step_ms);
     tell(w, x, TUI_EVENT_START);
     identify(w, x); /* which makes it a RESTART where it is one */
@@ -180,8 +242,11 @@ static void on_removed(void *ctx, const struct target *t) {
 static void on_renamed(void *ctx, const struct target *t) {
     struct topwatch *w = ctx;
 
-    if (t->slot < w->slots && w->seen[t->slot].target == t)
-        identify(w, &w->seen[t->slot]);
+    if (t->slot >= w->slots || w->seen[t->slot].target != t)
+        return;
+    identify(w, &w->seen[t->slot]);
+    if (t->runtime != RUNTIME_PLIMSOLL) /* of those on_group_came sees it */
+        see_run(w, t);
 }
 
 /* --- kills ------------------------------------------------------------------------------------ */
@@ -242,6 +307,7 @@ int topwatch_open(struct topwatch *w, const struct host *host, const struct cgfs
     int r;
 
     *w = (struct topwatch){.host = host, .fs = fs, .ticker = ticker, .step_ms = step_ms};
+    w->boot = instance_boot(host);
     if (loop_new(&w->loop) < 0 || reserve(w, 0) < 0)
         return err_set(err, -ENOMEM, "cannot begin to watch:");
     r = oomtally_new(w->loop, host, fs, on_kill, w, &w->oom, err);

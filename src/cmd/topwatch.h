@@ -14,6 +14,9 @@ struct seen {
     const struct target *target; /* NULL: nobody has the slot */
     uint64_t id;
     bool fresh; /* has come since the last tick */
+    bool have_limit;
+    uint64_t own_limit, run; /* run: which start of its first process; 0: not known */
+    int64_t came_ms;         /* 0: it was there before us */
     char *key, *pod, *compose;
     uint64_t restarts, kills_before; /* since our start, of earlier instances under the key */
     uint64_t kills_told;             /* by the tally, of this one */
@@ -32,6 +35,7 @@ struct topwatch {
     struct loop *loop; /* what comes, goes and is killed */
     struct targets *targets;
     struct oomtally *oom;
+    uint64_t boot;
     struct seen *seen; /* by slot */
     uint32_t slots;
     uint64_t next_id;
@@ -48,6 +52,9 @@ void topwatch_close(struct topwatch *w); /* legal on a zeroed struct */
 
 /* Takes in what has happened; never waits. Pointers into `seen` may move. 0 or -errno. */
 int topwatch_update(struct topwatch *w, int64_t now_us);
+
+/* Its limit as it is now: another one is told. */
+void topwatch_limit(struct topwatch *w, struct seen *x, const struct sample *now);
 
 /* NULL when it is gone. */
 struct seen *topwatch_find(struct topwatch *w, uint64_t id);

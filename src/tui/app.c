@@ -310,6 +310,11 @@ static int eighths_of(enum action action) {
     return 0;
 }
 
+static void leave_all(struct app *a) {
+    a->help = false;
+    a->screen = APP_OVERVIEW;
+}
+
 static void show_help(struct app *a) {
     a->help = !a->help;
     a->help_top = 0;
@@ -330,6 +335,8 @@ static bool act(struct app *a, enum action action) {
         sort_key(a, action);
     else if (action == ACTION_EVENTS)
         toggle_events(a);
+    else if (action == ACTION_OVERVIEW)
+        leave_all(a);
     else if (action == ACTION_ZOOM_IN || action == ACTION_ZOOM_OUT)
         return zoom(a, action == ACTION_ZOOM_IN ? -1 : 1);
     else if (action == ACTION_PAUSE)

@@ -34,7 +34,8 @@ enum detail_line {
     DETAIL_PSI,
     DETAIL_REFAULTS,
     DETAIL_SWAPINS,
-    DETAIL_FAULTS,
+    DETAIL_MINOR,
+    DETAIL_MAJOR,
     DETAIL_N,
 };
 
@@ -127,7 +128,6 @@ void timeline_move(struct app *a, ptrdiff_t rows);
 void timeline_draw(struct app *a);
 const struct tui_event *timeline_selected(const struct app *a);
 void timeline_done(struct events *e);
-const char *timeline_word(enum tui_event_kind kind);
 char timeline_letter(enum tui_event_kind kind);
 
 /* "state" and how loudly. */

@@ -80,7 +80,7 @@ static void rows_tell_what_is_known(void **state) {
     has("70m"); /* time to limit */
     has("used 2.93G of 7.81G");
     has("avail 4.88G");
-    has("6 rows  1 at-limit");
+    has("6 containers  1 at-limit");
     has("[###::");
     has("! load line, 90 %");
     close_app();
@@ -109,7 +109,7 @@ static void narrow_terminals_drop_columns_in_order(void **state) {
     (void)state;
     open_app(true, NULL);
     size(24, 80);
-    has("TIME");
+    has("FULL IN");
     lacks("RUNTIME");
     lacks("PSI%");
     size(60, 200);
@@ -146,8 +146,10 @@ static void a_filter_is_typed_and_taken_back(void **state) {
     assert_int_equal(app.view.rows, 1);
     keys("\033");
     assert_int_equal(app.view.rows, FAKE_ROWS);
-    keys("/label:a\n");
-    has("labels are not known here");
+    keys("/label:tier=front\n");
+    has("1 match /label:tier=front");
+    keys("/\025kind:a,sleepy\n");
+    has("kinds are any, container");
     keys("/\025none\n");
     has("nothing matches the filter");
     keys("\n"); /* nothing to open */
@@ -189,6 +191,8 @@ static void a_container_is_opened_and_left(void **state) {
     has("worker");
     has("`-server \\x1b]0;x");
     has("COMMAND (3)");
+    has("faults");
+    has("major");
     keys("j");
     assert_int_equal(app.detail.pid, 12);
     keys("G");
@@ -256,6 +260,9 @@ static void events_lead_to_their_moment(void **state) {
     has("worker, own limit");
     has("web\\x1b[1m");
     has("13:59:00");
+    has("L limit ");
+    has("from 256M to 512M");
+    has("* guard\\x");
     keys("\n");
     has("PAST 2025-11-21 13:59:00Z");
     has("state at-limit");
@@ -264,6 +271,8 @@ static void events_lead_to_their_moment(void **state) {
     keys("j\n"); /* nothing has this name now */
     has("is not there at this moment");
     keys("qq");
+    assert_int_equal(app.screen, APP_OVERVIEW);
+    keys("t\no"); /* o goes home from anywhere */
     assert_int_equal(app.screen, APP_OVERVIEW);
     close_app();
 }
@@ -305,7 +314,7 @@ static void sparklines_are_asked_for_rarely(void **state) {
 }
 
 static void any_keys_at_any_size_are_survived(void **state) {
-    static const char some[] = "jkgGlhtsSp<>[]{}+-  0n?/ab:-\"*,\n\033q\025\n\n";
+    static const char some[] = "jkgGlhtosSp<>[]{}+-  0n?/ab:-\"*,\n\033q\025\n\n";
     struct basetest_random random = {4711};
     struct err err = {0};
 

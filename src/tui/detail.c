@@ -15,7 +15,7 @@ enum {
     PARTS_WIDE = 46,
     PARTS_HEIGHT = PART_N + 2,
     LABEL_WIDTH = 13,
-    LANES = 5, /* psi, refaults, major faults, events, times */
+    LANES = 6, /* psi, refaults, minor and major faults, events, times */
     CHART_COLS_MIN = 72,
     KEEP_MS = 2000, /* history is asked for again after this, or a column's time if longer */
 };
@@ -34,6 +34,7 @@ static const enum metric metrics[DETAIL_N] = {
     METRIC_PSI_SOME,
     METRIC_REFAULT_FILE,
     METRIC_REFAULT_ANON,
+    METRIC_FAULTS,
     METRIC_MAJOR_FAULTS,
 };
 
@@ -119,6 +120,16 @@ static int64_t step_of(const struct app *a, size_t n) {
     return step < 1 ? 1 : step < 60000 ? (step + 999) / 1000 * 1000 : step;
 }
 
+static void combine(struct detail *d, size_t k) {
+    uint64_t *refaults = &d->value[DETAIL_REFAULTS][k], *minor = &d->value[DETAIL_MINOR][k];
+    uint64_t swapins = d->value[DETAIL_SWAPINS][k], major = d->value[DETAIL_MAJOR][k];
+
+    if (*refaults != TUI_UNKNOWN && swapins != TUI_UNKNOWN) /* both are read again */
+        *refaults += swapins;
+    if (*minor != TUI_UNKNOWN && major != TUI_UNKNOWN) /* the kernel counts all of them */
+        *minor -= major < *minor ? major : *minor;
+}
+
 static void ask_history(struct app *a, const struct tui_row *row, size_t n) {
     struct detail *d = &a->detail;
     int64_t end = app_at(a), step = step_of(a, n);
@@ -140,10 +151,8 @@ static void ask_history(struct app *a, const struct tui_row *row, size_t n) {
         if (metric_info(metrics[i])->kind == METRIC_COUNTER)
             chart_rate(d->value[i], n, step);
     }
-    for (size_t k = 0; k < n; k++) /* both are cache that is read again */
-        if (d->value[DETAIL_REFAULTS][k] != TUI_UNKNOWN &&
-            d->value[DETAIL_SWAPINS][k] != TUI_UNKNOWN)
-            d->value[DETAIL_REFAULTS][k] += d->value[DETAIL_SWAPINS][k];
+    for (size_t k = 0; k < n; k++)
+        combine(d, k);
 }
 
 static struct chart_column column_of(const struct detail *d, size_t i) {
@@ -280,9 +289,10 @@ static void draw_chart(struct app *a, int y, int x, int height, const struct tui
     y += area.height;
     draw_lane(a, y, x, area, "psi", DETAIL_PSI, STYLE_WARN);
     draw_lane(a, y + 1, x, area, "refaults", DETAIL_REFAULTS, STYLE_SPARK);
-    draw_lane(a, y + 2, x, area, "majfault", DETAIL_FAULTS, STYLE_SPARK);
-    draw_marks(a, y + 3, x, area, row);
-    draw_times(a, y + 4, area);
+    draw_lane(a, y + 2, x, area, "faults", DETAIL_MINOR, STYLE_SPARK);
+    draw_lane(a, y + 3, x, area, "major", DETAIL_MAJOR, STYLE_WARN);
+    draw_marks(a, y + 4, x, area, row);
+    draw_times(a, y + 5, area);
 }
 
 /* --- the left half: parts --------------------------------------------------------------------- */

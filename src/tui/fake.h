@@ -12,7 +12,7 @@ struct fake {
     struct sample sample[FAKE_ROWS], machine;
     struct tui_host host;
     struct tui_process process[3];
-    struct tui_event event[2];
+    struct tui_event event[4];
     size_t rows;
     unsigned histories; /* how often it was asked */
 };
@@ -70,7 +70,7 @@ static inline int fake_events(void *ctx, const struct tui_row *row, const struct
                               size_t *n_out, struct err *err) {
     (void)row, (void)err;
     *out = ((struct fake *)ctx)->event;
-    *n_out = 2;
+    *n_out = 4;
     return 0;
 }
 
@@ -82,6 +82,7 @@ static inline void fake_fill(struct fake *f, size_t i, const char *name, enum st
                                  .name = str_of(name),
                                  .key = str_of(name),
                                  .runtime = STR("docker"),
+                                 .kind = STR("container"),
                                  .image = STR("demo:1"),
                                  .path = STR("/docker/4f2a81"),
                                  .state = state,
@@ -118,6 +119,8 @@ static inline void fake_init(struct fake *f) {
     fake_fill(f, 4, "\xe5\x86\x85\xe5\xad\x98\xe6\xb1\xa0", STATE_OK, FAKE_MIB(1), FAKE_MIB(1),
               FAKE_MIB(64));
     fake_fill(f, 5, "evil\033[2J\xe2\x80\xae", STATE_OK, FAKE_MIB(2), FAKE_MIB(2), FAKE_MIB(64));
+    f->row[0].labels = STR("com.example/x=a b\ntier=front\n");
+    f->row[1].labels = STR("tier=frontier\n");
     f->row[0].pod = f->row[3].pod = STR("shop/front");
     f->row[1].trend = (struct trend_view){.word = TREND_GROWING, .bytes_per_h = FAKE_MIB(41)};
     f->row[1].have_time_to_limit = true;
@@ -136,7 +139,19 @@ static inline void fake_init(struct fake *f) {
     fake_process(f, 1, 11, 10, FAKE_MIB(50), STR("server \033]0;x"));
     fake_process(f, 2, 12, 10, FAKE_MIB(60), STR("worker"));
     f->event[0] = (struct tui_event){FAKE_NOW * INT64_C(1000) - 60000, TUI_EVENT_OOM, STR("db"), 1,
-                                     STR("worker, own limit")};
-    f->event[1] = (struct tui_event){FAKE_NOW * INT64_C(1000) - 90000, TUI_EVENT_START,
-                                     STR("web\033[1m"), 0, STR("")};
+                                     STR("worker, own limit"),         {NULL, 0}};
+    f->event[1] = (struct tui_event){FAKE_NOW * INT64_C(1000) - 90000,
+                                     TUI_EVENT_START,
+                                     STR("web\033[1m"),
+                                     0,
+                                     STR(""),
+                                     {NULL, 0}};
+    f->event[2] = (struct tui_event){.at_ms = FAKE_NOW * INT64_C(1000) - 95000,
+                                     .kind = TUI_EVENT_LIMIT,
+                                     .name = STR("db"),
+                                     .detail = STR("from 256M to 512M")};
+    f->event[3] = (struct tui_event){.at_ms = FAKE_NOW * INT64_C(1000) - 99000,
+                                     .kind = TUI_EVENT_OTHER,
+                                     .name = STR("db"),
+                                     .word = STR("guard\033[1m")};
 }

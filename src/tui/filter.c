@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "model/labellist.h"
+
 static const struct str fields[FILTER_FIELD_N] = {
     [FILTER_NAME] = {"name", 4},       [FILTER_STATE] = {"state", 5},
     [FILTER_IMAGE] = {"image", 5},     [FILTER_POD] = {"pod", 3},
@@ -9,6 +11,11 @@ static const struct str fields[FILTER_FIELD_N] = {
     [FILTER_KIND] = {"kind", 4},       [FILTER_SLICE] = {"slice", 5},
     [FILTER_PATH] = {"path", 4},       [FILTER_LABEL] = {"label", 5},
 };
+
+static const struct str any_kind = {"any", 3};
+
+static const char no_such_kind[] = "kinds are any, container, vm, pod, service, session, group, "
+                                   "slice, sandbox, helper";
 
 static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
@@ -101,28 +108,40 @@ static bool is_some_state(struct str word) {
     return false;
 }
 
-/* Every part of it is the name of a state, or of some. */
-static bool are_states(struct str value, bool several) {
+static bool is_some_kind(struct str word) {
+    for (unsigned i = 0; i < TARGET_KIND_N; i++)
+        if (holds(str_of(target_kind_name((enum target_kind)i)), word))
+            return true;
+    return holds(any_kind, word);
+}
+
+/* Every part of it is a state or kind, or the name of some. */
+static bool are_known(enum filter_field field, struct str value, bool several) {
+    bool (*is_some)(struct str) = field == FILTER_STATE ? is_some_state : is_some_kind;
     struct str part;
 
     while (several && str_cut(&value, ',', &part))
-        if (part.n > 0 && !is_some_state(part))
+        if (part.n > 0 && !is_some(part))
             return false;
-    return value.n == 0 || is_some_state(value);
+    return value.n == 0 || is_some(value);
+}
+
+static bool is_empty(struct str value, bool several) {
+    while (several && value.n > 0 && value.p[0] == ',')
+        value = str_from(value, 1);
+    return value.n == 0;
 }
 
 static const char *add_term(struct filter *f, const struct word *w) {
     enum filter_field field = field_of(w);
-    bool several = !w->quoted && (field == FILTER_STATE || field == FILTER_KIND);
+    bool few = field == FILTER_STATE || field == FILTER_KIND, several = few && !w->quoted;
 
     if (field == FILTER_FIELD_N)
-        return "known are name: state: image: pod: runtime: compose: kind: slice: path:";
-    if (field == FILTER_LABEL)
-        return "labels are not known here; label: is left out";
-    if (w->value.n == 0) /* still being typed */
+        return "known are name: state: label: image: pod: runtime: compose: kind: slice: path:";
+    if (is_empty(w->value, several)) /* still being typed */
         return NULL;
-    if (field == FILTER_STATE && !are_states(w->value, several))
-        return "there is no such state; ? lists them";
+    if (few && !are_known(field, w->value, several))
+        return field == FILTER_STATE ? "there is no such state; ? lists them" : no_such_kind;
     if (f->terms == FILTER_TERMS_MAX)
         return "too many words; the last ones are left out";
     f->term[f->terms].field = field;
@@ -151,6 +170,8 @@ void filter_parse(struct filter *f, struct str text) {
         w = read_word(&rest, &place);
         complaint = add_term(f, &w);
         f->complaint = complaint ? complaint : f->complaint;
+        if (w.open)
+            f->complaint = "a quote is not closed";
     }
 }
 
@@ -174,22 +195,48 @@ static struct str value_of(const struct tui_row *row, enum filter_field field) {
         return row->slice;
     case FILTER_PATH:
         return row->path;
-    case FILTER_NAME:
     case FILTER_LABEL:
+        return row->labels;
+    case FILTER_NAME:
     case FILTER_FIELD_N:
         break;
     }
     return row->name;
 }
 
+static bool equal(struct str text, struct str word) {
+    return text.n == word.n && starts(text, word);
+}
+
+/* "tier", or "tier=front": the whole value, where a star stands for anything. */
+static bool label_holds(struct str labels, struct str word) {
+    struct labelwalk walk;
+    struct str key;
+    bool any = !str_cut(&word, '=', &key);
+
+    walk.rest = labels;
+    while (labellist_next(&walk)) {
+        if (any && equal(walk.label.key, word))
+            return true;
+        if (!any && equal(walk.label.key, key) && glob(walk.label.value, word))
+            return true;
+    }
+    return false;
+}
+
+static bool value_holds(enum filter_field field, struct str text, struct str word) {
+    if (field == FILTER_LABEL)
+        return label_holds(text, word);
+    return holds(text, word) || (field == FILTER_KIND && holds(any_kind, word));
+}
+
 static bool one_holds(const struct filter *f, size_t i, struct str text) {
     struct str rest = f->term[i].value, part;
 
     while (f->term[i].several && str_cut(&rest, ',', &part))
-        if (part.n > 0 && holds(text, part))
+        if (part.n > 0 && value_holds(f->term[i].field, text, part))
             return true;
-    return (rest.n > 0 && holds(text, rest)) ||
-           (f->term[i].field == FILTER_KIND && str_eq(rest, STR("any")));
+    return rest.n > 0 && value_holds(f->term[i].field, text, rest);
 }
 
 bool filter_match(const struct filter *f, const struct tui_row *row) {
@@ -197,6 +244,13 @@ bool filter_match(const struct filter *f, const struct tui_row *row) {
         if (one_holds(f, i, value_of(row, f->term[i].field)) == f->term[i].excludes)
             return false;
     return true;
+}
+
+bool filter_names_kinds(const struct filter *f) {
+    for (size_t i = 0; i < f->terms; i++)
+        if (f->term[i].field == FILTER_KIND && !f->term[i].excludes)
+            return true;
+    return false;
 }
 
 bool filter_match_name(const struct filter *f, struct str name) {

@@ -3,6 +3,7 @@
  *   web  "two words"  name:web     in the name
  *   state:growing  image:nginx  pod:shop  runtime:docker  compose:shop  kind:vm  slice:... path:...
  *   state:high,at-limit            one of these; kind: too
+ *   label:tier  label:tier=front   has the label; has it with this value
  *   -word  -state:ok               must not hold
  *   web*front                      with *: the whole value, * stands for anything
  *
@@ -23,7 +24,7 @@ enum filter_field {
     FILTER_KIND,
     FILTER_SLICE,
     FILTER_PATH,
-    FILTER_LABEL, /* rows have none: such a word is left out, and that is said */
+    FILTER_LABEL,
     FILTER_FIELD_N,
 };
 
@@ -44,6 +45,9 @@ struct filter {
 void filter_parse(struct filter *f, struct str text);
 
 bool filter_match(const struct filter *f, const struct tui_row *row);
+
+/* It says itself which kinds of targets are listed. */
+bool filter_names_kinds(const struct filter *f);
 
 /* The words on names alone; of events. */
 bool filter_match_name(const struct filter *f, struct str name);

@@ -13,6 +13,7 @@ static const struct tui_row row = {
     .pod = {"default/shop", 12},
     .kind = {"container", 9},
     .state = STATE_GROWING,
+    .labels = {"com.example/x=a b\nempty=\ntier=front\n", 36},
 };
 
 static bool matches(const char *text) {
@@ -51,10 +52,36 @@ static void quotes_commas_and_stars_are_as_on_the_page(void **state) {
     assert_true(matches("image:nginx:1") && matches("image:\"nginx:1\""));
 }
 
+static void a_label_is_there_or_is_exactly_this(void **state) {
+    (void)state;
+    assert_true(matches("label:tier") && matches("LABEL:Tier") && matches("label:tier=FRONT"));
+    assert_false(matches("label:tie") || matches("label:tier=fron") || matches("label:front"));
+    assert_true(matches("label:tier=fr*") && matches("label:tier=*"));
+    assert_false(matches("label:tier=fr*x"));
+    assert_true(matches("label:com.example/x=\"a b\""));
+    assert_false(matches("label:com.example/x=a"));
+    assert_true(matches("label:empty=") && !matches("label:tier="));
+    assert_true(matches("-label:owner") && !matches("-label:tier"));
+    assert_false(matches("label:constructor") || matches("label:=front"));
+}
+
+static void kinds_may_be_named(void **state) {
+    struct filter f;
+
+    (void)state;
+    filter_parse(&f, STR("web kind:vm"));
+    assert_true(filter_names_kinds(&f));
+    filter_parse(&f, STR("-kind:vm web"));
+    assert_false(filter_names_kinds(&f));
+    filter_parse(&f, STR("kind:"));
+    assert_false(filter_names_kinds(&f));
+}
+
 static void what_is_being_typed_hides_nothing(void **state) {
     (void)state;
     assert_true(matches("-") && matches("\"") && matches("state:high,growing,") && matches("-\""));
-    assert_true(matches("state:") && matches("web image:"));
+    assert_true(matches("state:") && matches("web image:") && matches("label:"));
+    assert_true(matches("kind:,") && matches("state:,,") && matches("-state:"));
 }
 
 static void what_cannot_be_done_is_said(void **state) {
@@ -62,9 +89,23 @@ static void what_cannot_be_done_is_said(void **state) {
     char text[2 * FILTER_TEXT_MAX];
 
     (void)state;
-    filter_parse(&f, STR("label:app=web"));
+    filter_parse(&f, STR("kind:container,sleepy"));
     assert_non_null(f.complaint);
     assert_true(filter_match(&f, &row));
+    filter_parse(&f, STR("state:\"purple\""));
+    assert_non_null(f.complaint);
+    assert_true(filter_match(&f, &row));
+    filter_parse(&f, STR(":x"));
+    assert_non_null(f.complaint);
+    filter_parse(&f, STR("\"shop-w"));
+    assert_non_null(f.complaint);
+    assert_true(filter_match(&f, &row));
+    filter_parse(&f, STR("db:main state:growing"));
+    assert_non_null(f.complaint);
+    assert_true(filter_match(&f, &row));
+    filter_parse(&f, STR("\"db:main\""));
+    assert_null(f.complaint);
+    assert_false(filter_match(&f, &row));
     for (size_t i = 0; i < sizeof(text); i++)
         text[i] = i % 2 ? ' ' : 'w';
     filter_parse(&f, (struct str){text, sizeof(text)});
@@ -94,6 +135,8 @@ int main(void) {
         cmocka_unit_test(all_words_must_hold),
         cmocka_unit_test(a_minus_excludes),
         cmocka_unit_test(quotes_commas_and_stars_are_as_on_the_page),
+        cmocka_unit_test(a_label_is_there_or_is_exactly_this),
+        cmocka_unit_test(kinds_may_be_named),
         cmocka_unit_test(what_is_being_typed_hides_nothing),
         cmocka_unit_test(what_cannot_be_done_is_said),
         cmocka_unit_test(events_are_matched_by_name),

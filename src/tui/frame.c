@@ -109,7 +109,8 @@ void frame_draw(struct app *a, const char *title) {
 }
 
 void frame_small(struct app *a) {
-    canvas_format(&a->canvas, 0, 0, a->canvas.cols, STYLE_BOLD, "too small: needs %dx%d",
-                  APP_COLS_MIN, APP_ROWS_MIN);
-    canvas_text(&a->canvas, 1, 0, a->canvas.cols, STR("q quits"), STYLE_NORMAL);
+    canvas_text(&a->canvas, 0, 0, a->canvas.cols, STR("too small"), STYLE_BOLD);
+    canvas_format(&a->canvas, 1, 0, a->canvas.cols, STYLE_NORMAL, "needs %dx%d", APP_COLS_MIN,
+                  APP_ROWS_MIN);
+    canvas_text(&a->canvas, 2, 0, a->canvas.cols, STR("q quits"), STYLE_NORMAL);
 }

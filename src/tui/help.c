@@ -5,15 +5,20 @@
 
 static const struct str words[] = {
     {"", 0},
+    STR("Listed are containers and virtual machines, else services; kind:service, kind:any"),
+    STR("list others."),
+    {"", 0},
     STR("Filter: words that all must hold. A plain word is of the name; also state: image:"),
-    STR("pod: runtime: compose: kind: slice: path:, state:high,at-limit for one of these,"),
+    STR("pod: runtime: compose: kind: slice: path:, label:tier and label:tier=front for the"),
+    STR("label and its value, state:high,at-limit for one of these,"),
     STR("\"two words\", web*front with * for anything, -word for what must not be."),
     {"", 0},
     STR("USED is what stays when the kernel has reclaimed all it can. The bar's length is the"),
     STR("tightest limit; the load line is where a kill is near. TREND is of the last minutes,"),
-    STR("an hour; TIME until used meets the limit at that slope. OOM counts kills."),
+    STR("an hour; FULL IN the time until used meets the limit at that slope. OOM: kills."),
     {"", 0},
-    STR("Below a container's chart: X an OOM kill, S a start, R a restart, E an end."),
+    STR("Below a container's chart: X an OOM kill, S a start, R a restart, E an end, L another"),
+    STR("limit of its own, * anything else."),
     {"", 0},
     STR("States, the worst first:"),
     STR("hung       waits for memory that nobody will free (v1, killing disabled)"),
@@ -26,8 +31,8 @@ static const struct str words[] = {
     STR("cache-bound  full, but mostly of cache that can be dropped"),
     STR("growing, shrinking, steady, ok"),
     {"", 0},
-    STR("Narrow terminals leave out columns: CPU, SWAP, USED%, RST, RUNTIME, PSI%, LAST,"),
-    STR("TIME, OOM, TREND/h, the bar; in this order."),
+    STR("Narrow terminals leave out columns: CPU, SWAP, USED%, RESTARTS, RUNTIME, PSI%,"),
+    STR("the line of USED, FULL IN, OOM, TREND/h, the bar; in this order."),
 };
 
 enum { WORDS = sizeof(words) / sizeof(words[0]) };

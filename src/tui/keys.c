@@ -18,6 +18,7 @@ const struct key_row keys_table[] = {
     {ACTION_SORT_LEFT, {'<'}, "<", "sort by the column to the left", NULL},
     {ACTION_SORT_RIGHT, {'>'}, ">", "sort by the column to the right", NULL},
     {ACTION_GROUP, {'p'}, "p", "group by pod, compose, slice, not", "group"},
+    {ACTION_OVERVIEW, {'o'}, "o", "the overview", NULL},
     {ACTION_EVENTS, {'t'}, "t", "events of all containers", "events"},
     {ACTION_EARLIER, {'['}, "[", "earlier by an eighth of the window", NULL},
     {ACTION_LATER, {']'}, "]", "later by an eighth", NULL},

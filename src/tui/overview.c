@@ -31,7 +31,7 @@ static void draw_runtime(struct app *a, int y, int x, int width, const struct tu
                  {STR("libvirt"), STR("libvrt")},       {STR("plimsoll"), STR("run")},
                  {STR("buildkit"), STR("buildk")},      {STR("systemd"), STR("sysd")},
                  {STR("systemd-nspawn"), STR("nspawn")}};
-    struct str word = row->runtime;
+    struct str word = row->runtime.n > 0 ? row->runtime : row->kind;
 
     for (size_t i = 0; i < ARRAY_N(brief); i++)
         if (str_eq(word, brief[i].word))
@@ -167,17 +167,17 @@ static const struct column {
 } columns[] = {
     {"NAME", TOP_SORT_NAME, 14, 18, 44, 2, 0, false, draw_name},
     {"RUNTIME", TOP_SORT_RUNTIME, 7, 7, 7, 0, 8, false, draw_runtime},
-    {"LAST", TOP_SORT_N, 6, 10, SPARK_COLUMNS_MAX, 1, 6, false, draw_spark},
-    {"LIMIT BAR", TOP_SORT_PCT, 10, 16, 60, 2, 2, false, draw_bar},
+    {"USED", TOP_SORT_N, 6, 10, SPARK_COLUMNS_MAX, 1, 6, false, draw_spark},
+    {"USED OF LIMIT", TOP_SORT_PCT, 10, 16, 60, 2, 2, false, draw_bar},
     {"  USED/ LIMIT", TOP_SORT_USED, 13, 13, 13, 0, 1, false, draw_used},
     {"USED%", TOP_SORT_PCT, 6, 6, 6, 0, 10, true, draw_pct},
     {"TREND/h", TOP_SORT_TREND, 7, 7, 7, 0, 3, true, draw_trend},
-    {"TIME", TOP_SORT_TIME, 6, 6, 6, 0, 5, true, draw_time},
+    {"FULL IN", TOP_SORT_TIME, 7, 7, 7, 0, 5, true, draw_time},
     {"PSI%", TOP_SORT_PSI, 5, 5, 5, 0, 7, true, draw_psi},
     {"SWAP", TOP_SORT_SWAP, 6, 6, 6, 0, 11, true, draw_swap},
     {"CPU%", TOP_SORT_CPU, 6, 6, 6, 0, 12, true, draw_cpu},
     {"OOM", TOP_SORT_OOM, 4, 4, 4, 0, 4, true, draw_oom},
-    {"RST", TOP_SORT_RESTARTS, 4, 4, 4, 0, 9, true, draw_restarts},
+    {"RESTARTS", TOP_SORT_RESTARTS, 8, 8, 8, 0, 9, true, draw_restarts},
     {"STATE", TOP_SORT_STATE, 11, 11, 11, 0, 0, false, draw_state},
 };
 
@@ -227,9 +227,9 @@ static void fit(int cols, int *width) {
     }
 }
 
-/* "LAST 2h", or "2h" where it is narrow. */
+/* "USED, 2h", or "2h" where it is narrow. */
 static void add_span(struct app *a, int width, struct buf *text) {
-    buf_add_char(text, ' ');
+    buf_add(text, STR(", "));
     if (width < 9)
         buf_clear(text);
     units_add_duration(text, (uint64_t)app_window(a) / 1000);
@@ -248,6 +248,10 @@ static void draw_heads(struct app *a, int y, const int *width) {
             continue;
         buf_clear(&text);
         buf_add(&text, str_of(columns[i].head));
+        if (columns[i].draw == draw_bar && width[i] < (int)text.n) {
+            buf_clear(&text);
+            buf_add(&text, STR("OF LIMIT"));
+        }
         if (columns[i].draw == draw_spark)
             add_span(a, width[i], &text);
         if (columns[i].right)
@@ -371,16 +375,14 @@ static void draw_host(struct app *a, int y) {
     cost_piece(&strip, host);
 }
 
-/* "6 rows, 2 match /web  1 at-limit  2 growing" */
+/* "6 containers, 2 match /web  1 at-limit  2 growing" */
 static void draw_summary(struct app *a, int y) {
-    unsigned count[STATE_N] = {0};
-    size_t n = a->source->rows(a->source->ctx);
+    const unsigned *count = a->view.states;
+    size_t n = a->view.all;
     struct canvas *c = &a->canvas;
     int x;
 
-    for (size_t i = 0; i < n; i++)
-        count[a->source->row(a->source->ctx, i)->state]++;
-    x = canvas_format(c, y, 0, c->cols, STYLE_NORMAL, "%zu %s", n, n == 1 ? "row" : "rows");
+    x = canvas_format(c, y, 0, c->cols, STYLE_NORMAL, "%zu %s", n, listing_word(a->view.of, n));
     if (a->view.filter.n > 0) {
         x += canvas_format(c, y, x, c->cols - x, STYLE_KEY, ", %zu match /", a->view.rows);
         x += canvas_name(c, y, x, c->cols - x, (struct str){a->view.filter.text, a->view.filter.n},

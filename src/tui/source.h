@@ -17,6 +17,7 @@ struct tui_row {
     struct str runtime, kind, image, path;
     struct str pod;     /* "namespace/pod"; empty: none */
     struct str compose; /* a compose project; empty: none */
+    struct str labels;  /* as model/labellist.h has them */
     struct str slice;   /* the group above it, for grouping */
     struct str limit_from;
     const struct sample *sample; /* NULL: not read yet */
@@ -24,8 +25,8 @@ struct tui_row {
     struct trend_view trend;
     bool have_time_to_limit, have_cpu, have_restarts, have_kills;
     uint64_t time_to_limit_s, cpu_centi, restarts;
-    uint64_t kills; /* OOM kills that are known, those of earlier instances too */
-    bool v1;
+    uint64_t kills;     /* OOM kills that are known, those of earlier instances too */
+    bool v1, is_inside; /* in a container that is a row itself */
 };
 
 struct tui_process {
@@ -41,6 +42,8 @@ enum tui_event_kind {
     TUI_EVENT_START,
     TUI_EVENT_END,
     TUI_EVENT_RESTART,
+    TUI_EVENT_LIMIT, /* its own limit is another */
+    TUI_EVENT_OTHER, /* what only the agent knows by name */
     TUI_EVENT_N
 };
 
@@ -49,7 +52,8 @@ struct tui_event {
     enum tui_event_kind kind;
     struct str name; /* of the target */
     uint64_t kills;
-    struct str detail; /* the victim's command, whose limit it was */
+    struct str detail; /* the victim's command, whose limit it was; what the limit was and is */
+    struct str word;   /* of TUI_EVENT_OTHER: its name */
 };
 
 /* The machine and what watching it costs. */

@@ -17,11 +17,9 @@ static const struct {
     [TUI_EVENT_START] = {"start", 'S', STYLE_GOOD},
     [TUI_EVENT_END] = {"end", 'E', STYLE_DIM},
     [TUI_EVENT_RESTART] = {"restart", 'R', STYLE_WARN},
+    [TUI_EVENT_LIMIT] = {"limit", 'L', STYLE_KEY},
+    [TUI_EVENT_OTHER] = {"", '*', STYLE_KEY},
 };
-
-const char *timeline_word(enum tui_event_kind kind) {
-    return kinds[kind].word;
-}
 
 char timeline_letter(enum tui_event_kind kind) {
     return kinds[kind].letter;
@@ -101,7 +99,9 @@ static void draw_event(struct app *a, int y, const struct tui_event *event) {
     buf_done(&text);
     canvas_put(c, y, at.what, (unsigned char)kinds[event->kind].letter, kinds[event->kind].letter,
                kinds[event->kind].style);
-    canvas_text(c, y, at.what + 2, 8, str_of(kinds[event->kind].word), kinds[event->kind].style);
+    canvas_name(c, y, at.what + 2, 8,
+                event->word.n > 0 ? event->word : str_of(kinds[event->kind].word),
+                kinds[event->kind].style);
     canvas_name(c, y, at.name, at.detail - at.name - 1, event->name, STYLE_BOLD);
     if (event->kills > 1)
         at.detail += canvas_format(c, y, at.detail, c->cols - at.detail, STYLE_NORMAL,

@@ -1,6 +1,7 @@
 #include "tui/view.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,10 +9,10 @@
 #include "base/num.h"
 
 const char *const top_sort_names[TOP_SORT_N] = {
-    [TOP_SORT_NAME] = "name",   [TOP_SORT_RUNTIME] = "runtime", [TOP_SORT_PCT] = "used%",
-    [TOP_SORT_USED] = "used",   [TOP_SORT_LIMIT] = "limit",     [TOP_SORT_TREND] = "trend",
-    [TOP_SORT_TIME] = "time",   [TOP_SORT_SWAP] = "swap",       [TOP_SORT_CPU] = "cpu",
-    [TOP_SORT_PSI] = "psi",     [TOP_SORT_OOM] = "oom",         [TOP_SORT_RESTARTS] = "restarts",
+    [TOP_SORT_NAME] = "name",    [TOP_SORT_RUNTIME] = "runtime", [TOP_SORT_PCT] = "used%",
+    [TOP_SORT_USED] = "used",    [TOP_SORT_LIMIT] = "limit",     [TOP_SORT_TREND] = "trend",
+    [TOP_SORT_TIME] = "full-in", [TOP_SORT_SWAP] = "swap",       [TOP_SORT_CPU] = "cpu",
+    [TOP_SORT_PSI] = "psi",      [TOP_SORT_OOM] = "oom",         [TOP_SORT_RESTARTS] = "restarts",
     [TOP_SORT_STATE] = "state",
 };
 
@@ -43,7 +44,10 @@ struct str view_group_of(const struct tui_row *row, enum view_group group) {
     return STR("");
 }
 
-/* What a row is sorted by: the larger comes first, and unknown last. */
+#define UNKNOWN (-HUGE_VAL)
+
+/* What a row is sorted by: the larger comes first, and what is not known last, whichever way it is
+ * turned. */
 struct sort_key {
     const struct tui_row *row;
     uint32_t index;
@@ -53,33 +57,37 @@ struct sort_key {
 static double metric_or(const struct tui_row *row, enum metric m) {
     const struct sample *s = row->sample;
 
-    return s && sample_has(s, m) && s->value[m] != SAMPLE_NONE ? (double)s->value[m] : -1;
+    return s && sample_has(s, m) && s->value[m] != SAMPLE_NONE ? (double)s->value[m] : UNKNOWN;
+}
+
+static double share_of(const struct tui_row *row) {
+    double used = metric_or(row, METRIC_USED), limit = metric_or(row, METRIC_LIMIT);
+
+    return used >= 0 && limit > 0 ? used / limit : UNKNOWN;
 }
 
 static double sort_value(const struct tui_row *row, enum top_sort sort) {
-    double used = metric_or(row, METRIC_USED), limit = metric_or(row, METRIC_LIMIT);
-
     switch (sort) {
     case TOP_SORT_PCT:
-        return used >= 0 && limit > 0 ? used / limit : -1;
+        return share_of(row);
     case TOP_SORT_USED:
-        return used;
+        return metric_or(row, METRIC_USED);
     case TOP_SORT_LIMIT:
-        return limit;
+        return metric_or(row, METRIC_LIMIT);
     case TOP_SORT_TREND:
-        return row->trend.word == TREND_UNKNOWN ? -1e30 : (double)row->trend.bytes_per_h;
+        return row->trend.word == TREND_UNKNOWN ? UNKNOWN : (double)row->trend.bytes_per_h;
     case TOP_SORT_TIME:
-        return row->have_time_to_limit ? -(double)row->time_to_limit_s : -1e30;
+        return row->have_time_to_limit ? -(double)row->time_to_limit_s : UNKNOWN;
     case TOP_SORT_SWAP:
         return metric_or(row, METRIC_SWAP);
     case TOP_SORT_CPU:
-        return row->have_cpu ? (double)row->cpu_centi : -1;
+        return row->have_cpu ? (double)row->cpu_centi : UNKNOWN;
     case TOP_SORT_PSI:
         return metric_or(row, METRIC_PSI_SOME);
     case TOP_SORT_OOM:
-        return row->have_kills ? (double)row->kills : -1;
+        return row->have_kills ? (double)row->kills : UNKNOWN;
     case TOP_SORT_RESTARTS:
-        return row->have_restarts ? (double)row->restarts : -1;
+        return row->have_restarts ? (double)row->restarts : UNKNOWN;
     case TOP_SORT_STATE:
         return (double)row->state;
     case TOP_SORT_NAME:
@@ -97,14 +105,76 @@ static int compare_text(struct str a, struct str b) {
     return r != 0 ? r : a.n < b.n ? -1 : a.n > b.n;
 }
 
+static char small(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+/* The number at the beginning, without its leading zeros. */
+static struct str cut_number(struct str *s) {
+    struct str number;
+    size_t n = 0;
+
+    while (s->n > 0 && s->p[0] == '0')
+        *s = str_from(*s, 1);
+    while (n < s->n && is_digit(s->p[n]))
+        n++;
+    number = str_head(*s, n);
+    *s = str_from(*s, n);
+    return number;
+}
+
+/* As people count: "web-2" is before "Web-10". */
+static int compare_names(struct str one, struct str two) {
+    struct str a = one, b = two;
+
+    while (a.n > 0 && b.n > 0) {
+        if (is_digit(a.p[0]) && is_digit(b.p[0])) {
+            struct str x = cut_number(&a), y = cut_number(&b);
+            int r = x.n != y.n ? (x.n < y.n ? -1 : 1) : compare_text(x, y);
+
+            if (r != 0)
+                return r;
+            continue;
+        }
+        if (small(a.p[0]) != small(b.p[0]))
+            return (unsigned char)small(a.p[0]) < (unsigned char)small(b.p[0]) ? -1 : 1;
+        a = str_from(a, 1);
+        b = str_from(b, 1);
+    }
+    return a.n != b.n ? (a.n < b.n ? -1 : 1) : compare_text(one, two);
+}
+
 static const struct view *sorting; /* one thread */
 
+static int compare_values(double a, double b) {
+    if (a == b)
+        return 0;
+    if (a == UNKNOWN || b == UNKNOWN)
+        return a == UNKNOWN ? 1 : -1;
+    return (a < b) != sorting->reverse ? 1 : -1;
+}
+
+static struct str runtime_of(const struct tui_row *row) {
+    return row->runtime.n > 0 ? row->runtime : row->kind;
+}
+
+/* Of one state, the fuller first. */
 static int compare_rows(const struct tui_row *x, const struct tui_row *y, double a, double b) {
-    if (a != b)
-        return a < b ? 1 : -1;
+    int r = compare_values(a, b);
+
+    if (r == 0 && sorting->sort == TOP_SORT_STATE)
+        return compare_values(share_of(x), share_of(y));
     if (sorting->sort == TOP_SORT_RUNTIME)
-        return compare_text(x->runtime, y->runtime);
-    return sorting->sort == TOP_SORT_NAME ? compare_text(x->name, y->name) : 0;
+        r = compare_names(runtime_of(x), runtime_of(y));
+    else if (sorting->sort == TOP_SORT_NAME)
+        r = compare_names(x->name, y->name);
+    else
+        return r;
+    return sorting->reverse ? -r : r;
 }
 
 static int by_order(const void *a, const void *b) {
@@ -122,9 +192,8 @@ static int by_order(const void *a, const void *b) {
             return r;
     }
     r = compare_rows(x->row, y->row, x->value, y->value);
-    if (r != 0)
-        return sorting->reverse ? -r : r;
-    r = compare_text(x->row->name, y->row->name);
+    if (r == 0)
+        r = compare_names(x->row->name, y->row->name);
     return r != 0 ? r : x->row->id < y->row->id ? -1 : x->row->id > y->row->id;
 }
 
@@ -180,20 +249,30 @@ static void follow(struct view *v, const struct tui_source *source) {
 int view_update(struct view *v, const struct tui_source *source) {
     size_t all = source->rows(source->ctx), n = 0;
     auto_free struct sort_key *key = malloc((all ? all : 1) * sizeof(*key));
+    struct listing listing;
 
     if (!key || reserve(v, 2 * all) < 0)
         return -ENOMEM;
+    if (listing_choose(&listing, source, &v->filter) < 0)
+        return -ENOMEM;
+    v->all = 0;
+    v->of = listing.of;
+    memset(v->states, 0, sizeof(v->states));
     for (size_t i = 0; i < all; i++) {
         const struct tui_row *row = source->row(source->ctx, i);
 
+        if (!listing_has(&listing, row))
+            continue;
+        v->all++;
+        v->states[row->state]++;
         if (filter_match(&v->filter, row))
             key[n++] = (struct sort_key){row, (uint32_t)i, sort_value(row, v->sort)};
     }
+    listing_done(&listing);
     sorting = v;
     qsort(key, n, sizeof(*key), by_order);
     add_lines(v, key, n);
     v->rows = n;
-    v->all = all;
     follow(v, source);
     return 0;
 }

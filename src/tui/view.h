@@ -3,7 +3,7 @@
  * The selection stays with its target when rows move. Pure, but for memory.
  */
 #pragma once
-#include "tui/filter.h"
+#include "tui/listing.h"
 #include "tui/top.h"
 
 enum view_group { VIEW_FLAT, VIEW_POD, VIEW_COMPOSE, VIEW_SLICE, VIEW_GROUP_N };
@@ -22,9 +22,11 @@ struct view {
     enum view_group group;
     struct filter filter;
     struct view_line *line;
-    size_t n, room;     /* lines */
-    size_t rows, all;   /* how many are shown, and how many there are */
-    bool have_selected; /* by id */
+    size_t n, room;   /* lines */
+    size_t rows, all; /* how many are shown, and how many are of the listing */
+    enum listing_of of;
+    unsigned states[STATE_N]; /* of all */
+    bool have_selected;       /* by id */
     uint64_t selected;
     size_t cursor, top; /* line of the selection, and the first that is drawn */
 };

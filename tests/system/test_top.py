@@ -123,7 +123,7 @@ class Scene:
 
     def open(self, *args, **how):
         screen = Screen(*args, **how)
-        screen.expect("LIMIT BAR")
+        screen.expect("OF LIMIT")
         screen.filter("path:" + self.box.path)
         screen.expect("2 match")
         return screen
@@ -154,7 +154,7 @@ def _():
     screen.keys("S")
     screen.expect("the other way round")
     equal(order(screen, scene), ["small", "large"], "order")
-    screen.keys("S", "<", "<")  # the name
+    screen.keys("S", ">")  # behind the state is the name again
     screen.expect("sorted by name")
     equal(order(screen, scene), ["large", "small"], "order by name")
     screen.keys("g", "j", "S")  # small is chosen, and goes to the top
@@ -181,14 +181,14 @@ def _():
         screen = Screen(scene.name("small"), "--no-agent", cols=cols, rows=rows)
         text = screen.expect("COMMAND (4)")
         for word in ("anon", "inactive_file", "= usage", "state", "used", "limit", "psi", "events",
-                     "refaults", "RSS", "PSS", "USS"):
+                     "refaults", "faults", "major", "RSS", "PSS", "USS"):
             check(word in text, f"no {word!r} in:\n{text}")
         for pid in (scene.load.pid, *scene.load.children):
             screen.line_of(f" {pid} ")
         check("\u2514\u2500" in text, f"no branch in:\n{text}")
         screen.until(lambda shown: "\u2588\u2588" in shown.split("= usage")[0], "chart", 20)
         screen.keys("Escape")
-        screen.expect("LIMIT BAR")
+        screen.expect("OF LIMIT")
         screen.end()
 
 
@@ -196,7 +196,8 @@ def _():
 def _():
     scene = Scene()
     screen = scene.open("--no-agent", cols=200, rows=60)
-    for head in ("RUNTIME", "USED%", "TREND/h", "TIME", "PSI%", "SWAP", "CPU%", "OOM", "RST", "STATE"):
+    for head in ("RUNTIME", "USED%", "TREND/h", "FULL IN", "PSI%", "SWAP", "CPU%", "OOM", "RESTARTS",
+                 "STATE"):
         check(head in screen.text, f"no column {head}")
     equal(len(screen.lines), 60, "rows of the terminal")
     screen.resize(80, 24)
@@ -205,7 +206,7 @@ def _():
     screen.resize(40, 10)
     screen.until(lambda text: "TREND/h" not in text and scene.name("large")[:10] in text, "40 columns")
     screen.resize(30, 5)
-    screen.expect("too small")
+    screen.expect("needs 40x10")
     screen.resize(80, 24)
     screen.expect(scene.name("large")[:13])
     screen.keys("q")
@@ -222,13 +223,17 @@ def _():
     screen.keys("Escape")
     screen.until(lambda _: order(screen, scene) == ["large", "small"], "both again")
     screen.filter(f" label:{scene.word}")
-    screen.expect("labels are not known here")
+    screen.expect("nothing matches the filter")
+    screen.keys("Escape")
+    screen.filter(scene.word)
+    screen.filter(" kind:zebra")
+    screen.expect("kinds are any, container")
     screen.keys("?")
     screen.expect("next row")
     screen.keys("G")
     screen.expect("in this order")
     screen.keys("?")
-    screen.expect("LIMIT BAR")
+    screen.expect("OF LIMIT")
     screen.keys("p")
     screen.expect("in no pod")
     screen.keys("p", "p", "p")
@@ -250,7 +255,7 @@ def _():
     scene = Scene()
     victim = scene.add("victim", 20 * MIB)
     screen = Screen("--no-agent", "--interval", "0.3", cols=200, rows=60)
-    screen.expect("LIMIT BAR")
+    screen.expect("OF LIMIT")
     screen.filter(scene.name("victim"))
     screen.expect("1 match")
     Load("grow", 60, groups=[victim])
@@ -265,7 +270,7 @@ def _():
 def _():
     for how in ("q", "term", "C-c"):
         screen = Screen("--no-agent")
-        screen.expect("LIMIT BAR")
+        screen.expect("OF LIMIT")
         equal(screen.flags(), ("1", "0"), "the other screen, no cursor")
         if how == "term":
             os.kill(screen.child(), signal.SIGTERM)
@@ -287,24 +292,24 @@ def _():
     screen = Screen(shell="env -u NO_COLOR TERM=screen-256color PS1='ready> ' bash --norc --noprofile -i")
     screen.expect("ready>")
     screen.type(f"LC_ALL=C.UTF-8 '{harness.options.binary}' top --no-agent\n")
-    screen.expect("LIMIT BAR")
+    screen.expect("OF LIMIT")
     screen.keys("C-z")
     screen.expect("Stopped")
     equal(screen.flags(), ("0", "1"), "screen and cursor while it is stopped")
     screen.type("fg\n")
-    screen.expect("LIMIT BAR")
+    screen.expect("OF LIMIT")
     screen.keys("q")
-    screen.until(lambda text: "LIMIT BAR" not in text and "ready>" in text, "the shell again")
+    screen.until(lambda text: "OF LIMIT" not in text and "ready>" in text, "the shell again")
 
 
 @test("Ctrl-Z where no shell could go on with it changes nothing", [needs_tmux])
 def _():
     screen = Screen(shell=f"exec env LC_ALL=C.UTF-8 TERM=screen-256color '{harness.options.binary}' "
                           "top --no-agent --interval 0.3")
-    screen.expect("LIMIT BAR")
+    screen.expect("OF LIMIT")
     screen.keys("C-z")
     clock = screen.lines[0]
-    screen.until(lambda text: text.splitlines()[0] != clock and "LIMIT BAR" in text, "going on")
+    screen.until(lambda text: text.splitlines()[0] != clock and "OF LIMIT" in text, "going on")
 
 
 @test("NO_COLOR has no colours, a plain locale nothing but ASCII", [needs_tmux])
@@ -338,7 +343,7 @@ def _():
     Load("anon", 1, groups=[wide])
     for cols in (80, 200):
         screen = Screen("--no-agent", cols=cols, rows=40, env=[("NO_COLOR", "1")])
-        screen.expect("LIMIT BAR")
+        screen.expect("OF LIMIT")
         screen.filter("path:" + scene.box.path)
         screen.expect(f"{len(NAMES) + 3} match")
         rows = [line for line in screen.look().splitlines() if line.startswith(scene.word)]
@@ -420,7 +425,7 @@ def _():
             screen.keys("q", "Enter")  # what is asked for now is not answered
             screen.expect("= usage", 5)
             screen.keys("q")
-            screen.expect("LIMIT BAR", 5)
+            screen.expect("OF LIMIT", 5)
         finally:
             for pid in processes:
                 os.kill(pid, signal.SIGCONT)
