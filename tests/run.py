@@ -201,7 +201,7 @@ def case_of(label, found, notes):
 def static_programs(options):
     checks = ["check_layers", "check_format", "check_sizes", "check_text"]
     deep = [Program(f"check_deep {tool}", [PYTHON, "tools/check_deep", tool, options.build],
-                    timeout=400, tap=False) for tool in ("cppcheck", "analyzer", "tidy")]
+                    timeout=700, tap=False) for tool in ("cppcheck", "analyzer", "tidy")]
     gates = [Program(path.name, [PYTHON, str(path)]) for path in test_files("tests/tools")]
     clang = Program("clang 14 builds it too", ["make", "fuzz-build"], env={"MAKEFLAGS": ""}, tap=False)
     return [*(Program(name, [f"tools/{name}"], tap=False) for name in checks), *deep, clang, *gates]
