@@ -17,13 +17,27 @@ static void entry_done(struct toplog_entry *e) {
 }
 
 void toplog_done(struct toplog *log) {
-    for (size_t i = 0; i < TOPLOG_MAX; i++)
+    for (size_t i = 0; i < log->entries; i++)
         entry_done(&log->entry[i]);
+    log->entries = 0;
     for (size_t i = 0; i < log->n; i++)
         free(log->known[i].key);
     free(log->known);
     log->known = NULL;
     log->n = log->room = 0;
+}
+
+/* The oldest that is no kill: what is started again all the time must not push those out. */
+static void drop_one(struct toplog *log) {
+    size_t i = 0;
+
+    while (i < log->entries && log->entry[i].kind == TUI_EVENT_OOM)
+        i++;
+    if (i == log->entries)
+        i = 0;
+    entry_done(&log->entry[i]);
+    log->entries--;
+    memmove(&log->entry[i], &log->entry[i + 1], (log->entries - i) * sizeof(log->entry[0]));
 }
 
 void toplog_add(struct toplog *log, uint64_t who, const struct tui_event *event, struct str key) {
@@ -41,8 +55,9 @@ void toplog_add(struct toplog *log, uint64_t who, const struct tui_event *event,
         entry_done(&made);
         return;
     }
-    entry_done(&log->entry[log->total % TOPLOG_MAX]);
-    log->entry[log->total++ % TOPLOG_MAX] = made;
+    if (log->entries == TOPLOG_MAX)
+        drop_one(log);
+    log->entry[log->entries++] = made;
 }
 
 static struct toplog_known *find(struct toplog *log, struct str key) {
@@ -99,10 +114,10 @@ static void replace(char **place, struct str s) {
 
 void toplog_rename(struct toplog *log, uint64_t who, struct str key, struct str name,
                    bool restart) {
-    for (size_t i = 0; i < TOPLOG_MAX; i++) {
+    for (size_t i = 0; i < log->entries; i++) {
         struct toplog_entry *e = &log->entry[i];
 
-        if (!e->key || e->who != who)
+        if (e->who != who)
             continue;
         replace(&e->key, key);
         replace(&e->name, name);
@@ -112,10 +127,10 @@ void toplog_rename(struct toplog *log, uint64_t who, struct str key, struct str 
 }
 
 size_t toplog_read(struct toplog *log, struct str key, const struct tui_event **out) {
-    size_t kept = log->total < TOPLOG_MAX ? log->total : TOPLOG_MAX, n = 0;
+    size_t n = 0;
 
-    for (size_t i = 0; i < kept; i++) {
-        const struct toplog_entry *e = &log->entry[(log->total - 1 - i) % TOPLOG_MAX];
+    for (size_t i = log->entries; i-- > 0;) {
+        const struct toplog_entry *e = &log->entry[i];
 
         if (key.n > 0 && !str_eq(str_of(e->key), key))
             continue;

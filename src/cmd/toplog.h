@@ -1,5 +1,5 @@
 /* toplog.h - what has happened since `plimsoll top` was started, without an agent: the newest
- * TOPLOG_MAX events, and who was here before under which key.
+ * TOPLOG_MAX events, OOM kills longer than others, and who was here before under which key.
  */
 #pragma once
 #include "tui/source.h"
@@ -21,8 +21,8 @@ struct toplog_known {
 };
 
 struct toplog {
-    struct toplog_entry entry[TOPLOG_MAX]; /* a ring */
-    size_t total;
+    struct toplog_entry entry[TOPLOG_MAX]; /* the oldest first */
+    size_t entries;
     struct toplog_known *known; /* TOPLOG_KEYS at most: then nobody new is remembered */
     size_t n, room;
     struct tui_event out[TOPLOG_MAX];

@@ -41,6 +41,26 @@ static void the_newest_come_first_and_the_oldest_go(void **state) {
     free(log);
 }
 
+static void kills_stay_longer_than_others(void **state) {
+    struct toplog *log = made();
+    const struct tui_event *e;
+
+    (void)state;
+    add(log, 1, 0, TUI_EVENT_OOM, STR("db"));
+    for (int64_t i = 1; i < 3 * TOPLOG_MAX; i++)
+        add(log, 2, i, i == TOPLOG_MAX ? TUI_EVENT_OOM : TUI_EVENT_RESTART, STR("storm"));
+    assert_int_equal(toplog_read(log, STR(""), &e), TOPLOG_MAX);
+    assert_int_equal(e[0].at_ms, 3 * TOPLOG_MAX - 1);
+    assert_true(e[TOPLOG_MAX - 2].at_ms == TOPLOG_MAX && e[TOPLOG_MAX - 2].kind == TUI_EVENT_OOM);
+    assert_true(e[TOPLOG_MAX - 1].at_ms == 0 && str_eq(e[TOPLOG_MAX - 1].name, STR("db")));
+    for (int64_t i = 0; i < TOPLOG_MAX; i++)
+        add(log, 2, 5000 + i, TUI_EVENT_OOM, STR("storm"));
+    assert_int_equal(toplog_read(log, STR(""), &e), TOPLOG_MAX);
+    assert_int_equal(e[TOPLOG_MAX - 1].at_ms, 5000);
+    toplog_done(log);
+    free(log);
+}
+
 static void a_name_that_comes_late_is_that_of_earlier_events(void **state) {
     struct toplog *log = made();
     const struct tui_event *e;
@@ -83,6 +103,7 @@ static void instances_and_their_kills_are_counted_by_key(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_come_first_and_the_oldest_go),
+        cmocka_unit_test(kills_stay_longer_than_others),
         cmocka_unit_test(a_name_that_comes_late_is_that_of_earlier_events),
         cmocka_unit_test(instances_and_their_kills_are_counted_by_key),
     };

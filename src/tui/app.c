@@ -230,6 +230,18 @@ static bool open_selected(struct app *a) {
     return false;
 }
 
+/* The one beside it in the list; where the list is shown, that is a move. */
+static void open_beside(struct app *a, ptrdiff_t rows) {
+    const struct tui_row *row;
+
+    if (a->help || a->screen == APP_EVENTS)
+        return;
+    view_move(&a->view, a->source, rows);
+    row = view_selected(&a->view, a->source);
+    if (a->screen == APP_DETAIL && row)
+        detail_open(a, row);
+}
+
 static void sort_key(struct app *a, enum action action) {
     if (a->screen != APP_OVERVIEW)
         return;
@@ -329,6 +341,8 @@ static bool act(struct app *a, enum action action) {
         return open_selected(a);
     else if (action == ACTION_BACK || action == ACTION_QUIT)
         back(a, action == ACTION_QUIT);
+    else if (action == ACTION_NEXT || action == ACTION_PREVIOUS)
+        open_beside(a, action == ACTION_NEXT ? 1 : -1);
     else if (action == ACTION_FILTER)
         begin_filter(a);
     else if (action >= ACTION_SORT_NEXT && action <= ACTION_GROUP)

@@ -183,7 +183,7 @@ static void a_container_is_opened_and_left(void **state) {
     has("climber");
     has("state growing");
     has("used 80.0M of 128M (62.5%)");
-    has("limit in 70m");
+    has("full in 70m");
     has("anon");
     has("80.0M 100%");
     has("= usage");
@@ -197,6 +197,10 @@ static void a_container_is_opened_and_left(void **state) {
     assert_int_equal(app.detail.pid, 12);
     keys("G");
     assert_int_equal(app.detail.pid, 11);
+    keys("J"); /* the next one of the list, and back */
+    has("state steady");
+    keys("K");
+    has("state growing");
     keys("q");
     assert_int_equal(app.screen, APP_OVERVIEW);
     assert_false(app.quit);
@@ -314,7 +318,7 @@ static void sparklines_are_asked_for_rarely(void **state) {
 }
 
 static void any_keys_at_any_size_are_survived(void **state) {
-    static const char some[] = "jkgGlhtosSp<>[]{}+-  0n?/ab:-\"*,\n\033q\025\n\n";
+    static const char some[] = "jkgGlhtosSpJK<>[]{}+-  0n?/ab:-\"*,\n\033q\025\n\n";
     struct basetest_random random = {4711};
     struct err err = {0};
 

@@ -392,7 +392,7 @@ static void draw_limit(struct app *a, int y, const struct tui_row *row) {
     buf_clear(&text);
     if (row->have_time_to_limit)
         units_add_duration(&text, row->time_to_limit_s);
-    x = word(a, y, x, "limit in", buf_str(&text), STYLE_WARN);
+    x = word(a, y, x, "full in", buf_str(&text), STYLE_WARN);
     (void)word(a, y, x, "limit from", row->limit_from, STYLE_NORMAL);
     buf_done(&text);
 }

@@ -12,6 +12,8 @@ const struct key_row keys_table[] = {
     {ACTION_LAST, {'G', KEYS_END}, "G End", "last row", NULL},
     {ACTION_OPEN, {KEYS_ENTER, 'l', KEYS_RIGHT}, "Enter", "open the container", "open"},
     {ACTION_BACK, {KEYS_ESC, 'h', KEYS_BACKSPACE, KEYS_LEFT}, "Esc Backspace", "back", NULL},
+    {ACTION_NEXT, {'J'}, "J", "next container", NULL},
+    {ACTION_PREVIOUS, {'K'}, "K", "previous container", NULL},
     {ACTION_FILTER, {'/'}, "/", "filter", "filter"},
     {ACTION_SORT_NEXT, {'s'}, "s", "sort by the next column", "sort"},
     {ACTION_SORT_TURN, {'S'}, "S", "the other way round", NULL},

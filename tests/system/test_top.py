@@ -13,6 +13,7 @@ from harness import (BIDI, MIB, PATIENCE, Group, Load, Skip, check, equal, group
 from oddnames import NAMES
 import agents
 import harness
+import runs
 
 
 def needs_tmux():
@@ -264,6 +265,40 @@ def _():
     screen.keys("t")
     screen.expect("OOM kill")
     check(scene.name("victim") in screen.line_of("OOM kill"), f"whose: {screen.text}")
+
+
+@test("a run started again in its group is restarted, and a changed limit told, without an agent",
+      [needs_tmux, runs.needs_runs])
+def _():
+    scene = Scene()
+    outer = runs.run_dir(runs.place("topagain"), runs.new_name(scene.word))
+    os.mkdir(outer)
+    os.mkdir(outer + "/w")
+    try:
+        screen = Screen("--no-agent", "--interval", "0.3", cols=200, rows=60)
+        screen.expect("OF LIMIT")
+        screen.filter("path:topagain runtime:plimsoll")
+        screen.expect("1 match")
+        for count in (1, 2):
+            os.rmdir(outer + "/w")
+            os.mkdir(outer + "/w")
+            screen.until(lambda text: re.search(rf" {count} \S+$", text.splitlines()[4].rstrip()),
+                         f"restart {count}")
+        scene.small.limit(120 * MIB)
+        screen.keys("t")
+        screen.keys("/", "C-u", "Enter")
+        screen.expect("from 100M to 120M")
+        check(scene.name("small") in screen.line_of("L limit"), screen.text)
+        check("restart 2" in screen.text and "restart 1" in screen.text, screen.text)
+        screen.keys("o")
+        screen.filter(scene.name("small"))
+        screen.expect("1 match")
+        screen.keys("Enter")
+        screen.until(lambda text: re.search(r"events +1 .*L", text), "mark of the limit")
+    finally:
+        for path in (outer + "/w", outer):
+            if os.path.isdir(path):
+                os.rmdir(path)
 
 
 @test("the terminal is as before: after q, SIGTERM and Ctrl-C", [needs_tmux])
