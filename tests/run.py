@@ -290,7 +290,7 @@ def list_kernels():
 
 STAGES = [
     Stage("static", "layers, format, sizes, text, cppcheck, gcc -fanalyzer, clang-tidy, clang",
-          static_programs, 600),
+          static_programs, 1100),
     Stage("unit", "the modules, one by one", unit_programs, 300, CPUS),
     Stage("asan", "the same with address and undefined-behaviour sanitizers",
           asan_programs, 600, CPUS),
