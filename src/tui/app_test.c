@@ -191,8 +191,8 @@ static void a_container_is_opened_and_left(void **state) {
     has("worker");
     has("`-server \\x1b]0;x");
     has("COMMAND (3)");
-    has("faults");
-    has("major");
+    has("minflt");
+    has("majflt");
     keys("j");
     assert_int_equal(app.detail.pid, 12);
     keys("G");
@@ -288,6 +288,9 @@ static void help_lists_every_key(void **state) {
     keys("?");
     for (size_t i = 0; i < keys_n; i++)
         has(keys_table[i].help);
+    size(80, 80);
+    lacks("+\n"); /* nothing is cut at 80 columns */
+    size(60, 200);
     has("reclaimable");
     size(24, 80);
     keys("G");

@@ -14,7 +14,7 @@ enum {
     PARTS_WIDTH = 28, /* of the list of parts; wider with bars */
     PARTS_WIDE = 46,
     PARTS_HEIGHT = PART_N + 2,
-    LABEL_WIDTH = 13,
+    LABEL_WIDTH = 15,
     LANES = 6, /* psi, refaults, minor and major faults, events, times */
     CHART_COLS_MIN = 72,
     KEEP_MS = 2000, /* history is asked for again after this, or a column's time if longer */
@@ -289,8 +289,8 @@ static void draw_chart(struct app *a, int y, int x, int height, const struct tui
     y += area.height;
     draw_lane(a, y, x, area, "psi", DETAIL_PSI, STYLE_WARN);
     draw_lane(a, y + 1, x, area, "refaults", DETAIL_REFAULTS, STYLE_SPARK);
-    draw_lane(a, y + 2, x, area, "faults", DETAIL_MINOR, STYLE_SPARK);
-    draw_lane(a, y + 3, x, area, "major", DETAIL_MAJOR, STYLE_WARN);
+    draw_lane(a, y + 2, x, area, "minflt", DETAIL_MINOR, STYLE_SPARK);
+    draw_lane(a, y + 3, x, area, "majflt", DETAIL_MAJOR, STYLE_WARN);
     draw_marks(a, y + 4, x, area, row);
     draw_times(a, y + 5, area);
 }

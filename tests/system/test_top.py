@@ -182,7 +182,7 @@ def _():
         screen = Screen(scene.name("small"), "--no-agent", cols=cols, rows=rows)
         text = screen.expect("COMMAND (4)")
         for word in ("anon", "inactive_file", "= usage", "state", "used", "limit", "psi", "events",
-                     "refaults", "faults", "major", "RSS", "PSS", "USS"):
+                     "refaults", "minflt", "majflt", "RSS", "PSS", "USS"):
             check(word in text, f"no {word!r} in:\n{text}")
         for pid in (scene.load.pid, *scene.load.children):
             screen.line_of(f" {pid} ")
