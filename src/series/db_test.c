@@ -144,6 +144,10 @@ static void schema_1_is_brought_up_with_all_that_is_in_it(void **state) {
     assert_int_equal(id, 1);
     assert_int_equal(store_life(s, id, &(struct store_life){STR("abc"), 77, 0}, true, &restarts),
                      0); /* known */
+    assert_int_equal(store_life(s, id, &(struct store_life){STR("abc"), 77, 5}, true, &restarts),
+                     0); /* before runs were told apart */
+    assert_int_equal(store_life(s, id, &(struct store_life){STR("abc"), 77, 6}, true, &restarts),
+                     1);
     assert_int_equal(
         store_range(s, id, METRIC_USED, 1700000000000, 1700000099000, 0, 1000, &points), 0);
     assert_true(points.n >= 95 && points.p[10].value == 4096 * 100);

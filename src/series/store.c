@@ -174,27 +174,37 @@ int store_series(struct store *s, struct str key, struct str identity, int64_t n
     return r;
 }
 
-/* Above the group, below the run, which is 0 as long as it is not known. */
-static uint64_t life_hash(const struct store_life *life) {
+/* How a life is kept: the group above, below the run, which is 0 as long as it is not known. */
+struct life_hash {
+    uint64_t now;
+    uint64_t before_runs; /* as it was kept before runs were told apart: of the group alone */
+};
+
+static struct life_hash hash_life(const struct store_life *life) {
     /* The same in every process: it is kept in the file. */
     static const struct hash_key key = {{0x706c696d736f6c6c, 0x696e7374616e6365}};
-    const uint64_t part[2] = {hash_str(&key, life->id), life->group};
+    const uint64_t part[2] = {hash_str(&key, life->id), life->group & INT64_MAX};
     uint64_t group = hash_str(&key, (struct str){(const char *)part, sizeof(part)});
     uint64_t run = hash_str(&key, (struct str){(const char *)&life->run, sizeof(life->run)});
 
-    return (group & ~(uint64_t)UINT32_MAX) | 1ull << 32 | (life->run ? (run & UINT32_MAX) | 1 : 0);
+    run = life->run ? (run & UINT32_MAX) | 1 : 0;
+    return (struct life_hash){(group & ~(uint64_t)UINT32_MAX) | 1ull << 32 | run, group | 1};
 }
 
 /* The place among those seen; STORE_SEEN: it is none of them. */
-static unsigned find_life(struct series *e, uint64_t hash) {
+static unsigned find_life(struct series *e, const struct life_hash *hash) {
+    bool known = (uint32_t)hash->now != 0;
+
     for (unsigned i = 0; i < STORE_SEEN; i++) {
-        if (e->seen[i] >> 32 != hash >> 32)
+        bool unknown = e->seen[i] == hash->before_runs || (uint32_t)e->seen[i] == 0;
+
+        if (e->seen[i] != hash->before_runs && e->seen[i] >> 32 != hash->now >> 32)
             continue;
-        if ((uint32_t)e->seen[i] == 0 && (uint32_t)hash != 0) {
-            e->seen[i] = hash; /* its run is known now */
+        if (unknown && known) {
+            e->seen[i] = hash->now; /* its run is known now */
             e->dirty = true;
         }
-        if (e->seen[i] == hash || (uint32_t)hash == 0)
+        if (!known || e->seen[i] == hash->now)
             return i;
     }
     return STORE_SEEN;
@@ -202,20 +212,20 @@ static unsigned find_life(struct series *e, uint64_t hash) {
 
 int store_life(struct store *s, int64_t series, const struct store_life *life, bool fresh,
                uint64_t *restarts_out) {
-    uint64_t hash = life_hash(life);
+    struct life_hash hash = hash_life(life);
     struct series *e;
     int r = registry_find(s, series, &e);
     unsigned i;
 
     if (r < 0)
         return r;
-    i = find_life(e, hash);
+    i = find_life(e, &hash);
     if (i < STORE_SEEN || (!fresh && e->instances > 0)) {
         *restarts_out = e->instances > i + 1 ? e->instances - i - 1 : 0;
         return 0;
     }
     memmove(e->seen + 1, e->seen, (STORE_SEEN - 1) * sizeof(e->seen[0]));
-    e->seen[0] = hash;
+    e->seen[0] = hash.now;
     *restarts_out = e->instances++;
     e->dirty = true;
     return 1;
