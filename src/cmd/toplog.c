@@ -113,7 +113,7 @@ static void replace(char **place, struct str s) {
 }
 
 void toplog_rename(struct toplog *log, uint64_t who, struct str key, struct str name,
-                   bool restart) {
+                   struct str restart) {
     for (size_t i = 0; i < log->entries; i++) {
         struct toplog_entry *e = &log->entry[i];
 
@@ -121,8 +121,10 @@ void toplog_rename(struct toplog *log, uint64_t who, struct str key, struct str 
             continue;
         replace(&e->key, key);
         replace(&e->name, name);
-        if (restart && e->kind == TUI_EVENT_START)
-            e->kind = TUI_EVENT_RESTART;
+        if (restart.n == 0 || e->kind != TUI_EVENT_START)
+            continue;
+        e->kind = TUI_EVENT_RESTART;
+        replace(&e->detail, restart);
     }
 }
 

@@ -37,8 +37,10 @@ void toplog_add(struct toplog *log, uint64_t who, const struct tui_event *event,
 uint64_t toplog_came(struct toplog *log, struct str key, uint64_t *kills_out);
 void toplog_kills(struct toplog *log, struct str key, uint64_t kills);
 
-/* Who is called something else now: its events follow. With `restart` its START is a RESTART. */
-void toplog_rename(struct toplog *log, uint64_t who, struct str key, struct str name, bool restart);
+/* Who is called something else now: its events follow. With a detail of a restart its START is a
+ * RESTART. */
+void toplog_rename(struct toplog *log, uint64_t who, struct str key, struct str name,
+                   struct str restart);
 
 /* Newest first, those of a key; of all when it is empty. Valid until the next call. */
 size_t toplog_read(struct toplog *log, struct str key, const struct tui_event **out);

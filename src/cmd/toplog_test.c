@@ -68,9 +68,10 @@ static void a_name_that_comes_late_is_that_of_earlier_events(void **state) {
     (void)state;
     add(log, 1, 1, TUI_EVENT_START, STR("4f2a"));
     add(log, 2, 2, TUI_EVENT_START, STR("other"));
-    toplog_rename(log, 1, STR("docker:web"), STR("web"), true);
+    toplog_rename(log, 1, STR("docker:web"), STR("web"), STR("restart 1"));
     assert_int_equal(toplog_read(log, STR("docker:web"), &e), 1);
     assert_true(e[0].kind == TUI_EVENT_RESTART && str_eq(e[0].name, STR("web")));
+    assert_true(str_eq(e[0].detail, STR("restart 1")));
     assert_int_equal(toplog_read(log, STR("other"), &e), 1);
     assert_int_equal(e[0].kind, TUI_EVENT_START);
     toplog_done(log);

@@ -83,14 +83,16 @@ static void identify(struct topwatch *w, struct seen *x) {
         buf_add(&text, walk.label.value);
     free(x->compose);
     x->compose = text_or_null(&text);
-    buf_done(&text);
     if (key && (!x->key || strcmp(key, x->key) != 0)) {
         x->restarts = toplog_came(&w->log, str_of(key), &x->kills_before);
         free(x->key);
         x->key = take_ptr(&key);
     }
     free(key);
-    toplog_rename(&w->log, x->id, str_of(x->key), name_of(t), x->restarts > 0);
+    if (x->restarts > 0)
+        topevents_add_restart(&text, x->restarts);
+    toplog_rename(&w->log, x->id, str_of(x->key), name_of(t), buf_str(&text));
+    buf_done(&text);
 }
 
 /* --- what comes and goes ---------------------------------------------------------------------- */
