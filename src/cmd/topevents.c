@@ -122,9 +122,24 @@ bool topevents_are_cut(const struct topevents *t) {
     return json_array_size(json_object_get(t->answer, "events")) >= TOPEVENTS_ASKED;
 }
 
+/* Among the first n: newer than the oldest of them, or of its moment. */
+static bool is_there(const struct topevents *t, size_t n, const json_t *row) {
+    json_int_t at_ms = json_integer_value(json_object_get(row, "at_ms"));
+    struct str name = text_at(row, "name");
+
+    if (n == 0 || at_ms != t->event[n - 1].at_ms)
+        return n > 0 && at_ms > t->event[n - 1].at_ms;
+    while (n > 0 && t->event[n - 1].at_ms == at_ms) {
+        n--;
+        if (t->event[n].kind == TUI_EVENT_OOM && str_eq(t->event[n].name, name))
+            return true;
+    }
+    return false;
+}
+
 int topevents_add_kills(struct topevents *t, json_t *answer) {
     const json_t *list = json_object_get(answer, "events");
-    int64_t oldest_ms = t->n > 0 ? t->event[t->n - 1].at_ms : INT64_MAX;
+    size_t there = t->n;
 
     if (!json_is_array(list) || !t->answer || t->kills)
         return -EBADMSG;
@@ -132,7 +147,7 @@ int topevents_add_kills(struct topevents *t, json_t *answer) {
     for (size_t i = 0; i < json_array_size(list) && t->n < TOPEVENTS_MAX; i++) {
         const json_t *row = json_array_get(list, i);
 
-        if (json_integer_value(json_object_get(row, "at_ms")) < oldest_ms)
+        if (!is_there(t, there, row))
             take(t, row);
     }
     point_at_details(t);

@@ -105,6 +105,44 @@ static void names_are_harmless_and_aligned(void **state) {
     close_app();
 }
 
+static const char *const odd_names[] = {
+    "\u65e5\u672c\u8a9e\u306e\u540d\u524d",
+    "e\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301",
+    "\U0001f6a2\U0001f469\u200d\U0001f680",
+    "\uff46\uff55\uff4c\uff4c ",
+    "a\u5185",
+    "\ud55c\uad6d\uc5b4-",
+};
+
+/* Also those of 200 characters, in any width: what is right of a name begins where it does in all
+ * rows, and no character is cut in half. */
+static void names_of_any_script_keep_the_columns(void **state) {
+    char name[FAKE_ROWS][200 * 4 + 1] = {{0}};
+
+    (void)state;
+    open_app(false, NULL);
+    for (size_t i = 0; i < FAKE_ROWS; i++) {
+        while (strlen(name[i]) + strlen(odd_names[i]) < sizeof(name[i]))
+            strcat(name[i], odd_names[i]);
+        fake.row[i].name = str_of(name[i]);
+    }
+    for (int long_ones = 1; long_ones >= 0; long_ones--) {
+        for (int cols = 40; cols <= 200; cols += 1) {
+            size(24, cols);
+            (void)draw(); /* no row is wider than the terminal */
+            for (int y = 4; y < 4 + FAKE_ROWS; y++) {
+                const struct cell *row = &app.canvas.cell[y * app.canvas.cols];
+
+                assert_int_equal(row[cols - 12].code[0], ' ');
+                assert_int_not_equal(row[cols - 11].code[0], ' ');
+            }
+        }
+        for (size_t i = 0; i < FAKE_ROWS; i++)
+            fake.row[i].name = str_of(odd_names[i]);
+    }
+    close_app();
+}
+
 static void narrow_terminals_drop_columns_in_order(void **state) {
     (void)state;
     open_app(true, NULL);
@@ -345,6 +383,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_tell_what_is_known),
         cmocka_unit_test(names_are_harmless_and_aligned),
+        cmocka_unit_test(names_of_any_script_keep_the_columns),
         cmocka_unit_test(narrow_terminals_drop_columns_in_order),
         cmocka_unit_test(a_filter_is_typed_and_taken_back),
         cmocka_unit_test(sorting_and_grouping_say_what_they_do),
