@@ -74,7 +74,7 @@ class Screen:
 
 def rows(text):
     """How many it says there are: those of others on this machine are among them."""
-    found = re.search(r"\b(\d+) rows\b", text)
+    found = re.search(r"\b(\d+) containers\b", text)
     return int(found.group(1)) if found else 0
 
 
