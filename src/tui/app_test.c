@@ -117,14 +117,17 @@ static const char *const odd_names[] = {
 /* Also those of 200 characters, in any width: what is right of a name begins where it does in all
  * rows, and no character is cut in half. */
 static void names_of_any_script_keep_the_columns(void **state) {
-    char name[FAKE_ROWS][200 * 4 + 1] = {{0}};
+    char name[FAKE_ROWS][200 * 4];
 
     (void)state;
     open_app(false, NULL);
     for (size_t i = 0; i < FAKE_ROWS; i++) {
-        while (strlen(name[i]) + strlen(odd_names[i]) < sizeof(name[i]))
-            strcat(name[i], odd_names[i]);
-        fake.row[i].name = str_of(name[i]);
+        struct str odd = str_of(odd_names[i]);
+        size_t n = 0;
+
+        for (; n + odd.n <= sizeof(name[i]); n += odd.n)
+            memcpy(name[i] + n, odd.p, odd.n);
+        fake.row[i].name = (struct str){name[i], n};
     }
     for (int long_ones = 1; long_ones >= 0; long_ones--) {
         for (int cols = 40; cols <= 200; cols += 1) {
