@@ -18,5 +18,7 @@ export const keysTexts = {
     "keys.open": ["open the selected one", "打开所选项"],
     "keys.sort": ["sort by the next column", "按下一列排序"],
     "keys.reverse": ["turn the order round", "反转顺序"],
+    "keys.first": ["first line", "第一行"],
+    "keys.last": ["last line", "最后一行"],
     "keys.group": ["group: pod, compose, parent, none", "分组：Pod、Compose、上级、不分组"],
 } as const;

@@ -75,8 +75,8 @@ function useContainerKeys(
         const step = (rows: number): void => group.step(history.table.peek().at, rows);
         return offerKeys([
             { keys: ["Escape"], shown: "Esc", help: "keys.leave", run: leave },
-            { keys: ["j"], shown: "j", help: "keys.next", run: () => visit(neighbours.after) },
-            { keys: ["k"], shown: "k", help: "keys.previous", run: () => visit(neighbours.before) },
+            { keys: ["j", "J"], shown: "j J", help: "keys.next", run: () => visit(neighbours.after) },
+            { keys: ["k", "K"], shown: "k K", help: "keys.previous", run: () => visit(neighbours.before) },
             { keys: ["h"], shown: "h", help: "keys.earlier", run: () => step(-1) },
             { keys: ["l"], shown: "l", help: "keys.later", run: () => step(1) },
             { keys: ["H"], shown: "H", help: "keys.muchEarlier", run: () => step(-FAST) },

@@ -88,7 +88,19 @@ export function Overview() {
                 { keys: ["Enter"], shown: "Enter", help: "keys.open", run: openSelected },
                 { keys: ["s"], shown: "s", help: "keys.sort", run: nextSort },
                 { keys: ["S"], shown: "S", help: "keys.reverse", run: reverseSort },
-                { keys: ["g"], shown: "g", help: "keys.group", run: nextGrouping },
+                {
+                    keys: ["g", "Home"],
+                    shown: "g Home",
+                    help: "keys.first",
+                    run: () => moveSelection(current.current, -Infinity),
+                },
+                {
+                    keys: ["G", "End"],
+                    shown: "G End",
+                    help: "keys.last",
+                    run: () => moveSelection(current.current, Infinity),
+                },
+                { keys: ["p"], shown: "p", help: "keys.group", run: nextGrouping },
             ]),
         [],
     );

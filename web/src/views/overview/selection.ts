@@ -17,12 +17,12 @@ function lineOf(id: string): HTMLElement | null {
     return document.querySelector<HTMLElement>(`.lines [data-id="${CSS.escape(id)}"]`);
 }
 
-/** By one or more lines; to the first (or the last) where none is selected. */
+/** By so many lines, not beyond the first and the last; where none is selected, from outside. */
 export function moveSelection(items: readonly Item[], by: number): void {
     if (items.length === 0) return;
     const at = items.findIndex((item) => item.id === selected.value);
-    const next =
-        at < 0 ? (by > 0 ? 0 : items.length - 1) : Math.min(items.length - 1, Math.max(0, at + by));
+    const from = at >= 0 ? at : by > 0 ? -1 : items.length;
+    const next = Math.min(items.length - 1, Math.max(0, from + by));
     follow = true;
     selected.value = items[next]?.id ?? null;
 }
