@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Curves, Point } from "../src/api/types.ts";
-import { tens, timeLabels, timeSplits } from "../src/charts/axis.ts";
+import { tens, timeLabels } from "../src/charts/axis.ts";
 import { difference, ratesOf, shareOf } from "../src/charts/rates.ts";
 import { partsAt, runsOf, stackOf } from "../src/charts/stack.ts";
+import { timeTicks } from "../src/charts/ticks.ts";
 import {
     append,
     isGap,
@@ -182,7 +183,7 @@ test("times on the axis are short, and a new day is told", () => {
     assert.deepEqual(timeLabels([noon, noon + 3600e3], 3600e3), ["12:00", "13:00"]);
     assert.deepEqual(timeLabels([noon, noon + 5000], 5000), ["12:00:00", "12:00:05"]);
     assert.deepEqual(timeLabels([noon, noon + 12 * 3600e3], 12 * 3600e3), ["12:00", "11-22"]);
-    const [first] = timeSplits(noon - 1000, noon + 5000, 3600e3);
+    const [first] = timeTicks(noon - 1000, noon + 5000, 3600e3);
     assert.equal(first, noon);
 });
 

@@ -15,25 +15,6 @@ export function timeLabels(splits: readonly number[], apartMs: number): string[]
     });
 }
 
-/** Round distances of time. */
-export const TIME_STEPS_MS = [
-    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400,
-    172800, 432000, 864000, 1728000, 5184000,
-].map((s) => s * 1000);
-
-/** Ticks of local time: at full hours and days of here, not of Greenwich. */
-export function timeSplits(from: number, to: number, apartMs: number): number[] {
-    const splits: number[] = [];
-    const zone = new Date(from).getTimezoneOffset() * 60_000;
-    for (
-        let local = Math.ceil((from - zone) / apartMs) * apartMs;
-        local + zone <= to;
-        local += apartMs
-    )
-        splits.push(local + zone);
-    return splits;
-}
-
 /** Round sizes: 1, 2, 4 ... of each unit, so that labels are 64M and not 61.0M. */
 export const BYTE_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 

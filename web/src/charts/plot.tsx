@@ -4,12 +4,13 @@ import { effect } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { tens, TIME_STEPS_MS, timeLabels, timeSplits } from "./axis.ts";
+import { tens, timeLabels } from "./axis.ts";
 import { colour } from "./colour.ts";
 import { AXIS_PX, RIGHT_PX, type ChartGroup } from "./group.ts";
 import { drawMarks, drawNotes, drawPin, drawRims } from "./overlay.ts";
 import type { Column } from "./table.ts";
 import { themeVersion } from "./theme.ts";
+import { TIME_STEPS_MS, timeTicks } from "./ticks.ts";
 
 export interface Line {
     name: string;
@@ -90,7 +91,7 @@ function axesOf(latest: Latest): uPlot.Axis[] {
             gap: 4,
             space: 76,
             incrs: TIME_STEPS_MS,
-            splits: (_u, _axis, min, max, apart) => timeSplits(min, max, apart),
+            splits: (_u, _axis, min, max, apart) => timeTicks(min, max, apart),
             values: (_u, splits, _axis, _space, apart) => timeLabels(splits, apart),
         },
         y,
