@@ -58,7 +58,8 @@ struct topsource_agent {
 
 /* --- asking ----------------------------------------------------------------------------------- */
 
-/* Judged when the stream was last looked at: a screen that pauses looks at nothing. */
+/* The collector is, whatever the front answers. Judged when the stream was last looked at: a screen
+ * that pauses looks at nothing. */
 static bool is_silent(const struct topsource_agent *s) {
     return s->looked_us - s->heard_us > (SILENT_MS + SILENT_INTERVALS * s->interval_ms) * 1000;
 }
@@ -79,7 +80,7 @@ static int say_silence(const struct topsource_agent *s, struct err *err) {
 static int ask(struct topsource_agent *s, struct buf *request, json_t **out, struct err *err) {
     int r;
 
-    if (clock_mono_us() < s->quiet_us || is_silent(s))
+    if (clock_mono_us() < s->quiet_us)
         return say_silence(s, err);
     r = agentclient_ask(s->socket, request, ANSWER_US, out, err);
     if (r == -ETIMEDOUT)
@@ -100,15 +101,25 @@ static void begin_request(struct buf *request, const char *path, const struct tu
 
 /* --- what is now ------------------------------------------------------------------------------ */
 
+/* By when it was so: what has waited in the stream, or is told of a collector that is gone, is no
+ * news. */
+static void take_hearing(struct topsource_agent *s) {
+    int64_t wall_ms = clock_wall_ms(), at_ms = s->now.at_ms;
+
+    s->heard_ms = at_ms > 0 && at_ms < wall_ms ? at_ms : wall_ms;
+    s->heard_us = clock_mono_us() - (wall_ms - s->heard_ms) * 1000;
+}
+
 static int take_now(struct topsource_agent *s, json_t *tree, bool whole) {
     int r = !tree ? -EBADMSG : whole ? toprows_load(&s->now, tree) : toprows_apply(&s->now, tree);
 
     json_decref(tree);
-    if (r < 0)
+    if (r < 0) {
+        s->have_now = s->have_now && !whole; /* a bad list has left nothing */
         return r;
+    }
     s->have_now = true;
-    s->heard_us = clock_mono_us();
-    s->heard_ms = clock_wall_ms();
+    take_hearing(s);
     return 0;
 }
 
@@ -189,7 +200,9 @@ static int refresh_past(struct topsource_agent *s, int64_t at_ms, struct err *er
 
     (void)look_at_stream(s); /* or it would pile up */
     if (s->shown == &s->past && s->shown_at_ms == at_ms)
-        return 0; /* what was does not change */
+        return 0;    /* what was does not change */
+    s->shown = NULL; /* whatever fails: rows of another moment are none of this one */
+    s->shown_at_ms = s->host.at_ms = at_ms;
     begin_request(&request, "/api/v1/targets", NULL, "at", at_ms);
     r = ask(s, &request, &answer, err);
     buf_done(&request);
@@ -201,13 +214,11 @@ static int refresh_past(struct topsource_agent *s, int64_t at_ms, struct err *er
             (void)err_set(err, r, "cannot read the agent's answer:");
     }
     json_decref(answer);
-    s->shown = NULL;
     if (r < 0)
         return r == -ENOENT ? err_set(err, -ENODATA, "%s", err->text) : r;
     if (toprows_count(&s->past) == 0)
         return nothing_at(s, at_ms, err);
     s->shown = &s->past;
-    s->shown_at_ms = s->host.at_ms = at_ms;
     return 0;
 }
 

@@ -131,6 +131,10 @@ static void add_to_filter(struct app *a, uint32_t key) {
     buf_done(&utf8);
 }
 
+static bool is_character(uint32_t key) {
+    return (key >= ' ' && key < 0x7f) || (key >= 0xa0 && key < KEYS_UP);
+}
+
 static void edit_key(struct app *a, uint32_t key) {
     char text[FILTER_TEXT_MAX];
     size_t n = a->view.filter.n;
@@ -155,7 +159,7 @@ static void edit_key(struct app *a, uint32_t key) {
         change_filter(a, STR(""));
         break;
     default:
-        if (key >= ' ' && key != 0x7f && key < 0x110000)
+        if (is_character(key))
             add_to_filter(a, key);
     }
 }
@@ -257,8 +261,8 @@ static void sort_key(struct app *a, enum action action) {
 }
 
 static bool shift(struct app *a, int eighths) {
-    const char *said =
-        moment_shift(&a->moment, a->source->host(a->source->ctx), a->now_ms, eighths);
+    const char *said = moment_shift(&a->moment, a->source->host(a->source->ctx), a->now_ms,
+                                    app_window(a), eighths);
 
     if (said)
         app_say(a, "%s", said);
@@ -268,7 +272,7 @@ static bool shift(struct app *a, int eighths) {
 static bool zoom(struct app *a, int direction) {
     struct buf text;
 
-    moment_zoom(&a->moment, direction);
+    moment_zoom(&a->moment, app_window(a), direction);
     buf_init(&text, 64);
     units_add_duration(&text, (uint64_t)a->moment.window_ms / 1000);
     if (app_window(a) < a->moment.window_ms)

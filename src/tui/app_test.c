@@ -187,6 +187,14 @@ static void a_filter_is_typed_and_taken_back(void **state) {
     assert_int_equal(app.view.rows, 1);
     keys("\033");
     assert_int_equal(app.view.rows, FAKE_ROWS);
+    keys("/web");
+    assert_false(app_key(&app, KEYS_OTHER)); /* F5, Delete, Ctrl-Space, 0x9b of an old terminal */
+    assert_false(app_key(&app, KEYS_LEFT));
+    assert_false(app_key(&app, 0x9b));
+    assert_int_equal(app.view.filter.n, 3);
+    assert_false(app_key(&app, 0x5185));
+    assert_int_equal(app.view.filter.n, 6);
+    keys("\033");
     keys("/label:tier=front\n");
     has("1 match /label:tier=front");
     keys("/\025kind:a,sleepy\n");
@@ -274,6 +282,7 @@ static void what_is_gone_is_told(void **state) {
 static void the_past_is_shown_as_such(void **state) {
     (void)state;
     open_app(true, NULL);
+    fake.host.oldest_ms = (FAKE_NOW - 86400) * INT64_C(1000);
     has("live 14:00:00Z");
     keys("["); /* an eighth of two hours */
     has("PAST 2025-11-21 13:45:00Z, 15m ago");
@@ -290,7 +299,17 @@ static void the_past_is_shown_as_such(void **state) {
     keys("n");
     has("live");
     keys("+");
-    has("window 60s");
+    has("window 60m");
+    fake.host.oldest_ms = (FAKE_NOW - 290) * INT64_C(1000); /* the window shown is of 5 minutes */
+    keys("+");
+    has("window 2m");
+    keys("-");
+    has("window 5m");
+    keys("-");
+    has("window 10m, of which less is known yet");
+    keys("[");
+    has("13:59:22Z"); /* an eighth of what is shown */
+    keys("0");
     fake.host.agent = false;
     keys("[");
     has("there is no past without the agent");

@@ -84,6 +84,18 @@ static void draw_hints(struct app *a, int y) {
         hint(c, y, x, "[ ]", "time");
 }
 
+/* What the last key had to say goes before what fails, but does not hide it. */
+static void draw_words(struct app *a, int y) {
+    struct canvas *c = &a->canvas;
+    int x = 1;
+
+    if (a->message[0])
+        x += 2 + canvas_name(c, y, x, a->failure[0] ? c->cols / 2 - 2 : c->cols - 2,
+                             str_of(a->message), STYLE_BOLD);
+    if (a->failure[0])
+        canvas_name(c, y, x, c->cols - 1 - x, str_of(a->failure), STYLE_BAD);
+}
+
 void frame_draw(struct app *a, const char *title) {
     struct canvas *c = &a->canvas;
     int y = c->rows - 1, x;
@@ -99,10 +111,8 @@ void frame_draw(struct app *a, const char *title) {
                          a->message[0] ? str_of(a->message)
                                        : STR("Enter keeps it, Esc takes it back"),
                          STYLE_DIM);
-    } else if (a->message[0]) {
-        canvas_name(c, y, 1, c->cols - 2, str_of(a->message), STYLE_BOLD);
-    } else if (a->failure[0]) {
-        canvas_name(c, y, 1, c->cols - 2, str_of(a->failure), STYLE_BAD);
+    } else if (a->message[0] || a->failure[0]) {
+        draw_words(a, y);
     } else {
         draw_hints(a, y);
     }

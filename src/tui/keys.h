@@ -2,7 +2,7 @@
 #pragma once
 #include "base/str.h"
 
-/* Keys that are no characters, beyond all code points. */
+/* Keys that are no characters, beyond all code points (these end at 0x10ffff). */
 enum {
     KEYS_UP = 0x200000,
     KEYS_DOWN,
@@ -14,6 +14,7 @@ enum {
     KEYS_END,
     KEYS_ENTER,
     KEYS_BACKSPACE,
+    KEYS_OTHER, /* one that means nothing here */
     KEYS_ESC = 27,
 };
 

@@ -8,9 +8,9 @@ enum { STEPS = sizeof(steps_s) / sizeof(steps_s[0]) };
 _Static_assert(MOMENT_WINDOW_MIN_MS == 60000, "the first step");
 
 const char *moment_shift(struct moment *m, const struct tui_host *host, int64_t now_ms,
-                         int eighths) {
+                         int64_t window_ms, int eighths) {
     int64_t from = m->at_ms ? m->at_ms : m->stopped && host ? host->at_ms : now_ms;
-    int64_t to = from + m->window_ms / 8 * eighths;
+    int64_t to = from + window_ms / 8 * eighths;
 
     if (eighths < 0 && (!host || !host->agent))
         return "there is no past without the agent: start `plimsoll agent`";
@@ -30,10 +30,11 @@ const char *moment_shift(struct moment *m, const struct tui_host *host, int64_t 
     return NULL;
 }
 
-void moment_zoom(struct moment *m, int direction) {
+void moment_zoom(struct moment *m, int64_t shown_ms, int direction) {
+    int64_t from_ms = direction < 0 ? shown_ms : m->window_ms;
     int i = 0;
 
-    while (i < STEPS - 1 && steps_s[i] * 1000 < m->window_ms)
+    while (i < STEPS - 1 && steps_s[i] * 1000 < from_ms)
         i++;
     i += direction;
     m->window_ms = steps_s[i < 0 ? 0 : i < STEPS ? i : STEPS - 1] * 1000;

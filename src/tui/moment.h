@@ -14,13 +14,14 @@ struct moment {
     bool playing; /* in the past: time runs */
 };
 
-/* Moves by `eighths` of the window. Into the past only where there is one; beyond now is now. What
- * is to be said about it, or NULL. */
+/* Moves by `eighths` of the window shown (moment_window). Into the past only where there is one;
+ * beyond now is now. What is to be said about it, or NULL. */
 const char *moment_shift(struct moment *m, const struct tui_host *host, int64_t now_ms,
-                         int eighths);
+                         int64_t window_ms, int eighths);
 
-/* The next longer (-1: shorter) window of a minute to 30 days. */
-void moment_zoom(struct moment *m, int direction);
+/* The next longer window than the chosen one, or (-1) the next shorter than the one shown, which
+ * may be less: a minute to 30 days. */
+void moment_zoom(struct moment *m, int64_t shown_ms, int direction);
 
 /* Live: stop and go on. In the past: let time run and stop it. */
 void moment_pause(struct moment *m);

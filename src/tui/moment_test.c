@@ -14,16 +14,16 @@ static void shifts_stay_between_the_oldest_and_now(void **state) {
     struct moment m = {.window_ms = 8 * HOUR};
 
     (void)state;
-    assert_null(moment_shift(&m, &agent, NOW, -1));
+    assert_null(moment_shift(&m, &agent, NOW, m.window_ms, -1));
     assert_int_equal(m.at_ms, NOW - HOUR);
-    assert_null(moment_shift(&m, &agent, NOW, -8));
+    assert_null(moment_shift(&m, &agent, NOW, m.window_ms, -8));
     assert_int_equal(m.at_ms, NOW - 9 * HOUR);
-    assert_non_null(moment_shift(&m, &agent, NOW, -8));
+    assert_non_null(moment_shift(&m, &agent, NOW, m.window_ms, -8));
     assert_int_equal(m.at_ms, agent.oldest_ms);
-    assert_null(moment_shift(&m, &agent, NOW, 8));
-    assert_null(moment_shift(&m, &agent, NOW, 8));
+    assert_null(moment_shift(&m, &agent, NOW, m.window_ms, 8));
+    assert_null(moment_shift(&m, &agent, NOW, m.window_ms, 8));
     assert_int_equal(m.at_ms, 0);
-    assert_non_null(moment_shift(&m, &agent, NOW, 1));
+    assert_non_null(moment_shift(&m, &agent, NOW, m.window_ms, 1));
 }
 
 static void without_an_agent_there_is_no_past(void **state) {
@@ -31,7 +31,7 @@ static void without_an_agent_there_is_no_past(void **state) {
     const struct tui_host kernel = {.at_ms = NOW};
 
     (void)state;
-    assert_non_null(moment_shift(&m, &kernel, NOW, -1));
+    assert_non_null(moment_shift(&m, &kernel, NOW, m.window_ms, -1));
     assert_int_equal(m.at_ms, 0);
 }
 
@@ -39,13 +39,13 @@ static void windows_have_steps(void **state) {
     struct moment m = {.window_ms = MOMENT_WINDOW_MS};
 
     (void)state;
-    moment_zoom(&m, -1);
+    moment_zoom(&m, m.window_ms, -1);
     assert_int_equal(m.window_ms, HOUR);
     for (int i = 0; i < 30; i++)
-        moment_zoom(&m, -1);
+        moment_zoom(&m, m.window_ms, -1);
     assert_int_equal(m.window_ms, MOMENT_WINDOW_MIN_MS);
     for (int i = 0; i < 30; i++)
-        moment_zoom(&m, 1);
+        moment_zoom(&m, m.window_ms, 1);
     assert_int_equal(m.window_ms, 30 * 24 * (int64_t)HOUR);
 }
 
@@ -56,6 +56,17 @@ static void a_window_is_no_longer_than_what_there_is(void **state) {
     assert_int_equal(moment_window(&m, NOW, NOW - 70000), 120000);
     assert_int_equal(moment_window(&m, NOW, NOW - 5 * HOUR), 2 * HOUR);
     assert_int_equal(moment_window(&m, NOW, 0), 2 * HOUR);
+}
+
+static void zooming_in_begins_at_what_is_shown(void **state) {
+    struct moment m = {.window_ms = 2 * HOUR};
+
+    (void)state;
+    moment_zoom(&m, 300000, -1); /* five minutes are known */
+    assert_int_equal(m.window_ms, 120000);
+    m.window_ms = 2 * HOUR;
+    moment_zoom(&m, 300000, 1); /* more is wanted when there will be more */
+    assert_int_equal(m.window_ms, 4 * HOUR);
 }
 
 static void time_runs_only_when_let(void **state) {
@@ -81,6 +92,7 @@ int main(void) {
         cmocka_unit_test(without_an_agent_there_is_no_past),
         cmocka_unit_test(windows_have_steps),
         cmocka_unit_test(a_window_is_no_longer_than_what_there_is),
+        cmocka_unit_test(zooming_in_begins_at_what_is_shown),
         cmocka_unit_test(time_runs_only_when_let),
     };
 

@@ -187,7 +187,7 @@ static uint32_t named(wint_t key) {
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
         if (keys[i].from == key)
             return keys[i].to;
-    return 0x10ffff; /* none of ours */
+    return KEYS_OTHER;
 }
 
 int screen_key(uint32_t *key_out) {
@@ -201,7 +201,7 @@ int screen_key(uint32_t *key_out) {
     } else if (r == OK) {
         *key_out = key == '\r' || key == '\n'   ? (uint32_t)KEYS_ENTER
                    : key == 0x7f || key == '\b' ? (uint32_t)KEYS_BACKSPACE
-                   : key == 0                   ? 0x10ffff
+                   : key == 0                   ? (uint32_t)KEYS_OTHER
                                                 : (uint32_t)key;
     } else if (poll(&terminal_gone, 1, 0) > 0 && terminal_gone.revents & (POLLHUP | POLLERR)) {
         return -ENODATA;
@@ -226,6 +226,11 @@ static void stop(void) {
 void screen_suspend(void) {
     endwin();
     stop();
+    screen_resume();
+}
+
+void screen_resume(void) {
+    endwin(); /* who stopped us otherwise has left a shell's modes and its lines on our screen */
     refresh();
     curs_set(0);
 }

@@ -19,3 +19,7 @@ int screen_key(uint32_t *key_out);
 /* Gives the terminal back, stops this process as the terminal's driver would, and takes it again.
  */
 void screen_suspend(void);
+
+/* Takes the terminal again after a stop that nobody announced: SIGSTOP and SIGCONT. All must be
+ * drawn anew. */
+void screen_resume(void);

@@ -73,10 +73,10 @@ struct tui_host {
 struct tui_source {
     void *ctx;
     /* The state of things at the moment; 0: now. 0; -EAGAIN with a text when nothing new could be
-     * had: the rows are as they were, it is tried again at the next refresh, and the text says
-     * since when ("nothing heard from the agent since 17:31:05, trying again"); -ENODATA with a
-     * text when nothing is known of that moment; another -errno with a text. After these two there
-     * are no rows. */
+     * had: the rows are as they were, or none if those are of another moment; it is tried again
+     * at the next refresh, and the text says since when ("nothing heard from the agent since
+     * 17:31:05, trying again"); -ENODATA with a text when nothing is known of that moment; another
+     * -errno with a text. After these two there are no rows. */
     int (*refresh)(void *ctx, int64_t at_ms, struct err *err);
     size_t (*rows)(void *ctx);
     const struct tui_row *(*row)(void *ctx, size_t i);

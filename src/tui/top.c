@@ -50,10 +50,6 @@ static int on_tick(struct loop *loop, uint32_t what, void *ctx) {
 
     (void)loop, (void)what;
     r->last_ms = now;
-    if (m->at_ms && !m->playing) {
-        show(r, false); /* "ago" moves on; the past does not change */
-        return 0;
-    }
     moment_step(m, now, passed > 0 ? passed : 0);
     look(r);
     show(r, false);
@@ -118,6 +114,13 @@ static int on_suspend(struct loop *loop, uint32_t what, void *ctx) {
     return 0;
 }
 
+static int on_continue(struct loop *loop, uint32_t what, void *ctx) {
+    (void)loop, (void)what;
+    screen_resume();
+    show(ctx, true);
+    return 0;
+}
+
 static int on_end(struct loop *loop, uint32_t what, void *ctx) {
     (void)what, (void)ctx;
     loop_stop(loop);
@@ -125,6 +128,7 @@ static int on_end(struct loop *loop, uint32_t what, void *ctx) {
 }
 
 static int watch(struct run *r) {
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     int64_t interval_us = r->app.options.interval_ms * 1000;
     int result = loop_add_fd(r->loop, STDIN_FILENO, EPOLLIN, on_keys, r, NULL);
 
@@ -133,11 +137,9 @@ static int watch(struct run *r) {
     if (result == 0)
         result = loop_add_signal(r->loop, SIGTSTP, on_suspend, r, NULL);
     if (result == 0)
-        result = loop_add_signal(r->loop, SIGINT, on_end, r, NULL);
-    if (result == 0)
-        result = loop_add_signal(r->loop, SIGTERM, on_end, r, NULL);
-    if (result == 0)
-        result = loop_add_signal(r->loop, SIGHUP, on_end, r, NULL);
+        result = loop_add_signal(r->loop, SIGCONT, on_continue, r, NULL);
+    for (size_t i = 0; result == 0 && i < sizeof(ends) / sizeof(ends[0]); i++)
+        result = loop_add_signal(r->loop, ends[i], on_end, r, NULL);
     if (result == 0 && r->app.source->fd >= 0)
         result = on_gap_over(r->loop, 0, r);
     if (result == 0)

@@ -251,6 +251,7 @@ int view_update(struct view *v, const struct tui_source *source) {
     auto_free struct sort_key *key = malloc((all ? all : 1) * sizeof(*key));
     struct listing listing;
 
+    v->n = v->rows = 0; /* after a failure too: the lines are of rows that may be gone */
     if (!key || reserve(v, 2 * all) < 0)
         return -ENOMEM;
     if (listing_choose(&listing, source, &v->filter) < 0)
