@@ -29,8 +29,8 @@ const HEADERS = {
     "Referrer-Policy": "no-referrer",
 };
 const SPAN_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
-const STATES = ["hung", "at-limit", "throttled", "thrashing", "stalled", "swapping", "high",
-    "cache-bound", "growing", "shrinking", "steady", "ok"];
+const STATES = ["hung", "at-limit", "oom-killed", "throttled", "thrashing", "stalled", "swapping",
+    "high", "cache-bound", "growing", "shrinking", "steady", "ok"];
 const PARTS = ["anon", "shmem", "kernel", "other", "slab", "active file", "inactive file"];
 
 class Refusal extends Error {
@@ -224,7 +224,9 @@ function eventsIn(world, query, usual) {
 function events(world, query) {
     const kinds = query.getAll("kind");
     const { events: all, limit } = eventsIn(world, query, 100);
-    return { events: all.filter((e) => kinds.length === 0 || kinds.includes(e.kind)).slice(0, limit) };
+    const wanted = all.filter((e) => kinds.length === 0 || kinds.includes(e.kind));
+    const cut = wanted.length > limit;
+    return { events: wanted.slice(0, limit), cut, from_ms: cut ? wanted[limit].at_ms + 1 : null };
 }
 
 function incidents(world, query) {
@@ -277,6 +279,7 @@ class Streams {
         this.known = new Map();
         this.lastMs = Date.now();
         world.streams = this.open;
+        this.isHushed = false;
         this.timer = setInterval(() => this.tick(), world.intervalMs);
     }
 
@@ -306,7 +309,7 @@ class Streams {
         }
         const gone = [...this.known.keys()].filter((uid) => !rows.has(uid));
         const data = { at_ms: atMs, targets: told.filter((row) => row !== undefined), gone };
-        for (const response of this.open) {
+        for (const response of this.isHushed ? [] : this.open) {
             for (const kill of this.kills(this.lastMs, atMs)) {
                 this.send(response, "oom", kill);
             }
@@ -351,6 +354,10 @@ async function sendFile(response, dist, [name, type]) {
 function answer(server, request, response) {
     const url = new URL(request.url, "http://localhost");
     const path = url.pathname;
+    const isOurs = path.startsWith("/api/") && server.token !== null;
+    if (isOurs && request.headers.authorization !== `Bearer ${server.token}`) {
+        throw new Refusal(401, "this agent wants a token");
+    }
     if (path === "/api/v1/stream") {
         server.streams.add(response);
         return undefined;
@@ -383,11 +390,14 @@ async function serve(server, request, response) {
     }
 }
 
-/** A server that listens: { url, cut(), heal(), close() }. */
+/**
+ * A server that listens: { url, keys: of the targets, token: wanted or null, openStreams(),
+ * hush(isHushed): streams stand and tell nothing, cut(), heal(), close() }.
+ */
 export async function startMock(options = {}) {
     const world = new World({ targets: options.targets ?? 24, hostile: options.hostile ?? true,
         intervalMs: options.intervalMs ?? 1000 });
-    const server = { world, streams: new Streams(world), isCut: false,
+    const server = { world, streams: new Streams(world), isCut: false, token: null,
         dist: options.dist ?? fileURLToPath(new URL("../../web/dist", import.meta.url)) };
     const http = createServer((request, response) => void serve(server, request, response));
     await new Promise((done, failed) => {
@@ -396,6 +406,17 @@ export async function startMock(options = {}) {
     });
     return {
         url: `http://127.0.0.1:${http.address().port}/`,
+        keys: world.targets.map(keyOf),
+        get token() {
+            return server.token;
+        },
+        set token(token) {
+            server.token = token;
+        },
+        openStreams: () => server.streams.open.size,
+        hush(isHushed) {
+            server.streams.isHushed = isHushed;
+        },
         cut() {
             server.isCut = true;
             server.streams.cut();

@@ -23,8 +23,14 @@ function storage(): Storage | null {
     }
 }
 
+/** What a header can carry. A token of other characters could not be sent at all. */
+export function isToken(text: string): boolean {
+    return /^[\x21-\x7e]+$/.test(text);
+}
+
 export function token(): string | null {
-    return storage()?.getItem(TOKEN_KEY) ?? null;
+    const kept = storage()?.getItem(TOKEN_KEY) ?? null;
+    return kept !== null && isToken(kept) ? kept : null;
 }
 
 export function setToken(value: string): void {
@@ -51,7 +57,8 @@ export function apiPath(name: string, params: Params = {}): string {
     return name + (text ? `?${text}` : "");
 }
 
-async function errorOf(response: Response): Promise<ApiError> {
+/** In the agent's own words where it has some. */
+export async function errorOf(response: Response): Promise<ApiError> {
     let text = `${response.status} ${response.statusText}`;
     try {
         const body = (await response.json()) as { error?: unknown };

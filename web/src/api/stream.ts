@@ -1,6 +1,6 @@
 // Server-sent events by fetch, since EventSource can send no token. Reconnects by itself and resumes
 // with Last-Event-ID; silence for longer than two heartbeats counts as a lost connection.
-import { ApiError, authHeaders, tokenWanted } from "./client.ts";
+import { ApiError, authHeaders, errorOf } from "./client.ts";
 
 export interface SseEvent {
     id: string | null;
@@ -54,7 +54,7 @@ export class SseParser {
 export type Link = "connecting" | "live" | "lost" | "refused";
 
 export interface StreamHandlers {
-    event(name: string, data: unknown): void;
+    event(name: string, data: unknown, id: string | null): void;
     /** `error`: why, when it is lost or refused. */
     link(state: Link, error?: string): void;
 }
@@ -67,12 +67,14 @@ export class Stream {
     private stopped = false;
     private abort: AbortController | null = null;
     private wake: (() => void) | null = null;
-    private lastId: string | null = null;
+    private lastId: string | null;
     private retryMs = RETRY_MS;
     private readonly path: string;
     private readonly handlers: StreamHandlers;
 
-    constructor(path: string, handlers: StreamHandlers) {
+    /** `lastId`: of the event that the caller has already. */
+    constructor(path: string, handlers: StreamHandlers, lastId: string | null = null) {
+        this.lastId = lastId;
         this.path = path;
         this.handlers = handlers;
         void this.run();
@@ -112,8 +114,7 @@ export class Stream {
         const headers: Record<string, string> = { ...authHeaders(), Accept: "text/event-stream" };
         if (this.lastId !== null) headers["Last-Event-ID"] = this.lastId;
         const response = await fetch(this.path, { headers, signal: this.abort.signal, cache: "no-store" });
-        if (response.status === 401) tokenWanted.value = true;
-        if (!response.ok || !response.body) throw new ApiError(response.status, response.statusText);
+        if (!response.ok || !response.body) throw await errorOf(response);
         const parser = new SseParser();
         const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
         for (;;) {
@@ -123,7 +124,7 @@ export class Stream {
             for (const event of parser.feed(value)) {
                 onEvent();
                 this.lastId = event.id ?? this.lastId;
-                this.handlers.event(event.event, JSON.parse(event.data));
+                this.handlers.event(event.event, JSON.parse(event.data), this.lastId);
             }
             this.retryMs = parser.retryMs ?? this.retryMs;
         }

@@ -13,6 +13,7 @@ export type StateWord =
     | "stalled"
     | "thrashing"
     | "throttled"
+    | "oom-killed"
     | "at-limit"
     | "hung";
 
@@ -42,6 +43,7 @@ export interface Row {
     born_ms: Num;
     restarts: Num;
     oom_kills_total: Num;
+    oom_killed_ms: Num; // the newest kill that is known
     cpu_pct: Num;
     used_pct: Num;
     limit_from: Text;

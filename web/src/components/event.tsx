@@ -57,7 +57,7 @@ export function eventText(event: Event): string {
         case "limit":
             return t("event.limitChanged", { from: limitText(event.from), to: limitText(event.to) });
         default:
-            return event.text ?? kindName(event.kind);
+            return event.text ? visible(event.text) : kindName(event.kind);
     }
 }
 

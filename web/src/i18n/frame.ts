@@ -14,6 +14,7 @@ export const frameTexts = {
     "link.live": ["live", "实时"],
     "link.connecting": ["connecting …", "正在连接……"],
     "link.lost": ["reconnecting … no news for {age}", "正在重新连接…… 已有 {age} 没有消息"],
+    "link.quiet": ["connected, but no news for {age}", "已连接，但已有 {age} 没有消息"],
     "link.refused": ["the agent refuses: {error}", "代理拒绝了请求：{error}"],
     "link.past": ["showing {moment}", "显示 {moment} 时的状态"],
     "link.toLive": ["Back to live", "回到实时"],
@@ -27,6 +28,10 @@ export const frameTexts = {
         "历史记录无法写入：{text}。其余一切照常。",
     ],
     "health.notice": ["About the history: {text}", "关于历史记录：{text}"],
+    "upgrade.text": [
+        "The agent was replaced: it is version {version} now, this page came with {before}.",
+        "代理已更换：现为版本 {version}，而本页面来自版本 {before}。",
+    ],
     "title.bad": ["{n} in trouble", "{n} 个有问题"],
     "crash.title": ["This view has stopped", "此视图已停止"],
     "crash.text": [
@@ -35,6 +40,10 @@ export const frameTexts = {
     ],
     "crash.reload": ["Reload", "重新加载"],
     "token.wrong": ["The agent does not accept this token.", "代理不接受此令牌。"],
+    "token.unfit": [
+        "That cannot be a token: tokens are letters, digits and signs of ASCII, without spaces. Nothing was sent.",
+        "这不可能是令牌：令牌只含 ASCII 字母、数字和符号，没有空格。没有发送任何内容。",
+    ],
     "host.name": ["Machine", "主机"],
     "host.used": ["used", "已用"],
     "host.available": ["available", "可用"],
@@ -43,6 +52,8 @@ export const frameTexts = {
     "host.noSwap": ["none", "无"],
     "host.cost": ["this agent", "本代理"],
     "host.costValue": ["{cpu} % of a core, {rss}", "一个核的 {cpu} %，{rss}"],
+    "host.waiting": ["…", "……"],
+    "host.zone": ["times are local, {zone}", "时间为本地时间，{zone}"],
     "token.title": ["This agent asks for a token", "此代理需要令牌"],
     "token.text": ["Paste what the file named in its token_file holds. It is kept for this tab only.", "请粘贴其 token_file 所指文件的内容。仅为本标签页保留。"],
     "token.label": ["Token", "令牌"],

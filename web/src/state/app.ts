@@ -1,14 +1,18 @@
 // What the whole page shares beside the rows: the agent's words about itself, the connection, the
 // clock, theme and language.
-import { computed, effect, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import { ApiError, apiPath, get, tokenWanted } from "../api/client.ts";
-import { Stream, type Link } from "../api/stream.ts";
+import { canShare, connect, type Connection } from "../api/share.ts";
+import type { Link } from "../api/stream.ts";
 import type { About, Event, Health, Snapshot, Targets, Tick } from "../api/types.ts";
 import { setLanguage } from "../i18n/index.ts";
 import { Table, liveAt, liveRows, pastRows } from "./rows.ts";
-import { go, goLive, shownAt, usualMs, usualWindow, view, type Theme } from "./url.ts";
+import { go, goLive, isSettled, parseTime, shownAt, usualMs, usualWindow, view, type Theme } from "./url.ts";
 
 export const about = signal<About | null>(null);
+/** Of the agent that this page came from: another one since may want another page. */
+export const firstVersion = signal<string | null>(null);
+
 export const health = signal<Health | null>(null);
 export const link = signal<{ state: Link; error: string | null; since: number }>({
     state: "connecting",
@@ -31,8 +35,17 @@ export const cost = signal<{ cpu_pct: number | null; rss: number | null }>({ cpu
 
 export const isLive = computed(() => shownAt.value === null);
 
+/** How long nothing has come though the connection stands; null: that is as usual. */
+export const quietMs = computed<number | null>(() => {
+    const at = liveAt.value;
+    const interval = about.value?.interval_ms;
+    if (link.value.state !== "live" || at === null || interval === undefined) return null;
+    const age = now.value - at;
+    return age > 3 * interval + 2000 ? age : null;
+});
+
 const table = new Table();
-let stream: Stream | null = null;
+let stream: Connection | null = null;
 let flushWanted = false;
 
 /** Many events in one frame are one rendering. */
@@ -57,6 +70,8 @@ function onEvent(name: string, data: unknown): void {
         return;
     }
     liveAt.value = (data as Snapshot).at_ms;
+    // The agent's clock is not behind its own looks, whatever this computer's does.
+    clockOffset = Math.max(clockOffset, (data as Snapshot).at_ms - Date.now());
     flushSoon();
 }
 
@@ -72,12 +87,13 @@ function onLink(state: Link, error?: string): void {
 
 export function reconnect(): void {
     stream?.close();
-    stream = new Stream("api/v1/stream", {
+    stream = connect("api/v1/stream", {
         event: (name, data) => {
             if (link.value.state !== "live") onLink("live");
             onEvent(name, data);
         },
         link: onLink,
+        whole: () => (liveAt.peek() === null ? null : { at_ms: liveAt.peek() ?? 0, targets: table.rows() }),
     });
     void loadAbout();
 }
@@ -85,12 +101,19 @@ export function reconnect(): void {
 async function loadAbout(): Promise<void> {
     try {
         const answer = await get<About>("api/v1/about");
-        about.value = answer;
         clockOffset = answer.now_ms - Date.now();
+        batch(() => {
+            firstVersion.value ??= answer.version;
+            now.value = answer.now_ms;
+            about.value = answer;
+        });
     } catch {
         // The stream's link tells that nobody answers; it is asked again with the next one.
     }
+    isSettled.value = true; // usualMs follows `about` at once
 }
+
+const HIDDEN_MS = 30_000;
 
 let lastCost: { at: number; cpu: number } | null = null;
 
@@ -177,22 +200,28 @@ function showTheme(): void {
 }
 
 export function start(): void {
-    reconnect();
+    if (!document.hidden || canShare()) reconnect();
+    else void loadAbout();
     void loadHealth();
     setInterval(() => (now.value = Date.now() + clockOffset), 1000);
     setTimeout(() => void loadHealth(), 3_000); // two looks make a share of a core
     setInterval(() => void loadHealth(), 10_000);
     // A tab that nobody looks at costs nobody anything; it catches up when it is looked at again.
+    // Another that is looked at goes on with the stream that this one has read.
+    const leave = (): void => {
+        stream?.close();
+        stream = null;
+    };
     let hiddenTimer: ReturnType<typeof setTimeout> | undefined;
     document.addEventListener("visibilitychange", () => {
         clearTimeout(hiddenTimer);
-        if (document.hidden) {
-            hiddenTimer = setTimeout(() => {
-                stream?.close();
-                stream = null;
-            }, 30_000);
-        } else if (!stream) reconnect();
+        if (document.hidden) hiddenTimer = setTimeout(leave, canShare() ? HIDDEN_MS : 0);
+        else if (!stream) reconnect();
         else stream.hurry();
+    });
+    addEventListener("pagehide", leave);
+    addEventListener("pageshow", () => {
+        if (!stream && !document.hidden) reconnect();
     });
     addEventListener("online", () => stream?.hurry());
     effect(() => {
@@ -201,8 +230,16 @@ export function start(): void {
             void loadHealth();
         }
     });
+    // A moment that was written as "-30s" stays what it is on arrival, by the agent's clock.
+    effect(() => {
+        const { to } = view.value;
+        if (!isSettled.value || !to.startsWith("-")) return;
+        const at = parseTime(to, Date.now() + clockOffset);
+        if (at !== null) go({ to: String(Math.round(at)) }, true);
+    });
     effect(() => {
         const at = shownAt.value;
+        if (at !== null && !/^\d/.test(view.value.to)) return; // about to be fixed
         if (at === null) {
             pastAbort?.abort();
             pastRows.value = null;

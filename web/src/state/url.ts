@@ -15,6 +15,8 @@ export interface View {
     hidden: string; // kinds of events that are not shown: "start,end"
     from: string; // "-1h", or ms since 1970; "": the usual window
     to: string; // "now", "-10m", or ms
+    cursor: string; // of a container: the pinned moment in ms, "": none
+    procs: string; // of a container: the order of its processes, "pss" or "pid-asc"
     theme: Theme;
     lang: string; // "": the browser's
 }
@@ -29,6 +31,8 @@ export const DEFAULT_VIEW: Readonly<View> = {
     hidden: "",
     from: "",
     to: "now",
+    cursor: "",
+    procs: "",
     theme: "auto",
     lang: "",
 };
@@ -64,6 +68,10 @@ export function usualWindow(historyMs: number): number {
 /** The window where the address says nothing; state/app.ts keeps it by the age of the history. */
 export const usualMs = signal(usualWindow(Infinity));
 
+/** False until the agent has told how old its history is, or cannot: a view that loads before would
+ * load another window than it shows. */
+export const isSettled = signal(false);
+
 export interface Range {
     from_ms: number;
     to_ms: number;
@@ -78,6 +86,11 @@ export function rangeOf(view: Pick<View, "from" | "to">, nowMs: number): Range {
     if (to - from < MIN_WINDOW_MS) from = to - MIN_WINDOW_MS;
     if (to - from > MAX_WINDOW_MS) from = to - MAX_WINDOW_MS;
     return { from_ms: Math.round(from), to_ms: Math.round(to), live };
+}
+
+/** What is another window: the usual one is, when it has grown. */
+export function windowKey(view: Pick<View, "from" | "to">): string {
+    return `${view.from || usualMs.value} ${view.to}`;
 }
 
 export function parseHash(hash: string): View {
@@ -99,6 +112,8 @@ export function parseHash(hash: string): View {
     if (theme === "dark" || theme === "light") view.theme = theme;
     if (path.startsWith("/c/")) {
         view.name = "container";
+        view.cursor = text("cursor");
+        view.procs = text("procs");
         try {
             view.key = decodeURIComponent(path.slice(3));
         } catch {
@@ -116,6 +131,8 @@ export function hashOf(view: View): string {
         if (view[key] !== DEFAULT_VIEW[key]) params.set(key, view[key]);
     if (!view.desc) params.set("asc", "1");
     if (view.hidden) params.set("hide", view.hidden);
+    if (view.name === "container")
+        for (const key of ["cursor", "procs"] as const) if (view[key]) params.set(key, view[key]);
     const path =
         view.name === "container" ? `/c/${encodeURIComponent(view.key)}` : view.name === "timeline" ? "/timeline" : "/";
     const query = params.toString();
@@ -134,6 +151,7 @@ export const shownAt = computed<number | null>(() =>
 /** `replace`: no step for the back button: for what is typed or dragged. */
 export function go(change: Partial<View>, replace = false): void {
     const next = { ...view.value, ...change };
+    if (next.name !== "container") next.cursor = next.procs = "";
     const hash = hashOf(next);
     view.value = next;
     if (hash === HASH() || (hash === "#/" && HASH() === "")) return;

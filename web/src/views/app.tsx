@@ -2,6 +2,7 @@
 import { effect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { tokenWanted } from "../api/client.ts";
+import { visible } from "../format.ts";
 import { LANGUAGES, language, t } from "../i18n/index.ts";
 import { offerKeys } from "../keys.ts";
 import { about, chooseLanguage, chosenTheme, now, setTheme, togglePause } from "../state/app.ts";
@@ -93,7 +94,7 @@ function title(): string {
         const bad = allRows.value.filter((row) => isWorkload(row) && severityOf(row.state) === "bad").length;
         first = bad > 0 ? t("title.bad", { n: bad }) : "";
     }
-    return [first, place, t("app.title")].filter((text) => text !== "").join(" - ");
+    return [first, place, t("app.title")].filter((text) => text !== "").map(visible).join(" - ");
 }
 
 function useTitle(): void {

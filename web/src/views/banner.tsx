@@ -1,7 +1,7 @@
 // What is wrong with the agent itself: in words, on every page, as long as it is so.
-import { duration } from "../format.ts";
+import { duration, visible } from "../format.ts";
 import { t } from "../i18n/index.ts";
-import { health } from "../state/app.ts";
+import { about, firstVersion, health } from "../state/app.ts";
 
 function lines(): string[] {
     const { collector, store } = health.value ?? {};
@@ -14,12 +14,23 @@ function lines(): string[] {
 
 export function Banner() {
     const told = lines();
-    if (told.length === 0) return null;
+    const version = about.value?.version ?? null;
+    const before = firstVersion.value;
+    const isReplaced = version !== null && before !== null && version !== before;
+    if (told.length === 0 && !isReplaced) return null;
     return (
         <div class="banner" role="alert" data-testid="banner">
             {told.map((line) => (
                 <p key={line}>{line}</p>
             ))}
+            {isReplaced && (
+                <p data-testid="replaced">
+                    {t("upgrade.text", { version: visible(version), before: visible(before) })}{" "}
+                    <button type="button" onClick={() => location.reload()}>
+                        {t("crash.reload")}
+                    </button>
+                </p>
+            )}
         </div>
     );
 }

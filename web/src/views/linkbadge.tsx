@@ -1,12 +1,14 @@
 // How the connection is: always visible, in words.
 import { t } from "../i18n/index.ts";
 import { duration, moment } from "../format.ts";
-import { link, now, togglePause } from "../state/app.ts";
+import { link, now, quietMs, togglePause } from "../state/app.ts";
 import { liveAt } from "../state/rows.ts";
 import { goLive, shownAt } from "../state/url.ts";
 
 function text(): string {
     const { state, error, since } = link.value;
+    const quiet = quietMs.value;
+    if (quiet !== null) return t("link.quiet", { age: duration(quiet / 1000) });
     if (state === "live") return t("link.live");
     if (state === "refused") return t("link.refused", { error: error ?? "" });
     if (state === "lost") return t("link.lost", { age: duration((now.value - (liveAt.value ?? since)) / 1000) });
@@ -16,7 +18,7 @@ function text(): string {
 export function LinkBadge() {
     const at = shownAt.value;
     return (
-        <div class={`link link-${link.value.state}`} data-testid="link">
+        <div class={`link link-${quietMs.value === null ? link.value.state : "quiet"}`} data-testid="link">
             <span role="status">
                 <span class="dot" aria-hidden="true" /> {text()}
             </span>

@@ -13,8 +13,8 @@ import {
 } from "../../charts/table.ts";
 import { PART_METRICS } from "../../parts.ts";
 import { about, freshEvents, now } from "../../state/app.ts";
-import { liveAt, liveRows } from "../../state/rows.ts";
-import { rangeOf, view, type Range } from "../../state/url.ts";
+import { liveAt, liveRows, pastRows } from "../../state/rows.ts";
+import { isSettled, rangeOf, view, windowKey, type Range } from "../../state/url.ts";
 
 /** The agent answers at most 16 metrics at once. */
 export const SIZE_METRICS = [...PART_METRICS, "used", "limit", "high", "swap"] as const;
@@ -88,8 +88,9 @@ export class History {
     readonly phase = signal<Phase>({ name: "loading" });
     private abort: AbortController | null = null;
     private isLoading = false;
+    private wantsEvents = false; // as soon as it is known that there is such a target
     private missed: { at: number; row: Row }[] = []; // told while the answer is on its way
-    private readonly windowKey = computed(() => `${view.value.from} ${view.value.to}`);
+    private readonly windowKey = computed(() => windowKey(view.value));
 
     constructor(key: string) {
         this.key = key;
@@ -107,13 +108,15 @@ export class History {
         const stops = [
             effect(() => {
                 this.windowKey.value;
+                if (!isSettled.value) return;
                 queueMicrotask(() => void this.load());
             }),
             effect(() => this.continueWith(findRow(liveRows.value, this.key))),
             this.followEvents(),
         ];
         const timer = setInterval(() => {
-            if (this.range.peek().live && !document.hidden) void this.load();
+            const isAsked = this.isListed() || this.phase.peek().name !== "unknown";
+            if (this.range.peek().live && !document.hidden && isAsked) void this.load();
         }, REFRESH_MS);
         return () => {
             clearInterval(timer);
@@ -154,13 +157,14 @@ export class History {
         this.missed = [];
         const span = { from: range.from_ms - stepMs, to: range.to_ms, step: `${stepMs / 1000}s` };
         try {
-            const answers = await Promise.all(
-                ASKED.map((metric) =>
-                    get<Curves>(apiPath("api/v1/series", { target: this.key, metric, ...span }), {
-                        signal: abort.signal,
-                    }),
-                ),
-            );
+            const ask = (metric: readonly string[]): Promise<Curves> =>
+                get<Curves>(apiPath("api/v1/series", { target: this.key, metric, ...span }), {
+                    signal: abort.signal,
+                });
+            // Of a name that may be wrong one request tells, and there are no others.
+            const first = ask(SIZE_METRICS);
+            if (!this.isListed()) await first;
+            const answers = await Promise.all([first, ask(RATE_METRICS)]);
             batch(() => {
                 this.isLoading = false;
                 this.phase.value = { name: "ready" };
@@ -170,6 +174,7 @@ export class History {
                 );
                 this.missed = [];
             });
+            if (this.wantsEvents) void this.loadEvents();
         } catch (error) {
             if (abort.signal.aborted) return;
             batch(() => {
@@ -179,6 +184,12 @@ export class History {
                     this.table.value = emptyTable(SPECS, stepMs);
             });
         }
+    }
+
+    /** Whether rows tell that there is such a target. */
+    private isListed(): boolean {
+        const isThis = ({ key }: Row): boolean => key === this.key;
+        return liveRows.peek().some(isThis) || (pastRows.peek()?.some(isThis) ?? false);
     }
 
     private continueWith(row: Row | null): void {
@@ -227,6 +238,7 @@ export class History {
         const stop = effect(() => {
             this.windowKey.value;
             changes.value;
+            if (!isSettled.value) return;
             clearTimeout(timer);
             timer = setTimeout(
                 () => void this.loadEvents(),
@@ -240,6 +252,13 @@ export class History {
     }
 
     private async loadEvents(): Promise<void> {
+        // Until it is known whether there is such a target nothing more is asked of it.
+        this.wantsEvents = this.phase.peek().name === "loading" && !this.isListed();
+        if (this.wantsEvents) return;
+        if (this.phase.peek().name === "unknown" && !this.isListed()) {
+            this.events.value = [];
+            return;
+        }
         const { from_ms, to_ms, live } = this.range.peek();
         const span = live ? { from: from_ms } : { from: from_ms, to: to_ms };
         try {
