@@ -27,7 +27,7 @@ static void take(struct live *l, struct wire_in in) {
     } else if (head.kind == WIRE_PROCS) {
         (void)live_procs(l, in);
     } else if (head.kind == WIRE_OOM && wire_read_oom(&in, &o) == 0) {
-        live_set_kills(l, 1 + o.uid % 4, o.kills);
+        live_set_kills(l, 1 + o.uid % 4, o.kills, o.at_ms);
     } else if (head.kind == WIRE_START) {
         live_clear(l);
     }

@@ -96,11 +96,19 @@ uint64_t toplog_came(struct toplog *log, struct str key, uint64_t *kills_out) {
     return known ? known->instances++ : 0;
 }
 
-void toplog_kills(struct toplog *log, struct str key, uint64_t kills) {
+void toplog_kills(struct toplog *log, struct str key, uint64_t kills, int64_t at_ms) {
     struct toplog_known *known = find(log, key);
 
-    if (known)
-        known->kills += kills;
+    if (!known)
+        return;
+    known->kills += kills;
+    known->killed_ms = at_ms > known->killed_ms ? at_ms : known->killed_ms;
+}
+
+int64_t toplog_killed_ms(struct toplog *log, struct str key) {
+    const struct toplog_known *known = find(log, key);
+
+    return known ? known->killed_ms : 0;
 }
 
 static void replace(char **place, struct str s) {

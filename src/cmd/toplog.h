@@ -18,6 +18,7 @@ struct toplog_entry {
 struct toplog_known {
     char *key;
     uint64_t instances, kills;
+    int64_t killed_ms; /* the newest of the kills; 0: none */
 };
 
 struct toplog {
@@ -35,7 +36,8 @@ void toplog_add(struct toplog *log, uint64_t who, const struct tui_event *event,
 
 /* An instance under that key: how many there were before, and their kills in *kills_out. */
 uint64_t toplog_came(struct toplog *log, struct str key, uint64_t *kills_out);
-void toplog_kills(struct toplog *log, struct str key, uint64_t kills);
+void toplog_kills(struct toplog *log, struct str key, uint64_t kills, int64_t at_ms);
+int64_t toplog_killed_ms(struct toplog *log, struct str key); /* the newest; 0: none */
 
 /* Who is called something else now: its events follow. With a detail of a restart its START is a
  * RESTART. */

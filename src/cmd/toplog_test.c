@@ -85,8 +85,12 @@ static void instances_and_their_kills_are_counted_by_key(void **state) {
     (void)state;
     assert_int_equal(toplog_came(log, STR("a"), &kills), 0);
     assert_int_equal(kills, 0);
-    toplog_kills(log, STR("a"), 3);
-    toplog_kills(log, STR("nobody"), 3);
+    assert_int_equal(toplog_killed_ms(log, STR("a")), 0);
+    toplog_kills(log, STR("a"), 2, 5000);
+    toplog_kills(log, STR("a"), 1, 4000); /* told late */
+    toplog_kills(log, STR("nobody"), 3, 6000);
+    assert_int_equal(toplog_killed_ms(log, STR("a")), 5000);
+    assert_int_equal(toplog_killed_ms(log, STR("nobody")), 0);
     assert_int_equal(toplog_came(log, STR("a"), &kills), 1);
     assert_int_equal(kills, 3);
     for (unsigned i = 0; i < TOPLOG_KEYS + 100; i++) {

@@ -105,7 +105,7 @@ static void fill_row(struct topsource_live *s, uint32_t slot) {
         return;
     ticker_limit(s->ticker, slot, &limit);
     row->limit_from = limit_words(&limit);
-    row->state = state_moving(now, swap_total(s), &x->view);
+    row->state = state_moving(now, swap_total(s), &x->view, x->killed_ms);
     row->have_time_to_limit = trend_time_to_limit(&x->view, now, &row->time_to_limit_s);
     row->have_cpu = ticker_cpu(s->ticker, slot, &row->cpu_centi);
     row->have_kills = sample_has(now, METRIC_OOM_KILLS);

@@ -85,6 +85,7 @@ static void identify(struct topwatch *w, struct seen *x) {
     x->compose = text_or_null(&text);
     if (key && (!x->key || strcmp(key, x->key) != 0)) {
         x->restarts = toplog_came(&w->log, str_of(key), &x->kills_before);
+        x->killed_ms = toplog_killed_ms(&w->log, str_of(key));
         free(x->key);
         x->key = take_ptr(&key);
     }
@@ -117,6 +118,7 @@ static void begin_again(struct topwatch *w, struct seen *x) {
     x->trend = (struct trend){.n = 0};
     x->view = (struct trend_view){.word = TREND_UNKNOWN};
     x->viewed_ms = 0;
+    x->came_ms = event.at_ms; /* whoever starts it again may set its limit again */
     buf_init(&detail, KEY_MAX);
     topevents_add_restart(&detail, x->restarts);
     event.detail = buf_str(&detail);
@@ -278,7 +280,8 @@ static void on_kill(void *ctx, const struct oomtally_kill *k) {
     toplog_add(&w->log, k->uid, &event, x ? str_of(x->key) : event.name);
     if (x) {
         x->kills_told += k->kills;
-        toplog_kills(&w->log, str_of(x->key), k->kills);
+        x->killed_ms = k->at_ms;
+        toplog_kills(&w->log, str_of(x->key), k->kills, k->at_ms);
         ticker_hurry(w->ticker, x->target->slot);
     }
     buf_done(&detail);

@@ -20,6 +20,7 @@ struct seen {
     char *key, *pod, *compose;
     uint64_t restarts, kills_before; /* since our start, of earlier instances under the key */
     uint64_t kills_told;             /* by the tally, of this one */
+    int64_t killed_ms;               /* the newest under the key; 0: none */
     struct trend trend;
     struct trend_view view;
     int64_t viewed_ms; /* the block that was the newest at the last look */

@@ -99,12 +99,27 @@ static bool is_new_life(struct join *j, struct live_row *row) {
            store_life(j->store, row->series, &life, !j->replaying, &row->restarts) == 1;
 }
 
+static int take_newest(void *ctx, int64_t id, int64_t series, int64_t at_ms, uint64_t kills,
+                       struct str json) {
+    int64_t *newest_ms = ctx;
+
+    (void)id;
+    (void)series;
+    (void)kills;
+    (void)json;
+    *newest_ms = at_ms;
+    return 1;
+}
+
 static void begin_instance(struct join *j, struct live_row *row) {
     bool fresh = is_new_life(j, row);
 
     if (!j->store)
         return;
     row->oom_kills = store_oom_total(j->store, row->series);
+    row->killed_ms = 0;
+    if (row->oom_kills > 0)
+        (void)store_ooms(j->store, row->series, 0, INT64_MAX, 1, take_newest, &row->killed_ms);
     events_instance(&j->events, row, fresh);
 }
 
@@ -262,7 +277,7 @@ static int take_oom(struct join *j, struct wire_in in) {
     if (j->store && series > 0)
         (void)store_oom(j->store, series, o.at_ms, o.kills, buf_str(&j->text), !j->replaying, &now);
     if (series != 0)
-        live_set_kills(j->live, series, now);
+        live_set_kills(j->live, series, now, o.at_ms);
     else
         *total = now;
     if (!j->replaying && j->oom)

@@ -56,9 +56,17 @@ static bool is_thrashing(const struct sample *s, const struct trend_view *v) {
                    s->value[METRIC_USAGE], s->value[METRIC_LIMIT], STATE_FULL_CENTI);
 }
 
-enum state state_moving(const struct sample *s, uint64_t swap_total, const struct trend_view *v) {
+bool state_is_killed(int64_t killed_ms, int64_t at_ms) {
+    return killed_ms > 0 && at_ms - killed_ms < STATE_KILLED_MS &&
+           killed_ms - at_ms < STATE_KILLED_MS;
+}
+
+enum state state_moving(const struct sample *s, uint64_t swap_total, const struct trend_view *v,
+                        int64_t killed_ms) {
     enum state state = state_of(s, swap_total);
 
+    if (state < STATE_KILLED && state_is_killed(killed_ms, s->at_ms))
+        return STATE_KILLED;
     if (state < STATE_THRASHING && is_thrashing(s, v))
         return STATE_THRASHING;
     if (state != STATE_OK)
@@ -104,8 +112,8 @@ const char *state_name(enum state state) {
         [STATE_GROWING] = "growing",     [STATE_CACHE] = "cache-bound",
         [STATE_HIGH] = "high",           [STATE_SWAPPING] = "swapping",
         [STATE_STALLED] = "stalled",     [STATE_THRASHING] = "thrashing",
-        [STATE_THROTTLED] = "throttled", [STATE_FULL] = "at-limit",
-        [STATE_HUNG] = "hung",
+        [STATE_THROTTLED] = "throttled", [STATE_KILLED] = "oom-killed",
+        [STATE_FULL] = "at-limit",       [STATE_HUNG] = "hung",
     };
 
     assert(state < STATE_N);

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
+
 static struct sample using(uint64_t used, uint64_t limit) {
     struct sample s = {0};
 
@@ -114,13 +116,13 @@ static void what_is_bad_is_told_before_how_it_moves(void **state) {
         struct trend_view v = {.word = moves[i].word};
         struct sample s = using(10, 1000);
 
-        assert_int_equal(state_moving(&s, NO_SWAP, &v), moves[i].calm);
+        assert_int_equal(state_moving(&s, NO_SWAP, &v, 0), moves[i].calm);
         s = using(700, 1000);
-        assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_HIGH);
+        assert_int_equal(state_moving(&s, NO_SWAP, &v, 0), STATE_HIGH);
         s = using(10, 1000);
         sample_set(&s, METRIC_USAGE, 950);
-        assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_CACHE);
-        assert_int_equal(state_moving(&nothing, NO_SWAP, &v), STATE_UNKNOWN);
+        assert_int_equal(state_moving(&s, NO_SWAP, &v, 0), STATE_CACHE);
+        assert_int_equal(state_moving(&nothing, NO_SWAP, &v, 0), STATE_UNKNOWN);
     }
 }
 
@@ -130,23 +132,52 @@ static void reading_back_is_thrashing_only_when_somebody_waits(void **state) {
 
     (void)state;
     sample_set(&s, METRIC_USAGE, 899);
-    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_GROWING);
+    assert_int_equal(state_moving(&s, NO_SWAP, &v, 0), STATE_GROWING);
     sample_set(&s, METRIC_USAGE, 900); /* nobody tells who waits */
-    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_THRASHING);
+    assert_int_equal(state_moving(&s, NO_SWAP, &v, 0), STATE_THRASHING);
     sample_set(&s, METRIC_PSI_SOME, 499);
-    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_CACHE);
+    assert_int_equal(state_moving(&s, NO_SWAP, &v, 0), STATE_CACHE);
     sample_set(&s, METRIC_PSI_SOME, 500);
-    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_THRASHING);
+    assert_int_equal(state_moving(&s, NO_SWAP, &v, 0), STATE_THRASHING);
     sample_set(&s, METRIC_PSI_FULL, 5000);
-    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_THRASHING);
+    assert_int_equal(state_moving(&s, NO_SWAP, &v, 0), STATE_THRASHING);
     v.refaults_per_s = 99;
-    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_STALLED);
+    assert_int_equal(state_moving(&s, NO_SWAP, &v, 0), STATE_STALLED);
     v.refaults_per_s = 100;
     v.have_refaults = false;
-    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_STALLED);
+    assert_int_equal(state_moving(&s, NO_SWAP, &v, 0), STATE_STALLED);
     v.have_refaults = true;
     sample_set(&s, METRIC_USED, 950);
-    assert_int_equal(state_moving(&s, NO_SWAP, &v), STATE_FULL);
+    assert_int_equal(state_moving(&s, NO_SWAP, &v, 0), STATE_FULL);
+}
+
+static void a_kill_is_told_for_ten_minutes(void **state) {
+    static const struct {
+        int64_t killed_ms, at_ms;
+        uint64_t used;
+        enum state want;
+    } cases[] = {
+        {0, 5000, 100, STATE_GROWING},
+        {5000, 5000, 100, STATE_KILLED},
+        {5000, 5000 + STATE_KILLED_MS - 1, 100, STATE_KILLED},
+        {5000, 5000 + STATE_KILLED_MS, 100, STATE_GROWING},
+        {6000, 5000, 100, STATE_KILLED}, /* told before the sample of that second */
+        {5000, 6000, 899, STATE_KILLED},
+        {5000, 6000, 900, STATE_FULL},
+        {5001 + STATE_KILLED_MS, 5000, 100, STATE_GROWING}, /* the clock was set back */
+    };
+    const struct trend_view v = {.word = TREND_GROWING};
+    struct sample hung = using(950, 1000);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_N(cases); i++) {
+        struct sample s = using(cases[i].used, 1000);
+
+        s.at_ms = cases[i].at_ms;
+        assert_int_equal(state_moving(&s, NO_SWAP, &v, cases[i].killed_ms), cases[i].want);
+    }
+    sample_set(&hung, METRIC_UNDER_OOM, 1);
+    assert_int_equal(state_moving(&hung, NO_SWAP, &v, 1), STATE_HUNG);
 }
 
 static void each_state_has_a_word_of_its_own(void **state) {
@@ -168,6 +199,7 @@ int main(void) {
         cmocka_unit_test(cache_that_fills_the_limit_is_no_alarm),
         cmocka_unit_test(what_is_bad_is_told_before_how_it_moves),
         cmocka_unit_test(reading_back_is_thrashing_only_when_somebody_waits),
+        cmocka_unit_test(a_kill_is_told_for_ten_minutes),
         cmocka_unit_test(each_state_has_a_word_of_its_own),
     };
 

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "model/state.h"
 
 enum { ID_MIN = 4 }; /* digits of an id that are enough */
 
@@ -76,13 +77,24 @@ bool live_has_series(const struct live *l, int64_t series) {
     return false;
 }
 
-void live_set_kills(struct live *l, int64_t series, uint64_t total) {
-    for (size_t i = 0; i < l->n; i++)
-        if (l->row[i]->series == series)
-            l->row[i]->oom_kills = total;
-    for (size_t i = 0; i < l->losts; i++)
-        if (l->lost[i].series == series)
-            l->lost[i].oom_kills = total;
+void live_set_kills(struct live *l, int64_t series, uint64_t total, int64_t killed_ms) {
+    for (size_t i = 0; i < l->n; i++) {
+        struct live_row *row = l->row[i];
+
+        if (row->series != series)
+            continue;
+        row->oom_kills = total;
+        row->killed_ms = killed_ms > row->killed_ms ? killed_ms : row->killed_ms;
+        row->told_ms = l->at_ms + 1;
+    }
+    for (size_t i = 0; i < l->losts; i++) {
+        struct live_lost *lost = &l->lost[i];
+
+        if (lost->series != series)
+            continue;
+        lost->oom_kills = total;
+        lost->killed_ms = killed_ms > lost->killed_ms ? killed_ms : lost->killed_ms;
+    }
 }
 
 /* The texts of a target, for loops over all of them. */
@@ -219,6 +231,7 @@ static void remember(struct live *l, struct live_row *row, uint32_t uid, int64_t
                                     .at_ms = at_ms,
                                     .series = row->series,
                                     .oom_kills = row->oom_kills,
+                                    .killed_ms = row->killed_ms,
                                     .t = row->t,
                                     .texts = row->texts,
                                     .labels = row->labels};
@@ -377,6 +390,7 @@ static bool is_news(const struct trend_view *old, const struct trend_view *now) 
 
 const struct trend_view *live_moves(const struct live *l, struct live_row *row) {
     int64_t block_ms = trend_newest_ms(&row->trend);
+    bool killed = state_is_killed(row->killed_ms, row->sample.at_ms);
     struct trend_view now = row->moves;
 
     if (block_ms != row->moves_block_ms) {
@@ -384,8 +398,9 @@ const struct trend_view *live_moves(const struct live *l, struct live_row *row) 
         row->moves_block_ms = block_ms;
     }
     trend_refaults(&row->trend, &now);
-    if (is_news(&row->moves, &now)) {
+    if (is_news(&row->moves, &now) || killed != row->killed) {
         row->moves = now;
+        row->killed = killed;
         row->moved_ms = l->at_ms;
     }
     return &row->moves;

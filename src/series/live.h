@@ -40,6 +40,7 @@ struct live_row {
     int64_t told_ms;              /* when its identity last changed, after the tick before it */
     /* Kept over restarts, by the logical target: */
     uint64_t oom_kills;            /* all that were ever seen */
+    int64_t killed_ms;             /* when the newest of them was; 0: not known, or none */
     uint64_t restarts;             /* instances and starts before this one since it is known */
     struct live_rate restart_rate; /* events of them that may be told */
     /* CPU use between the last two times that its CPU time moved or was looked at. */
@@ -52,6 +53,7 @@ struct live_row {
     /* What the trend told when it last told something new, and in which tick. Of live_moves. */
     struct trend_view moves;
     int64_t moved_ms, moves_block_ms;
+    bool killed;  /* state_is_killed, at that look */
     void *labels; /* of whoever renders it; freed with labels_free */
     /* the processes last told, as the body of the message */
     uint8_t *procs;
@@ -71,6 +73,7 @@ struct live_lost {
     int64_t at_ms;
     int64_t series;
     uint64_t oom_kills;
+    int64_t killed_ms;
     struct wire_target t;
     char *texts;
     void *labels;
@@ -116,9 +119,10 @@ void live_clear(struct live *l);
 /* Who had this number until a moment ago; NULL when nobody had, or it is there still. */
 struct live_lost *live_lost(struct live *l, uint32_t uid);
 
-/* All OOM kills of a logical target (not 0), for every row that is an instance of it or was: a kill
- * may be told when its group is gone, and the next one there. */
-void live_set_kills(struct live *l, int64_t series, uint64_t total);
+/* All OOM kills of a logical target (not 0), and when the newest was, for every row that is an
+ * instance of it or was: a kill may be told when its group is gone, and the next one there. Rows
+ * are told anew. A newest that is older than what is known changes nothing. */
+void live_set_kills(struct live *l, int64_t series, uint64_t total, int64_t killed_ms);
 
 /* Whether a row of that logical target is there again. */
 bool live_has_series(const struct live *l, int64_t series);
@@ -145,7 +149,8 @@ void live_add_key(struct buf *out, const struct wire_target *t);
 size_t live_resolve(const struct live *l, struct str word, struct live_row **out, size_t max);
 
 /* How it moves: looked at when somebody asks, and anew when a block of the trend is over.
- * Row->moved_ms tells since when that is so: small changes are none. */
+ * Row->moved_ms tells since when that is so, and whether its newest OOM kill is lately: small
+ * changes are none. */
 const struct trend_view *live_moves(const struct live *l, struct live_row *row);
 
 /* used of the limit in hundredths of a percent. */

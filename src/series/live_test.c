@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/basetest.h"
+#include "model/state.h"
 
 static struct wire_target container(uint32_t uid, const char *name) {
     return (struct wire_target){.uid = uid,
@@ -312,10 +313,17 @@ static void a_late_kill_counts_for_the_next_instance_too(void **state) {
     live_remove(&l, 1, 1000);
     put(&l, 2, "a")->series = 5;
     put(&l, 3, "b")->series = 6;
-    live_set_kills(&l, 5, 3);
+    live_set_kills(&l, 5, 3, 7000);
     assert_int_equal(live_lost(&l, 1)->oom_kills, 3);
     assert_int_equal(live_find(&l, 2)->oom_kills, 3);
+    assert_int_equal(live_find(&l, 2)->killed_ms, 7000);
     assert_int_equal(live_find(&l, 3)->oom_kills, 0);
+    assert_int_equal(live_find(&l, 3)->killed_ms, 0);
+    live_set_kills(&l, 5, 4, 6000); /* told late */
+    assert_int_equal(live_find(&l, 2)->oom_kills, 4);
+    assert_int_equal(live_find(&l, 2)->killed_ms, 7000);
+    live_remove(&l, 2, 8000);
+    assert_int_equal(live_lost(&l, 2)->killed_ms, 7000);
     live_done(&l);
 }
 
@@ -539,6 +547,33 @@ static void how_it_moves_is_news_only_when_it_changed(void **state) {
     live_done(&l);
 }
 
+static void a_kill_is_news_when_it_comes_and_when_it_is_long_ago(void **state) {
+    int64_t at_ms = 1000000, killed_ms;
+    struct live_row *row;
+    struct live l;
+
+    (void)state;
+    live_init(&l);
+    row = put(&l, 1, "a");
+    row->series = 5;
+    pass(&l, &at_ms, 60, 5 << 20, 0);
+    (void)live_moves(&l, row);
+    killed_ms = at_ms;
+    live_set_kills(&l, 5, 1, killed_ms);
+    assert_int_equal(row->told_ms, at_ms + 1);
+    pass(&l, &at_ms, 1, 5 << 20, 0);
+    (void)live_moves(&l, row);
+    assert_int_equal(row->moved_ms, at_ms);
+    assert_true(row->killed);
+    while (row->killed && at_ms < killed_ms + 2 * STATE_KILLED_MS) {
+        pass(&l, &at_ms, 1, 5 << 20, 0);
+        (void)live_moves(&l, row);
+    }
+    assert_int_equal(row->moved_ms, at_ms);
+    assert_int_equal(at_ms, killed_ms + STATE_KILLED_MS);
+    live_done(&l);
+}
+
 static void what_is_started_again_moves_anew(void **state) {
     int64_t at_ms = 1000000;
     struct live_row *row;
@@ -599,6 +634,7 @@ int main(void) {
         cmocka_unit_test(used_of_the_limit),
         cmocka_unit_test(a_row_that_does_not_change_is_seen_to_be_steady),
         cmocka_unit_test(how_it_moves_is_news_only_when_it_changed),
+        cmocka_unit_test(a_kill_is_news_when_it_comes_and_when_it_is_long_ago),
         cmocka_unit_test(what_is_started_again_moves_anew),
         cmocka_unit_test(reading_back_is_news_when_it_begins_and_when_it_ends),
     };

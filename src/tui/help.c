@@ -27,6 +27,7 @@ static const struct str words[] = {
     STR("States, the worst first:"),
     STR("hung       waits for memory that nobody will free (v1, killing disabled)"),
     STR("at-limit   used is 90 % of the limit or more: the next step is a kill"),
+    STR("oom-killed  the kernel killed in it for memory in the last 10 minutes"),
     STR("throttled  used is 90 % of memory.high or more: slowed down"),
     STR("thrashing  reads back what was just reclaimed, and waits for it"),
     STR("stalled    all tasks waited for memory 10 % of the last 10 s or more"),

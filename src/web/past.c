@@ -157,18 +157,77 @@ static bool cpu_since(const struct sample *before, const struct sample *now, uin
     return true;
 }
 
+static int take_start(void *ctx, const struct store_event *event) {
+    int64_t *start_ms = ctx;
+
+    if (!str_eq(event->kind, STR("start")) && !str_eq(event->kind, STR("restart")))
+        return 0;
+    *start_ms = event->at_ms;
+    return 1;
+}
+
+static int take_kill(void *ctx, int64_t id, int64_t series, int64_t at_ms, uint64_t kills,
+                     struct str json) {
+    int64_t *killed_ms = ctx;
+
+    (void)id;
+    (void)series;
+    (void)kills;
+    (void)json;
+    *killed_ms = at_ms;
+    return 1;
+}
+
+/* Names are kept as they were last: of an instance that began later only what all have in common
+ * held then. */
+static void be_the_one_of_then(struct site *site, int64_t series, int64_t at_ms,
+                               struct wire_target *t) {
+    int64_t begun_ms = t->start_ms > 0 ? t->start_ms : (int64_t)t->born_ms;
+
+    if (begun_ms <= at_ms)
+        return;
+    t->init_pid = 0;
+    t->born_ms = 0;
+    t->start_ms = 0;
+    (void)store_events(site->store, series, 0, at_ms, take_start, &t->start_ms);
+}
+
+/* Whose limit it was, where the one that was last cannot have been it: a limit may be set just
+ * after a target has begun. */
+static void find_limit_of_then(const struct site *site, const struct sample *s,
+                               struct wire_target *t) {
+    const struct live_row *host = live_find(site->live, WIRE_UID_HOST);
+    bool is_own =
+        sample_has(s, METRIC_OWN_LIMIT) && s->value[METRIC_OWN_LIMIT] == s->value[METRIC_LIMIT];
+
+    if (!sample_has(s, METRIC_LIMIT) || t->uid == WIRE_UID_HOST || !host ||
+        !sample_has(&host->sample, METRIC_LIMIT))
+        return;
+    if (!is_own && s->value[METRIC_LIMIT] == host->sample.value[METRIC_LIMIT])
+        t->limit_from = STR("host");
+    else if (is_own && str_eq(t->limit_from, STR("host")))
+        t->limit_from = t->path;
+    else if (!is_own && (str_eq(t->limit_from, t->path) || str_eq(t->limit_from, STR("host"))))
+        t->limit_from = STR("");
+}
+
 bool past_add_row(struct past *p, struct site *site, int64_t at_ms, struct json *j) {
     while (p->next < p->n) {
         const struct past_target *target = &p->target[p->next++];
         struct identity i;
         struct sample sample, before = {0};
         struct trend_view moves;
+        int64_t killed_ms = 0;
 
         if (store_at(site->store, target->series, at_ms, &sample) < 0 ||
             identity_parse(target->identity, &i) < 0)
             continue;
         if (store_at(site->store, target->series, sample.at_ms - PAST_BEFORE_MS, &before) < 0)
             before.at_ms = 0;
+        be_the_one_of_then(site, target->series, sample.at_ms, &i.t);
+        find_limit_of_then(site, &sample, &i.t);
+        if (target->oom_kills > 0)
+            (void)store_ooms(site->store, target->series, 0, at_ms, 1, take_kill, &killed_ms);
         moves = rowtrend_then(site->store, target->series, rowtrend_start(site, &i.t), &before,
                               &sample);
         struct row row = {
@@ -179,6 +238,7 @@ bool past_add_row(struct past *p, struct site *site, int64_t at_ms, struct json 
             .series = target->series,
             .at_ms = at_ms,
             .have_totals = false,
+            .killed_ms = killed_ms,
         };
 
         row.have_cpu = before.at_ms > 0 && cpu_since(&before, &sample, &row.cpu_centi);

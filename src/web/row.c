@@ -29,6 +29,7 @@ struct row row_of_live(struct site *site, struct live_row *r) {
         .have_totals = true,
         .restarts = r->restarts,
         .oom_kills = r->oom_kills,
+        .killed_ms = r->killed_ms,
     };
 }
 
@@ -113,6 +114,7 @@ static void add_identity(struct json *j, const struct site *site, const struct r
     key_time(j, "born_ms", (int64_t)t->born_ms);
     json_key_maybe(j, "restarts", r->have_totals, r->restarts);
     json_key_maybe(j, "oom_kills_total", r->have_totals, r->oom_kills);
+    key_time(j, "oom_killed_ms", r->killed_ms);
 }
 
 static uint64_t swap_total(const struct site *site) {
@@ -147,12 +149,13 @@ static void add_moves(struct json *j, const struct sample *s, const struct trend
 
 /* What is concluded from the metrics, of one look and of the time before it. */
 static void add_conclusions(struct json *j, const struct site *site, const struct wire_target *t,
-                            const struct sample *s, const struct trend_view *moves) {
+                            const struct sample *s, const struct trend_view *moves,
+                            int64_t killed_ms) {
     static const struct trend_view unknown;
     enum state state;
 
     moves = moves ? moves : &unknown;
-    state = s ? state_moving(s, swap_total(site), moves) : STATE_UNKNOWN;
+    state = s ? state_moving(s, swap_total(site), moves, killed_ms) : STATE_UNKNOWN;
 
     add_used_pct(j, s);
     key_maybe_str(j, "limit_from", has(s, METRIC_LIMIT) ? t->limit_from : STR(""));
@@ -168,7 +171,7 @@ void row_add_json(struct json *j, const struct site *site, const struct row *r) 
     json_begin_object(j);
     add_identity(j, site, r);
     json_key_centi(j, "cpu_pct", r->have_cpu, r->cpu_centi);
-    add_conclusions(j, site, r->t, r->sample, r->moves);
+    add_conclusions(j, site, r->t, r->sample, r->moves, r->killed_ms);
     for (enum metric m = 0; m < METRIC_N; m++)
         sample_add_json(j, r->sample, m);
     json_end(j);
@@ -203,7 +206,7 @@ bool row_add_changes(struct json *j, struct site *site, struct live_row *r, int6
         if (changed >> m & 1)
             sample_add_json(j, &r->sample, m);
     if (changed & ~(UINT64_C(1) << METRIC_CPU_US) || r->moved_ms > since_ms)
-        add_conclusions(j, site, &r->t, &r->sample, moves);
+        add_conclusions(j, site, &r->t, &r->sample, moves, r->killed_ms);
     json_end(j);
     return true;
 }

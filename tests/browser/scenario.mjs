@@ -147,12 +147,16 @@ function trendOf(target, used, limit) {
     return none;
 }
 
+/** When the newest kill before a moment was; null for what is never killed. */
+const killedMs = (target, ms) =>
+    target.kind === "climber" ? Math.max(1, bornMs(target, roundOf(target, ms)[0])) : null;
+
 function stateOf(target, usedPct) {
     const moving = STATE_OF_KIND[target.kind];
     if (moving !== undefined) {
         return moving;
     }
-    return usedPct >= 90 ? "at-limit" : usedPct >= 70 ? "high" : "growing";
+    return usedPct >= 90 ? "at-limit" : "oom-killed"; // a climber: its rounds are shorter than 10 min
 }
 
 const pages = (bytes) => Math.max(0, Math.round(bytes / PAGE) * PAGE);
@@ -295,7 +299,7 @@ export function rowOf(target, ms, sinceMs) {
     const metrics = metricsOf(target, ms);
     const kills = countKills(target, sinceMs, ms);
     return { ...identityOf(target, ms), restarts: kills, oom_kills_total: kills,
-        ...concluded(target, ms, metrics), ...UNKNOWN, ...metrics, oom_kills: kills };
+        oom_killed_ms: killedMs(target, ms), ...concluded(target, ms, metrics), ...UNKNOWN, ...metrics, oom_kills: kills };
 }
 
 /** The machine's own row. */
@@ -314,7 +318,7 @@ export function hostRow(targets, ms, sinceMs) {
         ...UNKNOWN, uid: 0, ts: new Date(ms).toISOString(), key: "host", series: 1, id: null, name: "host",
         kind: "group", runtime: null, image: null, pod: null, namespace: null, container: null,
         unit: null, inside: null, cgroup: "/", version: "v1", init_pid: null, start_ms: null,
-        born_ms: null, labels: {}, compose: null, restarts: 0, oom_kills_total: kills,
+        born_ms: null, labels: {}, compose: null, restarts: 0, oom_kills_total: kills, oom_killed_ms: null,
         cpu_pct: centi(40 + 20 * noise(0, Math.floor(ms / 1000))),
         used_pct: centi((used / HOST_TOTAL) * 100), limit_from: "host", limit_certain: true,
         state: "steady", kernel_reclaimable_unknown: false, trend: "steady", trend_bytes_per_h: 0,

@@ -26,6 +26,7 @@ export function rowOf(known: Partial<Row> & { name: string }): Row {
         born_ms: null,
         restarts: null,
         oom_kills_total: null,
+        oom_killed_ms: null,
         cpu_pct: null,
         used_pct: null,
         limit_from: null,

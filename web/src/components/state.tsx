@@ -19,6 +19,7 @@ export const STATE_WORDS: readonly StateWord[] = [
     "stalled",
     "thrashing",
     "throttled",
+    "oom-killed",
     "at-limit",
     "hung",
 ];
@@ -35,6 +36,7 @@ const SEVERITY: Readonly<Record<StateWord, Severity>> = {
     stalled: "warn",
     thrashing: "bad",
     throttled: "bad",
+    "oom-killed": "bad",
     "at-limit": "bad",
     hung: "bad",
 };

@@ -12,6 +12,7 @@ export const stateTexts = {
     "state.stalled": ["stalled", "停滞"],
     "state.thrashing": ["thrashing", "颠簸"],
     "state.throttled": ["throttled", "被限速"],
+    "state.oom-killed": ["OOM-killed", "被 OOM 杀死"],
     "state.at-limit": ["at limit", "到达上限"],
     "state.hung": ["hung", "挂起"],
     "stateHelp.-": ["nothing has been read yet", "尚未读到任何数值"],
@@ -42,6 +43,10 @@ export const stateTexts = {
     "stateHelp.throttled": [
         "used is at memory.high: the kernel slows it down to a crawl",
         "已用到达 memory.high：内核把它放慢到几乎停顿",
+    ],
+    "stateHelp.oom-killed": [
+        "the kernel killed in it for memory within the last 10 minutes: its limit is too small, or it leaks",
+        "最近 10 分钟内，内核因内存不足杀死过其中的进程：上限太小，或者有泄漏",
     ],
     "stateHelp.at-limit": [
         "used is {alert} % of the limit or more: the next step is a kill",
