@@ -79,6 +79,7 @@ static void they_come_newest_first_and_as_asked_for(void **state) {
     check_kinds("?kind=start&kind=oom", "oom start");
     check_kinds("?kind=start&limit=1", "start");
     check_kinds("?kind=guard", "");
+    check_kinds("?kind=restart&kind=guard", "restart");
     check_kinds("?target=web", "limit restart start");
     check_kinds("?target=docker:web&kind=restart", "restart");
     check_kinds("?target=container-3", "");
@@ -108,10 +109,52 @@ static void each_kind_has_its_own_words(void **state) {
     json_decref(tree);
 }
 
+/* What is left of a limit, and whether the list says from when on it is whole. */
+static void what_is_left_out_is_told(void **state) {
+    static const struct {
+        const char *query, *kinds;
+        int whole; /* the first so many of all four are in the list; -1: nothing is left out */
+    } cases[] = {
+        {"?limit=4", "oom limit restart start", -1},
+        {"?limit=3", "oom limit restart", 3},
+        {"?limit=1", "oom", 1},
+        {"?limit=0", "", 0},
+        {"?limit=1&kind=start&kind=restart", "restart", 3},
+        {"?limit=1&kind=start", "start", -1},
+    };
+    json_t *whole = get(""), *all = json_object_get(whole, "events");
+
+    (void)state;
+    assert_int_equal(json_array_size(all), 4);
+    for (size_t i = 0; i < ARRAY_N(cases); i++) {
+        json_t *tree = get(cases[i].query), *from = json_object_get(tree, "from_ms");
+        int n = cases[i].whole;
+
+        check_kinds(cases[i].query, cases[i].kinds);
+        assert_int_equal(json_is_true(json_object_get(tree, "cut")), n >= 0);
+        assert_int_equal(json_is_integer(from), n >= 0);
+        if (n >= 0)
+            assert_int_equal(
+                json_integer_value(from),
+                json_integer_value(json_object_get(json_array_get(all, (size_t)n), "at_ms")) + 1);
+        json_decref(tree);
+    }
+    json_decref(whole);
+}
+
 static void nonsense_is_refused(void **state) {
     (void)state;
     assert_int_equal(webtest_get(&site, false, "/api/v1/events?limit=1001", NULL, &answer), 400);
     assert_int_equal(webtest_get(&site, false, "/api/v1/events?from=x", NULL, &answer), 400);
+    assert_int_equal(webtest_get(&site, false, "/api/v1/events?kind=zzz", NULL, &answer), 400);
+    assert_true(webtest_has(&answer, "oom, start, end, restart, limit"));
+    assert_int_equal(webtest_get(&site, false, "/api/v1/events?from=2&to=1", NULL, &answer), 400);
+    assert_true(webtest_has(&answer, "'from' is after 'to'"));
+    assert_int_equal(webtest_get(&site, false, "/api/v1/events?from=-999999999d", NULL, &answer),
+                     400);
+    assert_true(webtest_has(&answer, "too far back"));
+    assert_int_equal(webtest_get(&site, false, "/api/v1/sparks?points=0", NULL, &answer), 400);
+    assert_true(webtest_has(&answer, "ask for 1 or more"));
     assert_int_equal(webtest_get(&site, false, "/api/v1/events?target=nobody", NULL, &answer), 404);
 }
 
@@ -132,6 +175,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(they_come_newest_first_and_as_asked_for),
         cmocka_unit_test(each_kind_has_its_own_words),
+        cmocka_unit_test(what_is_left_out_is_told),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(without_history_there_are_none),
     };

@@ -217,7 +217,8 @@ static bool prepare(struct sparks *s, const struct request *rq, struct answer *a
     if (!request_time(rq, "from", &s->from_ms, a))
         return false;
     if (s->from_ms < 0 || s->from_ms > s->to_ms || points == 0) {
-        answer_error(a, 400, points == 0 ? "no points are none" : "'from' is after 'to'");
+        answer_error(a, 400,
+                     points == 0 ? "'points' is 0: ask for 1 or more" : "'from' is after 'to'");
         return false;
     }
     if (!s->site->store) {

@@ -1,5 +1,7 @@
 #include "web/request.h"
 
+#include <errno.h>
+
 #include "base/num.h"
 #include "base/when.h"
 #include "export/prompage.h"
@@ -15,11 +17,19 @@ bool request_arg(const struct request *rq, const char *key, struct str *out) {
 
 bool request_time(const struct request *rq, const char *key, int64_t *out, struct answer *a) {
     struct str text;
+    int r;
 
     if (!request_arg(rq, key, &text))
         return true;
-    if (when_parse(text, rq->now_ms, out) == 0)
+    r = when_parse(text, rq->now_ms, out);
+    if (r == 0)
         return true;
+    if (r == -ERANGE) {
+        answer_error(a, 400, "'%s' is %s: '%.*s'", key,
+                     str_starts(text, STR("-")) ? "too far back" : "in no calendar",
+                     STR_ARG(str_head(text, 60)));
+        return false;
+    }
     answer_error(a, 400, "'%s' is no time, but '%.*s': ms, seconds, RFC 3339, HH:MM or -10m", key,
                  STR_ARG(str_head(text, 60)));
     return false;
