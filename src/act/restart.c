@@ -44,8 +44,10 @@ static bool too_many(const struct restart *r, int64_t now_us) {
 
 static int64_t next_delay(const struct restart *r, int64_t ran_us) {
     int64_t first = r->first_us > 0 ? r->first_us : second;
-    int64_t most = first > 60 * second ? first : 60 * second;
+    int64_t most = r->most_us > 0 ? r->most_us : 60 * second;
 
+    if (most < first)
+        most = first;
     if (r->delay_us == 0 || ran_us >= 60 * second)
         return first;
     return r->delay_us > most / 2 ? most : 2 * r->delay_us;

@@ -1,6 +1,6 @@
 /* restart.h - whether to start again, and when: pure.
  *
- * Back-off first, 2 x first ... up to 60 s; after 60 s of health it begins anew. At most
+ * Back-off first, 2 x first ... up to the longest; after 60 s of health it begins anew. At most
  * `max` restarts within `window`.
  *
  * Policies: "oom" starts again after an OOM kill, of the program or of the child that a wrapper
@@ -20,6 +20,7 @@ struct restart {
     uint32_t max;      /* RESTART_UNLIMITED, or at most RESTART_WINDOW_MAX; 0: none */
     int64_t window_us; /* 0: the whole life */
     int64_t first_us;  /* first delay; 1 s if 0 */
+    int64_t most_us;   /* longest delay; 60 s if 0 */
     /* state, zeroed: */
     int64_t delay_us;                  /* of the last restart, 0: none yet */
     uint32_t done;                     /* restarts in all, with those decided and not begun yet */
@@ -34,8 +35,8 @@ enum restart_answer {
 };
 
 /* now_us: monotonic; ran_us: how long it lived. *delay_out, written with RESTART_AGAIN. A cause of
- * EXIT_CAUSE_NO_START or EXIT_CAUSE_STOPPED is never restarted. A first delay above 60 s stays as
- * it is. */
+ * EXIT_CAUSE_NO_START or EXIT_CAUSE_STOPPED is never restarted. A first delay above the longest
+ * stays as it is. */
 enum restart_answer restart_decide(struct restart *r, const struct exit_cause *cause,
                                    int64_t now_us, int64_t ran_us, int64_t *delay_out);
 

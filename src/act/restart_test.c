@@ -93,6 +93,22 @@ static void a_first_delay_above_a_minute_stays(void **state) {
     }
 }
 
+static void the_longest_delay_can_be_another(void **state) {
+    static const int64_t wanted[] = {1000, 2000, 3000, 3000};
+    struct restart r = {.policy = RESTART_OOM, .max = RESTART_UNLIMITED, .most_us = 3 * second};
+    struct restart above = {
+        .policy = RESTART_OOM, .max = RESTART_UNLIMITED, .first_us = 2 * second, .most_us = second};
+    int64_t delay = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_N(wanted); i++) {
+        restart_decide(&r, &oom, (int64_t)i, 59 * second, &delay);
+        assert_int_equal(delay, wanted[i] * 1000);
+        restart_decide(&above, &oom, (int64_t)i, 0, &delay);
+        assert_int_equal(delay, 2 * second);
+    }
+}
+
 static void a_minute_of_health_resets_the_delay(void **state) {
     struct restart r = {.policy = RESTART_OOM, .max = RESTART_UNLIMITED};
     int64_t delay = 0;
@@ -202,6 +218,7 @@ int main(void) {
         cmocka_unit_test(the_delay_doubles_up_to_a_minute),
         cmocka_unit_test(a_first_delay_of_ones_own_doubles_too),
         cmocka_unit_test(a_first_delay_above_a_minute_stays),
+        cmocka_unit_test(the_longest_delay_can_be_another),
         cmocka_unit_test(a_minute_of_health_resets_the_delay),
         cmocka_unit_test(a_maximum_of_zero_gives_up_at_once),
         cmocka_unit_test(without_a_window_the_whole_life_counts),

@@ -169,6 +169,10 @@ static int set_backoff(void *into, struct str value, struct err *err) {
     return set_duration(value, 1, &((struct options *)into)->what.restart.first_us, err);
 }
 
+static int set_backoff_max(void *into, struct str value, struct err *err) {
+    return set_duration(value, 1, &((struct options *)into)->what.restart.most_us, err);
+}
+
 static int set_grace(void *into, struct str value, struct err *err) {
     return set_duration(value, 0, &((struct options *)into)->what.grace_us, err);
 }
@@ -230,7 +234,8 @@ static const struct opt opts[] = {
     {"restart", 0, "WHEN", "oom (default), failure, always or never", set_restart},
     {"max-restarts", 0, "N", "give up after so many, with exit code 137", set_max_restarts},
     {"window", 0, "TIME", "... within this time (default: ever)", set_window},
-    {"backoff", 0, "TIME", "wait before the first restart, doubled up to 60s (1s)", set_backoff},
+    {"backoff", 0, "TIME", "wait before the first restart, then doubled (1s)", set_backoff},
+    {"backoff-max", 0, "TIME", "the longest wait (60s)", set_backoff_max},
     {"grace", 0, "TIME", "from SIGTERM to SIGKILL (10s)", set_grace},
     {"hints", 0, "HOW", "auto (default): tell runtimes their limit; or off", set_hints},
     {"pressure", 0, "HOW", "$MEMORY_PRESSURE_WATCH: auto (default), socket or off", set_pressure},
