@@ -17,9 +17,10 @@ enum {
 
 #define WANT                                                                                       \
     (PROC_BIT(PROC_PPID) | PROC_BIT(PROC_UID) | PROC_BIT(PROC_COMM) | PROC_BIT(PROC_STATE) |       \
-     PROC_BIT(PROC_THREADS) | PROC_BIT(PROC_VIRT) | PROC_BIT(PROC_RES) | PROC_BIT(PROC_SHR) |      \
-     PROC_BIT(PROC_DATA) | PROC_BIT(PROC_CODE) | PROC_BIT(PROC_SWAP) | PROC_BIT(PROC_ANON) |       \
-     PROC_BIT(PROC_FILE) | PROC_BIT(PROC_SHMEM) | PROC_BIT(PROC_START) | PROC_BIT(PROC_COMMAND))
+     PROC_BIT(PROC_THREADS) | PROC_BIT(PROC_FDS) | PROC_BIT(PROC_VIRT) | PROC_BIT(PROC_RES) |      \
+     PROC_BIT(PROC_SHR) | PROC_BIT(PROC_DATA) | PROC_BIT(PROC_CODE) | PROC_BIT(PROC_SWAP) |        \
+     PROC_BIT(PROC_ANON) | PROC_BIT(PROC_FILE) | PROC_BIT(PROC_SHMEM) | PROC_BIT(PROC_START) |     \
+     PROC_BIT(PROC_COMMAND))
 
 int procwatch_init(struct procwatch *p, const struct host *h, const struct cgfs *fs,
                    uint32_t most) {

@@ -230,12 +230,19 @@ void events_gone(struct events *e, const struct live_row *row, int64_t at_ms) {
         tell(e, row, &event);
 }
 
+/* Whether it has begun just now, or what runs in it has: its limit may be about to be set. */
+static bool is_young(const struct wire_target *t, int64_t at_ms) {
+    int64_t begun_ms = (int64_t)t->born_ms > t->run_ms ? (int64_t)t->born_ms : t->run_ms;
+
+    return at_ms - begun_ms < SETTLED_MS;
+}
+
 /* The limit before: what the row has, or had with the collector before. */
 static bool limit_before(const struct events *e, const struct live_row *row, int64_t at_ms,
                          uint64_t *out) {
     if (sample_has(&row->sample, METRIC_OWN_LIMIT)) {
         *out = row->sample.value[METRIC_OWN_LIMIT];
-        return at_ms - (int64_t)row->t.born_ms >= SETTLED_MS;
+        return !is_young(&row->t, at_ms);
     }
     for (size_t i = 0; e->listing && i < e->n; i++)
         if (e->before[i].again && e->before[i].uid == row->uid) {

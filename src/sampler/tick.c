@@ -19,10 +19,11 @@ enum {
     LIMITS_V1_US = 30 * 1000000, /* limits on v1 so seldom: memory.stat tells when they move */
     YOUNG_US = 6 * 1000000,      /* for so long, files that were not there are tried again */
     YOUNG_STEP_US = 2 * 1000000,
-    SPREAD_US = 9 * 1000000,  /* a target's slow turn; with the tick it falls into, 10 s */
-    ADAPTIVE_US = 9 * 500000, /* the same of memory.stat, 5 s */
-    MOVED_AT_ONCE = 64,       /* of targets that have moved, so many a tick are read whole */
-    HOST_STEPS = 64,          /* the machine's room counts anew when it has moved by 1/64 */
+    UNLIMITED_US = 3 * 1000000, /* so long the limit is read each time: an engine sets it later */
+    SPREAD_US = 9 * 1000000,    /* a target's slow turn; with the tick it falls into, 10 s */
+    ADAPTIVE_US = 9 * 500000,   /* the same of memory.stat, 5 s */
+    MOVED_AT_ONCE = 64,         /* of targets that have moved, so many a tick are read whole */
+    HOST_STEPS = 64,            /* the machine's room counts anew when it has moved by 1/64 */
     FDS_RESERVED = 128,
 };
 
@@ -283,7 +284,8 @@ static void begin_reading(const struct ticker *t, const struct ticknode *n, cons
     bool known = n->have_own_limit && !pass->limits; /* else it is new, or cannot be read */
 
     in->slow = pass->spread ? !pass->some && pass->now_us >= n->slow_us : pass->slow;
-    in->limits = !known || (pass->spread && !pass->some && pass->now_us >= n->rare_us);
+    in->limits = !known || (n->target && pass->now_us - n->born_us < UNLIMITED_US) ||
+                 (pass->spread && !pass->some && pass->now_us >= n->rare_us);
     in->moved = in->looked = false;
     in->whole = !pass->some && (!pass->spread || in->slow);
     in->stat.have = in->numbers.have = 0;

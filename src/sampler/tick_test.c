@@ -692,6 +692,22 @@ static void in_turns_a_new_limit_is_seen(void **state) {
     }
 }
 
+/* An engine makes a group, and then sets its limit. */
+static void in_turns_the_limit_of_what_is_new_is_seen_at_once(void **state) {
+    (void)state;
+    for (unsigned v1 = 0; v1 <= 1; v1++) {
+        struct many x;
+
+        many_init(&x, v1, &spread);
+        second(&x);
+        put_group(&x, 42, 10 * MIB, 2 * MIB, 50 * MIB);
+        second(&x);
+        holds(ticker_sample(x.m.ticker, 42), METRIC_OWN_LIMIT, 50 * MIB);
+        limit_is(&x.m, 42, 50 * MIB, LIMIT_LEVEL, "/g42", 42 * MIB);
+        machine_done(&x.m);
+    }
+}
+
 static void what_is_made_again_is_read_from_the_beginning(void **state) {
     struct many x;
 
@@ -980,6 +996,7 @@ int main(void) {
         cmocka_unit_test(what_has_moved_is_read_whole),
         cmocka_unit_test(in_turns_the_quick_values_are_as_without),
         cmocka_unit_test(in_turns_a_new_limit_is_seen),
+        cmocka_unit_test(in_turns_the_limit_of_what_is_new_is_seen_at_once),
         cmocka_unit_test(what_is_made_again_is_read_from_the_beginning),
         cmocka_unit_test(adaptive_reads_the_stat_when_usage_moves_and_every_five_seconds),
         cmocka_unit_test(told_events_are_read_when_asked_for),
