@@ -188,6 +188,9 @@ test("times on the axis are short, and a new day is told", () => {
 });
 
 test("a compressed axis has powers of ten and 0", () => {
-    assert.deepEqual(tens(20), [0, 1, 10]);
-    assert.deepEqual(tens(2000), [0, 10, 100, 1000]);
+    assert.deepEqual(tens(20), [0, 1, 10, 20]);
+    assert.deepEqual(tens(451), [0, 10, 100, 400]);
+    assert.deepEqual(tens(110), [0, 10, 100]);
+    assert.deepEqual(tens(2000), [0, 10, 100, 2000]);
+    assert.deepEqual(tens(0.5), [0]);
 });

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { csvField, csvOf, fileName, jsonOf } from "../src/charts/export.ts";
 
 const SHEET = {
+    id: "psi",
     title: "composition",
     target: "web",
     names: ["anon_bytes", "psi_some_percent"],

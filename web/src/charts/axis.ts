@@ -18,9 +18,18 @@ export function timeLabels(splits: readonly number[], apartMs: number): string[]
 /** Round sizes: 1, 2, 4 ... of each unit, so that labels are 64M and not 61.0M. */
 export const BYTE_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
-/** Of an axis that is compressed: 0, 1, 10, 100 ..., without the 1 when there are many. */
+/** Labels closer than this part of a compressed axis would cover one another. */
+const APART = 0.17;
+
+/** Of an axis that is compressed: the highest round number, then 100, 10, 1 as far as there is room. */
 export function tens(max: number): number[] {
-    const splits = [0];
-    for (let split = max < 100 ? 1 : 10; split <= max; split *= 10) splits.push(split);
-    return splits;
+    if (max < 1) return [0];
+    const power = 10 ** Math.floor(Math.log10(max) + 1e-9);
+    const room = APART * Math.asinh(max);
+    const splits = [Math.floor(max / power + 1e-9) * power];
+    for (let split = power; split >= 1; split /= 10) {
+        const isFree = Math.asinh(splits[0] ?? 0) - Math.asinh(split) >= room;
+        if (isFree && Math.asinh(split) >= room) splits.unshift(split);
+    }
+    return [0, ...splits];
 }

@@ -2,6 +2,7 @@
 import type { Column } from "./table.ts";
 
 export interface Sheet {
+    id: string; // of the chart, the same in every language: "psi"
     title: string;
     target: string;
     names: readonly string[]; // of the columns, with their unit: "anon_bytes"
@@ -45,7 +46,7 @@ export function jsonOf(sheet: Sheet): string {
         const values = sheet.names.map((name, i) => [name, rounded(sheet.columns[i]?.[row])]);
         return { time: new Date(at).toISOString(), time_ms: at, ...Object.fromEntries(values) };
     });
-    return JSON.stringify({ target: sheet.target, chart: sheet.title, points }, null, 1) + "\n";
+    return JSON.stringify({ target: sheet.target, chart: sheet.id, points }, null, 1) + "\n";
 }
 
 /** "web-composition-2026-11-21T170409Z.csv": of a name that anybody chose. */

@@ -14,6 +14,11 @@ export interface MarkGroup {
     marks: Mark[]; // oldest first
 }
 
+/** How many of the kind that is shown: what else the mark stands for is told when it is pointed at. */
+export function countOf(group: MarkGroup): number {
+    return group.marks.filter(({ kind }) => kind === group.kind).length;
+}
+
 /** An end, and the next start, within this time of a kill or restart are one thing with it. */
 const SAME_MS = 5000;
 

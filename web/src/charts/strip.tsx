@@ -4,7 +4,7 @@ import { EventSymbol, kindName } from "../components/event.tsx";
 import { moment } from "../format.ts";
 import { t } from "../i18n/index.ts";
 import type { ChartGroup } from "./group.ts";
-import type { MarkGroup } from "./marks.ts";
+import { countOf, type MarkGroup } from "./marks.ts";
 
 const MOST_LINES = 6;
 
@@ -31,7 +31,7 @@ export function MarkStrip(props: { group: ChartGroup }) {
                     data-testid="mark"
                     data-kind={group.kind}
                     data-at={group.at}
-                    data-count={group.marks.length}
+                    data-count={countOf(group)}
                     style={{ left: `${left(group.at)}%` }}
                     onPointerEnter={() => (shown.value = group.at)}
                     onPointerLeave={() => (shown.value = null)}
@@ -41,7 +41,7 @@ export function MarkStrip(props: { group: ChartGroup }) {
                 >
                     <EventSymbol kind={group.kind} />
                     <span class="unseen">{labelOf(group)}</span>
-                    {group.marks.length > 1 && <sub aria-hidden="true">{group.marks.length}</sub>}
+                    {countOf(group) > 1 && <sub aria-hidden="true">{countOf(group)}</sub>}
                 </button>
             ))}
             {open && (

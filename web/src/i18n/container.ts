@@ -44,6 +44,7 @@ export const containerTexts = {
     "container.limitAtMost": ["at most {limit}, {whose}", "最多 {limit}，{whose}"],
     "container.started": ["Started", "启动于"],
     "container.ago": ["{age} ago", "{age} 前"],
+    "container.before": ["{age} before the moment that is shown", "所示时刻之前 {age}"],
     "container.cgroup": ["Control group", "控制组"],
     "container.lastDay": ["Show the last 24 hours", "显示最近 24 小时"],
     "container.failed": ["The history cannot be read: {error}.", "无法读取历史记录：{error}。"],
@@ -120,6 +121,23 @@ export const containerTexts = {
         "Nothing bad: used memory is {pct} % of {whose} of {limit}. It has been seen too shortly to say how it moves.",
         "没有异常：已用为{whose}（{limit}）的 {pct} %。观察时间太短，还不能判断走势。",
     ],
+    "says.killed": [
+        "The kernel killed {what} in it for lack of memory, {ago}. It may use {limit}: {whose}.",
+        "{ago}，内核因内存不足杀死了其中的 {what}。它最多可用 {limit}：{whose}。",
+    ],
+    "says.aTask": ["a task", "一个任务"],
+    "says.killedTimes": ["That makes {n} kills.", "至今共被杀死 {n} 次。"],
+    "says.earlier": ["{age} before", "之前 {age}"],
+    "says.usedNow": ["It uses {used} at this moment.", "此刻已用 {used}。"],
+    "says.killedNext": [
+        "Raise the limit if it needs more than that; if it leaks, more will not help. What came before says which:",
+        "如果它确实需要更多，就提高上限；如果有泄漏，提高上限也没有用。看看之前的情形就能分辨：",
+    ],
+    "says.killedSometime": [
+        "The kernel has killed in it for memory not long ago; used memory is {pct} % of {whose} of {limit} at this moment. Raise the limit, or see what grew before the kill.",
+        "不久前内核因内存不足杀死过其中的进程；现在已用为{whose}（{limit}）的 {pct} %。请提高上限，或查看被杀死之前是什么在增长。",
+    ],
+    "says.lookBefore": ["the minutes before the kill at {time}", "{time} 被杀死之前的几分钟"],
     "says.nothing": ["Nothing is known to judge it by.", "没有可供判断的数据。"],
     "range.last": ["Last", "最近"],
     "range.10m": ["10 min", "10 分钟"],
@@ -133,6 +151,7 @@ export const containerTexts = {
     "range.zoomOut": ["Zoom out", "缩小"],
     "range.from": ["from", "从"],
     "range.to": ["to", "到"],
+    "range.zone": ["local time, {zone}", "本地时间，{zone}"],
     "range.apply": ["Show", "显示"],
     "range.wrong": ["The end must be at least 10 seconds after the beginning.", "结束必须比开始晚至少 10 秒。"],
     "range.liveText": [
@@ -224,6 +243,10 @@ export const containerTexts = {
     "proc.at": ["as of {moment}.", "截至 {moment}。"],
     "proc.pinHint": ["Click a chart to see those of another moment.", "点击图表可查看其他时刻的进程。"],
     "proc.error": ["Processes: {error}.", "进程：{error}。"],
+    "proc.noneThen": [
+        "No processes were recorded at {moment}. They are kept in less detail than the charts: try a moment nearby.",
+        "{moment} 没有进程记录。进程的保留不如图表详细：请试试附近的时刻。",
+    ],
     "proc.none": ["No process was told.", "没有进程信息。"],
     "proc.missing": ["The {listed} largest of {total} are listed.", "列出 {total} 个中最大的 {listed} 个。"],
     "proc.noCommands": [

@@ -5,13 +5,14 @@ import { ApiError, apiPath, get } from "../api/client.ts";
 import type { Row, Targets } from "../api/types.ts";
 import { ChartGroup } from "../charts/group.ts";
 import { lastKnown, nearest } from "../charts/table.ts";
+import { matches, parseFilter } from "../filter.ts";
 import { EVENT_KINDS, eventText } from "../components/event.tsx";
 import { moment, visible } from "../format.ts";
 import { t } from "../i18n/index.ts";
 import { offerKeys } from "../keys.ts";
 import { about, now } from "../state/app.ts";
-import { allRows, isWorkload, liveRows } from "../state/rows.ts";
-import { go, goLive, view, zoomRange } from "../state/url.ts";
+import { liveRows, pastRows } from "../state/rows.ts";
+import { go, goLive, shownAt, view, zoomRange } from "../state/url.ts";
 import { helpOpen } from "./help.tsx";
 import { Composition } from "./container/composition.tsx";
 import { Events } from "./container/events.tsx";
@@ -19,8 +20,13 @@ import { Head } from "./container/head.tsx";
 import { findRow, History, type Cursor } from "./container/history.ts";
 import { Lanes } from "./container/lanes.tsx";
 import { PartList } from "./container/partlist.tsx";
-import { Processes } from "./container/processes.tsx";
+import { Processes, type Told } from "./container/processes.tsx";
 import { RangeBar } from "./container/range.tsx";
+import { usePinInAddress } from "./container/pin.ts";
+import { lastKill } from "./container/sentence.ts";
+import { itemsOf } from "./overview/items.ts";
+import { listed } from "./overview/listed.ts";
+import { closedGroups, select } from "./overview/selection.ts";
 import "./container.css";
 
 /** Rows at once. */
@@ -45,14 +51,14 @@ function newGroup(history: History): ChartGroup {
     });
 }
 
-/** In the order of their names, as long as the list is. */
+/** As the overview lists them: its filter, order and groups. */
 function neighboursOf(
     rows: readonly Row[],
     key: string,
 ): { before: Row | null; after: Row | null } {
-    const list = rows
-        .filter(isWorkload)
-        .sort((a, b) => a.name.localeCompare(b.name) || a.key.localeCompare(b.key));
+    const filter = parseFilter(view.value.q);
+    const shown = listed(rows, filter).rows.filter((row) => matches(filter, row));
+    const list = itemsOf(shown, view.value, closedGroups.value).flatMap(({ row }) => row ?? []);
     const at = list.findIndex((row) => row.key === key);
     if (at < 0) return { before: null, after: list[0] ?? null };
     return { before: list[at - 1] ?? null, after: list[at + 1] ?? null };
@@ -158,15 +164,21 @@ export function Container() {
     const key = view.value.key;
     const history = useMemo(() => new History(key), [key]);
     const group = useMemo(() => newGroup(history), [history]);
-    const largest = useSignal<number | null>(null);
+    const told = useSignal<Told>({ pid: null, threads: null });
     useEffect(() => history.start(), [history]);
+    useEffect(() => select(key), [key]); // the overview shows which one was left
+    usePinInAddress(group);
 
     const range = history.range.value;
     const table = history.table.value;
-    const row = findRow(allRows.value, key);
+    // Of the past only what is known of it: never the rows of now while those are on their way.
+    const rows = shownAt.value === null ? liveRows.value : (pastRows.value ?? []);
+    const row = findRow(rows, key);
     const last = lastKnown(table, KNOWN_BY);
     const lastMs = last === null ? null : (table.at[last] ?? null);
-    const isWaiting = row === null && liveRows.value.length === 0;
+    const isWaiting =
+        row === null &&
+        (shownAt.value === null ? liveRows.value.length === 0 : pastRows.value === null);
     const was = useLastSeen(key, row === null && !isWaiting, lastMs);
     const cursor = useComputed<Cursor>(() => {
         const pointed = group.moment.value;
@@ -175,7 +187,7 @@ export function Container() {
             ? { row: lastKnown(now, KNOWN_BY), isLast: true }
             : { row: nearest(now.at, pointed), isLast: false };
     });
-    const neighbours = neighboursOf(allRows.value, key);
+    const neighbours = neighboursOf(rows, key);
     const name = row?.name ?? was?.name ?? key;
     useContainerKeys(history, group, neighbours);
     useTitle(name);
@@ -196,7 +208,9 @@ export function Container() {
                 key_={key}
                 isWaiting={isWaiting}
                 at={range.live ? null : range.to_ms}
-                pid={largest.value}
+                pid={told.value.pid}
+                threads={told.value.threads}
+                kill={lastKill(history.events.value, range.to_ms)}
                 neighbours={neighbours}
             />
             <RangeBar range={range} />
@@ -217,7 +231,7 @@ export function Container() {
                     target={key}
                     at={at}
                     isPinned={group.pinned.value !== null}
-                    onLargest={(pid) => (largest.value = pid)}
+                    onTold={(next) => (told.value = next)}
                 />
             )}
         </article>

@@ -1,5 +1,4 @@
 // The list of containers: what is listed, in which order, and the keys that move in it.
-import { useSignal } from "@preact/signals";
 import { useCallback, useEffect, useMemo, useRef } from "preact/hooks";
 import { matches, parseFilter } from "../filter.ts";
 import { GROUPINGS, grouping, isUnlimited } from "../group.ts";
@@ -17,6 +16,7 @@ import { Legend } from "./overview/legend.tsx";
 import { DEFAULT_ALERT_PCT, List } from "./overview/list.tsx";
 import { listed } from "./overview/listed.ts";
 import {
+    closedGroups,
     followAgain,
     moveSelection,
     select,
@@ -42,7 +42,7 @@ function topIn(items: readonly Item[], index: number): [number, number] {
 
 export function Overview() {
     const { q, sort, desc, group } = view.value;
-    const closed = useSignal<ReadonlySet<string>>(new Set());
+    const closed = closedGroups;
     const input = useRef<HTMLInputElement>(null);
     const filter = useMemo(() => parseFilter(q), [q]);
     const all = listed(allRows.value, filter);

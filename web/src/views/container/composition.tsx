@@ -90,16 +90,21 @@ function linesOf(table: Table, { limit: near, limitShown, alertPct }: Marks): Li
     return lines;
 }
 
-function sheetOf(table: Table, target: string): Sheet {
+export function sheetOf(table: Table, target: string): Sheet {
     const parts = table.at.map((_, row) => partsAt(table, row));
     const other = ["usage", "used", "limit", "high", "swap"];
+    const known = (metric: string | null, row: number): boolean =>
+        metric === null || (table.columns[metric]?.[row] ?? null) !== null;
     return {
+        id: "composition",
         title: t("composition.title"),
         target,
         names: [...PARTS.map(({ id }) => `${id}_bytes`), ...other.map((name) => `${name}_bytes`)],
         at: table.at,
         columns: [
-            ...PARTS.map(({ id }) => parts.map((one) => one?.[id] ?? null)),
+            ...PARTS.map(({ id, metric }) =>
+                parts.map((one, row) => (known(metric, row) ? (one?.[id] ?? null) : null)),
+            ),
             ...other.map((name) => table.columns[name] ?? []),
         ],
     };
@@ -142,7 +147,7 @@ export function Composition(props: CompositionProps) {
     const table = history.table.value;
     const now = shownMoment(props);
     const stack = useMemo(() => stackOf(table), [table]);
-    const marks = marksOf(table);
+    const marks = marksOf(table, now.usage);
     const lines = linesOf(table, marks);
     const far = now.limit !== null && !isNear(now.limit, marks);
     return (

@@ -3,12 +3,13 @@ import type { ComponentChildren } from "preact";
 import type { Row } from "../../api/types.ts";
 import { CopyButton } from "../../charts/copybutton.tsx";
 import { StatePill } from "../../components/state.tsx";
-import { bytes, bytesPerHour, count, duration, moment, percent, visible } from "../../format.ts";
+import { bytes, bytesPerHour, clock, count, duration, moment, percent, visible } from "../../format.ts";
 import { t } from "../../i18n/index.ts";
 import { now } from "../../state/app.ts";
+import { kills } from "../../sort.ts";
 import { linkTo } from "../../state/url.ts";
 import { defined } from "../tip.tsx";
-import { adviceOf, whoseLimit } from "./sentence.ts";
+import { adviceOf, whoseLimit, type Kill } from "./sentence.ts";
 
 /** `row`: as of the span's end. `was`: it is gone, and was so when it was last seen. */
 export interface HeadProps {
@@ -18,6 +19,8 @@ export interface HeadProps {
     isWaiting: boolean; // nothing was told yet
     at: number | null; // of the past
     pid: number | null; // the largest process
+    threads: number | null; // of all its processes
+    kill: Kill | null; // the newest that is known
     neighbours: { before: Row | null; after: Row | null };
 }
 
@@ -70,8 +73,29 @@ function Neighbours({ before, after }: HeadProps["neighbours"]) {
     );
 }
 
-function Advice(props: { row: Row; pid: number | null; at: number | null }) {
-    const { text, next, command } = adviceOf(props.row, props.pid, props.at);
+const BEFORE_KILL_MS = 10 * 60_000;
+const AFTER_KILL_MS = 60_000;
+
+/** The minutes before a kill, with the moment of the kill held. */
+function BeforeKill(props: { at: number }) {
+    const { at } = props;
+    const to = Math.min(at + AFTER_KILL_MS, now.peek());
+    const span = { from: String(at - BEFORE_KILL_MS), to: String(Math.round(to)) };
+    return (
+        <a data-testid="before-kill" href={linkTo({ ...span, cursor: String(at) })}>
+            {t("says.lookBefore", { time: clock(at) })}
+        </a>
+    );
+}
+
+function Advice(props: Pick<HeadProps, "pid" | "at" | "kill"> & { row: Row }) {
+    const { text, next, command, lookAt } = adviceOf(
+        props.row,
+        props.pid,
+        props.at,
+        props.kill,
+        now.value,
+    );
     return (
         <p class="advice" data-testid="advice">
             {text}
@@ -83,6 +107,12 @@ function Advice(props: { row: Row; pid: number | null; at: number | null }) {
                     <CopyButton text={() => command} label={t("container.copyCommand")}>
                         {t("container.copy")}
                     </CopyButton>
+                </>
+            )}
+            {lookAt !== null && (
+                <>
+                    {" "}
+                    <BeforeKill at={lookAt} />
                 </>
             )}
         </p>
@@ -103,7 +133,7 @@ function Figure(props: {
     );
 }
 
-function Figures(props: { row: Row }) {
+function Figures(props: { row: Row; threads: number | null }) {
     const { row } = props;
     return (
         <dl class="big-figures">
@@ -122,11 +152,11 @@ function Figures(props: { row: Row }) {
                 {row.psi_some_avg10 === null ? "-" : `${percent(row.psi_some_avg10)} %`}
             </Figure>
             <Figure label={t("container.kills")} metric="oom_kills">
-                {count(row.oom_kills_total)}
+                {count(kills(row))}
             </Figure>
             <Figure label={t("container.restarts")}>{count(row.restarts)}</Figure>
             <Figure label={t("container.tasks")} metric="pids">
-                {count(row.pids)}
+                {count(row.pids ?? props.threads)}
             </Figure>
         </dl>
     );
@@ -149,7 +179,22 @@ function limitText(row: Row): string {
     });
 }
 
-function Facts(props: { row: Row }) {
+/** Of an instance that began after the shown moment nothing is said. */
+function Started(props: { startMs: number | null; at: number | null }) {
+    const { startMs, at } = props;
+    if (startMs === null || (at !== null && startMs > at)) return null;
+    const age = duration(((at ?? now.value) - startMs) / 1000);
+    return (
+        <Fact label={t("container.started")}>
+            {moment(startMs)}{" "}
+            <span class="soft" data-testid="age">
+                {t(at === null ? "container.ago" : "container.before", { age })}
+            </span>
+        </Fact>
+    );
+}
+
+function Facts(props: { row: Row; at: number | null }) {
     const { row } = props;
     const id = row.id;
     return (
@@ -178,14 +223,7 @@ function Facts(props: { row: Row }) {
             <Fact label={t("container.limit")}>
                 <span {...defined("limit", row.limit)}>{limitText(row)}</span>
             </Fact>
-            {row.start_ms !== null && (
-                <Fact label={t("container.started")}>
-                    {moment(row.start_ms)}{" "}
-                    <span class="soft">
-                        {t("container.ago", { age: duration((now.value - row.start_ms) / 1000) })}
-                    </span>
-                </Fact>
-            )}
+            <Started startMs={row.start_ms} at={props.at} />
             <Fact label={t("container.cgroup")}>
                 <code>{visible(row.cgroup)}</code> <span class="soft">{row.version}</span>
             </Fact>
@@ -196,6 +234,7 @@ function Facts(props: { row: Row }) {
 export function Head(props: HeadProps) {
     const { row, was } = props;
     const shown = row ?? was;
+    const seenAt = was?.ts ? Date.parse(was.ts) : props.at;
     return (
         <header class="container-head">
             <div class="title">
@@ -209,7 +248,7 @@ export function Head(props: HeadProps) {
                 )}
                 <Neighbours {...props.neighbours} />
             </div>
-            {row && <Advice row={row} pid={props.pid} at={props.at} />}
+            {row && <Advice row={row} pid={props.pid} at={props.at} kill={props.kill} />}
             {!row && !props.isWaiting && (
                 <p class="advice" data-testid="gone">
                     {was?.ts
@@ -217,8 +256,8 @@ export function Head(props: HeadProps) {
                         : t("container.goneText")}
                 </p>
             )}
-            {row && <Figures row={row} />}
-            {shown && <Facts row={shown} />}
+            {row && <Figures row={row} threads={props.threads} />}
+            {shown && <Facts row={shown} at={row ? props.at : seenAt} />}
         </header>
     );
 }

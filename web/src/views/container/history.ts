@@ -41,6 +41,15 @@ const SPECS: readonly ColumnSpec[] = [
     ...RATE_METRICS.map((metric) => ({ name: metric, metric, pick: "last" as const })),
 ];
 
+/** Many starts and ends must not hide these. */
+const GRAVE_KINDS = ["oom", "restart", "limit"];
+
+/** Those of both lists once, the newest first. */
+export function merged(newest: readonly Event[], grave: readonly Event[]): Event[] {
+    const oldest = newest[newest.length - 1]?.at_ms ?? Infinity;
+    return [...newest, ...grave.filter(({ at_ms }) => at_ms < oldest)];
+}
+
 const REFRESH_MS = 4 * 60_000;
 const MOST_EVENTS = 500;
 const SETTLE_MS = 400;
@@ -262,14 +271,15 @@ export class History {
         const { from_ms, to_ms, live } = this.range.peek();
         const span = live ? { from: from_ms } : { from: from_ms, to: to_ms };
         try {
-            const path = apiPath("api/v1/events", {
-                target: this.key,
-                limit: MOST_EVENTS,
-                ...span,
-            });
-            const { events } = await get<{ events: Event[] }>(path);
-            this.events.value = essential(events);
-            this.eventsCut.value = events.length >= MOST_EVENTS;
+            const ask = async (kind?: readonly string[]): Promise<Event[]> => {
+                const params = { target: this.key, limit: MOST_EVENTS, kind, ...span };
+                return (await get<{ events: Event[] }>(apiPath("api/v1/events", params))).events;
+            };
+            const newest = await ask();
+            const isCut = newest.length >= MOST_EVENTS;
+            const grave = isCut ? await ask(GRAVE_KINDS) : [];
+            this.events.value = essential(merged(newest, grave));
+            this.eventsCut.value = isCut;
         } catch {
             this.events.value = []; // the charts say what is wrong
         }

@@ -232,6 +232,7 @@ function LaneCard({ lane, table, history, group, cursor, target }: LaneProps) {
             top={(peak) => Math.min(lane.most ?? Infinity, Math.max(lane.least, peak * 1.1))}
             summary={`${t(lane.title)}: ${words.join(", ")}`}
             sheet={() => ({
+                id: lane.id,
                 title: t(lane.title),
                 target,
                 names: lane.lines.map(({ name, unit }) => `${name}_${unit}`),

@@ -68,18 +68,20 @@ export function highest(values: readonly (number | null)[] | undefined): number 
 export interface Marks {
     limit: (number | null)[]; // where it is near enough to be drawn
     limitShown: boolean; // anywhere
+    most: number; // a limit above this is not drawn
     alertPct: number;
 }
 
 /** A container that just began has the machine's limit for a moment: that alone is left out. */
-export function marksOf(table: Table): Marks {
-    const most = FAR * highest(table.columns.peak);
+export function marksOf(table: Table, usage: number | null = null): Marks {
+    const most = FAR * Math.max(highest(table.columns.peak), usage ?? 0);
     const limit = (table.columns.limit ?? []).map((value) => (value !== null && value <= most ? value : null));
-    return { limit, limitShown: highest(limit) > 0, alertPct: about.value?.marks.alert_pct ?? 90 };
+    const alertPct = about.value?.marks.alert_pct ?? 90;
+    return { limit, limitShown: highest(limit) > 0, most, alertPct };
 }
 
 export function isNear(limit: number | null, marks: Marks): boolean {
-    return limit !== null && limit <= highest(marks.limit);
+    return limit !== null && limit <= marks.most;
 }
 
 /** With one look a step the highest of it is the same. */

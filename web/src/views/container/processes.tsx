@@ -7,7 +7,18 @@ import { CopyButton } from "../../charts/copybutton.tsx";
 import { bytes, count, exactBytes, moment, visible } from "../../format.ts";
 import { t, type TextKey } from "../../i18n/index.ts";
 import { about } from "../../state/app.ts";
-import { branch, commandOf, sumOf, treeOf, type SortKey, type TreeRow } from "./tree.ts";
+import { go, view } from "../../state/url.ts";
+import {
+    branch,
+    commandOf,
+    orderOf,
+    orderText,
+    sumOf,
+    treeOf,
+    type Order,
+    type SortKey,
+    type TreeRow,
+} from "./tree.ts";
 
 const REFRESH_MS = 5000;
 const SETTLE_MS = 150;
@@ -47,12 +58,7 @@ const COLUMNS: readonly ColumnInfo[] = [
     },
 ];
 
-interface Sort {
-    key: SortKey;
-    desc: boolean;
-}
-
-function Heads(props: { sort: Sort; onSort: (sort: Sort) => void }) {
+function Heads(props: { sort: Order; onSort: (sort: Order) => void }) {
     const { sort, onSort } = props;
     const head = (key: SortKey, title: TextKey, help: TextKey, isNumber: boolean) => {
         const isSorted = sort.key === key;
@@ -132,12 +138,25 @@ function SumLine(props: { processes: readonly Process[] }) {
 }
 
 /** What was last told; of another target or moment never. */
-type State = { answer: Answer } | { error: string } | null;
+type State = { answer: Answer } | { error: string; status: number } | null;
+
+/** What the rest of the view wants of the processes. */
+export interface Told {
+    pid: number | null; // of the largest
+    threads: number | null; // of all of them, when all are listed
+}
+
+function toldOf({ processes, total }: Answer): Told {
+    const largest = [...processes].sort((a, b) => (b.res ?? 0) - (a.res ?? 0))[0];
+    const isWhole = total === null || total === processes.length;
+    const isKnown = isWhole && processes.every(({ threads }) => threads !== null);
+    return { pid: largest?.pid ?? null, threads: isKnown ? sumOf(processes, "threads") : null };
+}
 
 function useProcesses(
     target: string,
     at: number | null,
-    onLargest: (pid: number | null) => void,
+    onTold: (told: Told) => void,
 ): State {
     const state = useSignal<State>(null);
     useEffect(() => {
@@ -151,13 +170,13 @@ function useProcesses(
                 });
                 const answer = await get<Answer>(path, { signal: abort.signal });
                 state.value = { answer };
-                onLargest(
-                    [...answer.processes].sort((a, b) => (b.res ?? 0) - (a.res ?? 0))[0]?.pid ??
-                        null,
-                );
+                onTold(toldOf(answer));
             } catch (error) {
                 if (abort.signal.aborted) return;
-                state.value = { error: error instanceof ApiError ? error.message : String(error) };
+                onTold({ pid: null, threads: null });
+                const status = error instanceof ApiError ? error.status : 0;
+                const text = error instanceof ApiError ? error.message : String(error);
+                state.value = { error: text, status };
             }
         };
         const settled = setTimeout(() => void load(), state.peek() === null ? 0 : SETTLE_MS);
@@ -186,12 +205,15 @@ export function Processes(props: {
     target: string;
     at: number | null;
     isPinned: boolean;
-    onLargest: (pid: number | null) => void;
+    onTold: (told: Told) => void;
 }) {
-    const state = useProcesses(props.target, props.at, props.onLargest);
-    const sort = useSignal<Sort>({ key: "res", desc: true });
+    const state = useProcesses(props.target, props.at, props.onTold);
+    const sort = orderOf(view.value.procs);
     const answer = state && "answer" in state ? state.answer : null;
     const list = answer?.processes ?? [];
+    const error = state && "error" in state ? state : null;
+    const isNoneThen =
+        props.at !== null && (error?.status === 404 || (answer !== null && list.length === 0));
     const missing = (answer?.total ?? list.length) - list.length;
     const path = apiPath("api/v1/processes", {
         target: props.target,
@@ -208,18 +230,26 @@ export function Processes(props: {
                     curl
                 </CopyButton>
             </div>
-            {state && "error" in state && (
-                <p class="soft">{t("proc.error", { error: visible(state.error) })}</p>
+            {isNoneThen && props.at !== null && (
+                <p class="soft" data-testid="processes-none">
+                    {t("proc.noneThen", { moment: moment(props.at) })}
+                </p>
             )}
-            {answer && list.length === 0 && <p class="soft">{t("proc.none")}</p>}
+            {error && !isNoneThen && (
+                <p class="soft">{t("proc.error", { error: visible(error.error) })}</p>
+            )}
+            {answer && list.length === 0 && !isNoneThen && <p class="soft">{t("proc.none")}</p>}
             {list.length > 0 && (
                 <div class="scroll" role="region" aria-label={t("proc.tree")} tabIndex={0}>
                     <table class="processes" data-testid="processes">
                         <thead>
-                            <Heads sort={sort.value} onSort={(next) => (sort.value = next)} />
+                            <Heads
+                                sort={sort}
+                                onSort={(next) => go({ procs: orderText(next) }, true)}
+                            />
                         </thead>
                         <tbody>
-                            {treeOf(list, sort.value.key, sort.value.desc).map((row) => (
+                            {treeOf(list, sort.key, sort.desc).map((row) => (
                                 <ProcessRow key={row.process.pid} row={row} />
                             ))}
                         </tbody>

@@ -13,6 +13,7 @@ import {
     zoomRange,
     type Range,
 } from "../../state/url.ts";
+import { zoneText } from "../../zone.ts";
 import { inputText, inputTime } from "./inputtime.ts";
 
 const PRESETS = [
@@ -101,6 +102,9 @@ function Free(props: { range: Range }) {
         <form class="free" onSubmit={apply}>
             <Field label={t("range.from")} testid="from" shownMs={from_ms} typed={from} />
             <Field label={t("range.to")} testid="to" shownMs={to_ms} typed={to} />
+            <span class="soft zone" data-testid="zone">
+                {t("range.zone", { zone: zoneText(to_ms) })}
+            </span>
             <button type="submit" data-testid="apply-range">
                 {t("range.apply")}
             </button>

@@ -1,13 +1,30 @@
 // What a state means for this target, with its own numbers, and what to do next.
-import type { Row } from "../../api/types.ts";
-import { bytes, bytesPerHour, duration, percent, visible } from "../../format.ts";
+import type { Event, Row } from "../../api/types.ts";
+import { bytes, bytesPerHour, count, duration, percent, visible } from "../../format.ts";
 import { t, type TextKey, type Values } from "../../i18n/index.ts";
+import { kills } from "../../sort.ts";
 
 export interface Advice {
     text: string;
     next: string | null; // what to do
     command: string | null; // with which command
+    lookAt: number | null; // the moment of a kill: what came before it is worth a look
 }
+
+/** The newest kill that is known: of the events, else of the row. */
+export interface Kill {
+    at: number;
+    victim: string | null; // what was killed
+}
+
+/** Of events, newest first: the last kill until then. */
+export function lastKill(events: readonly Event[], until: number): Kill | null {
+    const found = events.find(({ kind, at_ms }) => kind === "oom" && at_ms <= until + 1000);
+    return found ? { at: found.at_ms, victim: found.victim?.comm ?? null } : null;
+}
+
+/** A kill this long ago is still what there is to say of a target that looks well now. */
+const RECENT_KILL_MS = 30 * 60_000;
 
 /** A word of a shell. */
 export function quoted(word: string): string {
@@ -76,6 +93,7 @@ const SENTENCES: Readonly<Record<string, Sentence>> = {
     },
     shrinking: { text: "says.shrinking" },
     steady: { text: "says.steady" },
+    "oom-killed": { text: "says.killedSometime" },
     ok: { text: "says.ok" },
 };
 
@@ -98,11 +116,55 @@ function valuesOf(row: Row): Values {
     };
 }
 
+/** States that say that all is well, or nothing worse than a kill that was just now. */
+const CALM = new Set<string>(["oom-killed", "shrinking", "steady", "ok", "cache-bound"]);
+
+function killText(row: Row, kill: Kill, reference: number, isPast: boolean): string {
+    const age = duration(Math.max(0, reference - kill.at) / 1000);
+    const times = kills(row);
+    return [
+        t("says.killed", {
+            what: kill.victim === null ? t("says.aTask") : visible(kill.victim),
+            ago: t(isPast ? "says.earlier" : "container.ago", { age }),
+            whose: whoseLimit(row),
+            limit: bytes(row.limit),
+        }),
+        times !== null && times > 1 ? t("says.killedTimes", { n: count(times) }) : "",
+        t("says.usedNow", valuesOf(row)),
+    ]
+        .filter((part) => part !== "")
+        .join(t("says.space"));
+}
+
+/** The newest that is not after the shown moment and not long before it. */
+function recentKill(row: Row, last: Kill | null, reference: number): Kill | null {
+    const told = typeof row.oom_killed_ms === "number" ? row.oom_killed_ms : null;
+    const found = last && last.at >= (told ?? 0) - 1000 ? last : told !== null ? { at: told, victim: null } : last;
+    if (!found || found.at > reference + 1000 || reference - found.at > RECENT_KILL_MS) return null;
+    return found;
+}
+
 /** `pid`: the largest process, whose mappings may grow. `at`: a moment of the past; of that only
  *  `plimsoll ps` knows anything. */
-export function adviceOf(row: Row, pid: number | null, at: number | null): Advice {
+export function adviceOf(
+    row: Row,
+    pid: number | null,
+    at: number | null,
+    last: Kill | null = null,
+    nowMs = Date.now(),
+): Advice {
+    const reference = at ?? nowMs;
+    const kill = recentKill(row, last, reference);
+    if (kill && (row.state === null || CALM.has(row.state)))
+        return {
+            text: killText(row, kill, reference, at !== null),
+            next: t("says.killedNext"),
+            command: null,
+            lookAt: kill.at,
+        };
     const found = SENTENCES[row.state ?? ""];
-    if (!found) return { text: t("says.nothing"), next: null, command: null };
+    const lookAt = kill?.at ?? null;
+    if (!found) return { text: t("says.nothing"), next: null, command: null, lookAt };
     const isMoving = row.state !== "shrinking" && row.state !== "steady";
     const text = [t(found.text, valuesOf(row)), isMoving ? growth(row) : ""]
         .filter((part) => part !== "")
@@ -112,6 +174,6 @@ export function adviceOf(row: Row, pid: number | null, at: number | null): Advic
             ? found.command?.(targetWord(row), pid)
             : found.then?.(targetWord(row), new Date(at).toISOString());
     return command && found.next
-        ? { text, next: t(found.next), command }
-        : { text, next: null, command: null };
+        ? { text, next: t(found.next), command, lookAt }
+        : { text, next: null, command: null, lookAt };
 }

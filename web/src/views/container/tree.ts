@@ -3,6 +3,35 @@ import type { Process } from "../../api/types.ts";
 
 export type SortKey = "pid" | "command" | "res" | "pss" | "uss" | "swap" | "fds" | "threads";
 
+const SORT_KEYS: readonly SortKey[] = [
+    "pid",
+    "command",
+    "res",
+    "pss",
+    "uss",
+    "swap",
+    "fds",
+    "threads",
+];
+
+export interface Order {
+    key: SortKey;
+    desc: boolean;
+}
+
+/** Of the address: "pss", "pid-asc"; what it does not know is the usual order. */
+export function orderOf(text: string): Order {
+    const [name = "", way] = text.split("-");
+    const key = SORT_KEYS.find((one) => one === name);
+    return key ? { key, desc: way !== "asc" } : { key: "res", desc: true };
+}
+
+/** "" is the usual order. */
+export function orderText({ key, desc }: Order): string {
+    if (key === "res" && desc) return "";
+    return desc ? key : `${key}-asc`;
+}
+
 export interface TreeRow {
     process: Process;
     depth: number;

@@ -6,6 +6,9 @@ import type { Item } from "./items.ts";
 
 export const selected = signal<string | null>(null);
 
+/** Groups whose rows are hidden, by their ids: of this tab, as long as it is open. */
+export const closedGroups = signal<ReadonlySet<string>>(new Set());
+
 let follow = false; // it was moved by keys: bring it into sight, and give it the focus
 let hadFocus = false;
 
