@@ -220,6 +220,30 @@ def counted(agent, name):
             told.count("end"))
 
 
+def judged(agent, name, query=""):
+    row = next(row for row in agent.targets(query) if row["name"] == name)
+    return row["state"], row["oom_killed_ms"]
+
+
+def check_first_life(agent, name):
+    """Before its first kill: nothing of what was to come, and whose limit it was at each moment."""
+    events = events_of(agent, name)
+    start_ms = next(e["at_ms"] for e in events if e["kind"] == "start")
+    kill_ms = next(e["at_ms"] for e in events if e["kind"] == "oom")
+    seen = 0
+    for at_ms in range(start_ms, kill_ms - 300, 200):
+        for row in agent.targets(f"?at={at_ms}"):
+            if row["name"] != name:
+                continue
+            seen += 1
+            check(row["state"] != "oom-killed", f"{kill_ms - at_ms} ms before its first kill")
+            equal(row["oom_killed_ms"], None, "the newest kill")
+            check(row["start_ms"] is None or row["start_ms"] <= at_ms, "it began after the moment")
+            own = row["own_limit"] is not None
+            equal(row["limit_from"], row["cgroup"] if own else "host", f"whose {row['limit']} is")
+    check(seen > 0, "it was never seen before its first kill")
+
+
 @test("a run that starts its program again is restarted: counted, told, and how it moves begins anew",
       needs=[runs.needs_runs])
 def run_again():
@@ -236,6 +260,10 @@ def run_again():
         row = until(lambda: (r := agent.target(name))["init_pid"] and r, "its first process")
         equal(row["init_pid"], run.all("start")[2]["pid"], "the first process")
         near(row["start_ms"], began, 3000 * PATIENCE, "its start")
+        killed = ("oom-killed", [e for e in events_of(agent, name) if e["kind"] == "oom"][-1]["at_ms"])
+        equal(judged(agent, name), killed, "its state")
+        check_first_life(agent, name)
+        equal(judged(agent, name, f"?at={began + 500}"), killed, "its state as of then")
         restarts = [e for e in events_of(agent, name) if e["kind"] == "restart"]
         equal([e["restarts"] for e in restarts], [1, 2], "the numbers in the events")
         check(restarts[0]["ts"] < restarts[1]["ts"], restarts)
@@ -248,6 +276,7 @@ def run_again():
             until(lambda: agent.targets(), "targets again")
             time.sleep(1.2)
             equal(counted(agent, name), (2, 2, 1, 2, 0), f"after the {who} was killed")
+            equal(judged(agent, name), killed, f"its state after the {who} was killed")
         time.sleep(6)  # until the last collector is believed to have found all
         equal(counted(agent, name), (2, 2, 1, 2, 0), "a while later")
         until(lambda: agent.target(name)["trend_window_s"], "how it moves", 30 * PATIENCE)

@@ -204,6 +204,9 @@ def _():
         agent.target(box.path)
         seen = wait_for_processes(agent, box, set(first.children))
         at_ms = seen["at_ms"]
+        told = {row["pid"]: row for row in seen["processes"]}
+        for pid in first.children:
+            equal(told[pid]["fds"], len(os.listdir(f"/proc/{pid}/fd")), f"descriptors of {pid}")
         first.end()
         second = Load("sleepers", 5, groups=[box])
         wait_for_processes(agent, box, set(second.children))
@@ -211,9 +214,8 @@ def _():
         listed = {row["pid"]: row for row in then[:-1]}
         check(set(first.children) <= set(listed), f"{first.children} are not all in {list(listed)}")
         check(not set(second.children) & set(listed), "processes of later")
-        told = {row["pid"]: row for row in seen["processes"]}
         for pid, row in listed.items():
-            for key in ("res", "pss", "comm", "command", "threads", "state"):
+            for key in ("res", "pss", "comm", "command", "threads", "fds", "state"):
                 equal(row[key], told[pid][key], f"{key} of {pid}")
             equal(row["user"], "root", f"user of {pid}")
         equal(then[-1]["total"]["processes"], len(listed), "how many are summed up")
