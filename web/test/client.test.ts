@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { ApiError, apiPath, get, setToken, token, tokenWanted } from "../src/api/client.ts";
+import { ApiError, apiPath, get, isToken, setToken, token, tokenWanted } from "../src/api/client.ts";
 
 const realFetch = globalThis.fetch;
 afterEach(() => {
@@ -68,4 +68,17 @@ test("a degraded health is an answer when it is asked for", async () => {
     answer(503, '{"status":"degraded"}');
     assert.deepEqual(await get("healthz", { any: true }), { status: "degraded" });
     await failure(get("healthz"));
+});
+
+test("a token that no header can carry is none, whoever kept it", async () => {
+    const kept = new Map([["plimsoll-token", "schl\u00fcssel"]]);
+    Object.defineProperty(globalThis, "sessionStorage", {
+        configurable: true,
+        value: { getItem: (k: string) => kept.get(k) ?? null, setItem: (k: string, v: string) => kept.set(k, v) },
+    });
+    assert.equal(token(), null);
+    globalThis.fetch = async (_path, init) => new Response(JSON.stringify([...new Headers(init?.headers).keys()]));
+    assert.deepEqual(await get("x"), []);
+    for (const bad of ["", "a b", "\u2713", "a\n", "\u00fc"]) assert.equal(isToken(bad), false, JSON.stringify(bad));
+    assert.ok(isToken("aZ09-._~+/="));
 });

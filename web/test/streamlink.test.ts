@@ -166,3 +166,15 @@ test("after close() nothing is asked or told any more", async () => {
     assert.equal(requests.length, 1);
     assert.equal(told.links.length, links);
 });
+
+test("a refusal is told in the agent's own words", async () => {
+    globalThis.fetch = async () => new Response('{"error":"too many streams: 64"}', { status: 503 });
+    const errors: (string | undefined)[] = [];
+    const stream = new Stream("api/v1/stream", {
+        event: () => undefined,
+        link: (_state, error) => errors.push(error),
+    });
+    await settle();
+    assert.equal(errors.at(-1), "too many streams: 64");
+    stream.close();
+});

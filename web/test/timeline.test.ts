@@ -53,4 +53,5 @@ test("a kill says who, how much and whose limit, and when it is not sure", () =>
         /^3 tasks killed .* concluded/);
     assert.equal(eventText(event("limit", 1, "docker:a", { from: 64 << 20, to: null })), "limit changed from 64.0M to none");
     assert.equal(eventText(event("deploy", 1, "docker:a", { text: "v2" })), "v2");
+    assert.equal(eventText(event("deploy", 1, "docker:a", { text: "v\u202e2" })), "v\\u{202e}2");
 });

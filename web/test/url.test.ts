@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DEFAULT_VIEW, hashOf, parseHash, parseTime, rangeOf, spanText, usualMs, usualWindow } from "../src/state/url.ts";
+import { DEFAULT_VIEW, hashOf, parseHash, parseTime, rangeOf, spanText, usualMs, usualWindow, windowKey } from "../src/state/url.ts";
 
 test("every view comes back from its address", () => {
     const views = [
@@ -46,4 +46,13 @@ test("the usual window grows with what the agent has seen, up to two hours", () 
     assert.equal(usualWindow(1e12), 7200e3);
     usualMs.value = 300e3;
     assert.equal(rangeOf({ from: "", to: "now" }, 1789000000000).from_ms, 1789000000000 - 300e3);
+});
+
+test("a grown usual window is another one, unless the address names its beginning", () => {
+    usualMs.value = 60e3;
+    const [usual, named] = [{ from: "", to: "now" }, { from: "-1h", to: "now" }];
+    const before = [windowKey(usual), windowKey(named)];
+    usualMs.value = 120e3;
+    assert.notEqual(windowKey(usual), before[0]);
+    assert.equal(windowKey(named), before[1]);
 });

@@ -34,7 +34,10 @@ export const timelineTexts = {
     "timeline.filter": ["Filter by name", "按名称筛选"],
     "timeline.picture": ["{n} events of {m} containers", "{m} 个容器的 {n} 个事件"],
     "timeline.more": ["{n} more containers are in the list below", "另有 {n} 个容器，见下方列表"],
-    "timeline.cut": ["Only the newest {n} events are shown. Choose a shorter window.", "只显示最新的 {n} 个事件。请缩短时间窗口。"],
+    "timeline.cut": [
+        "More happened than one list holds. It is complete since {from}; of what was before, starts and ends are left out first, OOM kills last. A shorter window shows all.",
+        "事件多于一个列表所能容纳。自 {from} 起的内容是完整的；更早的事件中，启动和结束最先被省略，OOM 杀死最后。缩短时间窗口可显示全部。",
+    ],
     "timeline.when": ["Time", "时间"],
     "timeline.what": ["Event", "事件"],
     "timeline.who": ["Container", "容器"],
@@ -47,5 +50,4 @@ export const timelineTexts = {
     "timeline.hidden": ["All events of this window are hidden by the choices above.", "此窗口内的事件都被上面的选择隐藏了。"],
     "timeline.unknown": ["unknown", "未知"],
     "timeline.error": ["Events cannot be read: {error}", "无法读取事件：{error}"],
-    "timeline.longer": ["Show the last {span}", "显示最近 {span}"],
 } as const;

@@ -23,6 +23,9 @@ export const link = signal<{ state: Link; error: string | null; since: number }>
 /** The newest kills that the stream told, newest first, for whoever draws marks at once. */
 export const freshEvents = signal<readonly Event[]>([]);
 
+/** Whose view is shown, by its name: of what is gone too, which no list has. */
+export const shownName = signal<string | null>(null);
+
 /** Why rows of the past cannot be shown. */
 export const pastError = signal<string | null>(null);
 

@@ -5,7 +5,7 @@ import { tokenWanted } from "../api/client.ts";
 import { visible } from "../format.ts";
 import { LANGUAGES, language, t } from "../i18n/index.ts";
 import { offerKeys } from "../keys.ts";
-import { about, chooseLanguage, chosenTheme, now, setTheme, togglePause } from "../state/app.ts";
+import { about, chooseLanguage, chosenTheme, now, setTheme, shownName, togglePause } from "../state/app.ts";
 import { allRows, isWorkload } from "../state/rows.ts";
 import { go, goLive, linkTo, shiftRange, view, zoomRange, type Theme } from "../state/url.ts";
 import { severityOf } from "../components/state.tsx";
@@ -89,7 +89,7 @@ function title(): string {
     const { name, key } = view.value;
     const place = about.value?.host ?? "";
     let first = t("nav.timeline");
-    if (name === "container") first = allRows.value.find((row) => row.key === key)?.name ?? key;
+    if (name === "container") first = shownName.value ?? key;
     else if (name === "overview") {
         const bad = allRows.value.filter((row) => isWorkload(row) && severityOf(row.state) === "bad").length;
         first = bad > 0 ? t("title.bad", { n: bad }) : "";

@@ -10,7 +10,7 @@ import { EVENT_KINDS, eventText } from "../components/event.tsx";
 import { moment, visible } from "../format.ts";
 import { t } from "../i18n/index.ts";
 import { offerKeys } from "../keys.ts";
-import { about, now } from "../state/app.ts";
+import { about, now, shownName } from "../state/app.ts";
 import { liveRows, pastRows } from "../state/rows.ts";
 import { go, goLive, shownAt, view, zoomRange } from "../state/url.ts";
 import { helpOpen } from "./help.tsx";
@@ -155,8 +155,8 @@ function Trouble(props: { history: History; isEmpty: boolean }) {
 
 function useTitle(name: string): void {
     useEffect(() => {
-        document.title = `${visible(name)} - Plimsoll`;
-        return () => void (document.title = "Plimsoll");
+        shownName.value = name;
+        return () => void (shownName.value = null);
     }, [name]);
 }
 

@@ -1,46 +1,50 @@
 // What happened across containers: a picture with a lane for each, and the list.
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
-import { ApiError, apiPath, get } from "../api/client.ts";
+import { ApiError } from "../api/client.ts";
+import { loadEvents, type EventList } from "../api/events.ts";
 import type { Event, Row } from "../api/types.ts";
 import { EventSymbol, eventText, kindName, lookOf } from "../components/event.tsx";
 import { matches, parseFilter } from "../filter.ts";
-import { clock, duration, moment, visible } from "../format.ts";
+import { clock, moment, visible } from "../format.ts";
 import { t } from "../i18n/index.ts";
 import { about, freshEvents, now } from "../state/app.ts";
 import { allRows } from "../state/rows.ts";
-import { go, linkTo, rangeOf, spanText, view, type Range } from "../state/url.ts";
+import { go, isSettled, linkTo, rangeOf, spanText, view, windowKey, type Range } from "../state/url.ts";
+import { Presets } from "./container/range.tsx";
 import { axisTicks, clusters, kindCounts, lanesOf, type Lane } from "./timeline/lanes.ts";
 import "./timeline.css";
 
 const LIMIT = 1000;
 const LANES = 30;
 const REFRESH_MS = 5000;
-const PRESETS_MS = [10 * 60e3, 3600e3, 6 * 3600e3, 86400e3, 7 * 86400e3, 30 * 86400e3];
 const DAY_MS = 86400e3;
 
-interface Loaded {
-    events: readonly Event[];
+interface Loaded extends EventList {
     error: string | null;
 }
+
+const NOTHING: EventList = { events: [], cut: false, from_ms: null };
 
 /** Events of the window, again every few seconds while it ends now, and at once after a kill. */
 function useEvents(): Loaded | null {
     const loaded = useSignal<Loaded | null>(null);
-    const { from, to } = view.value;
+    const { from, to, hidden } = view.value;
     const fresh = freshEvents.value;
+    const isReady = isSettled.value;
     useEffect(() => {
+        if (!isReady) return undefined;
         const abort = new AbortController();
         const load = async (): Promise<void> => {
             const range = rangeOf({ from, to }, now.peek());
-            const path = apiPath("api/v1/events", { from: range.from_ms, to: range.to_ms, limit: LIMIT });
+            const span = { from: range.from_ms, to: range.to_ms, limit: LIMIT };
             try {
-                const { events } = await get<{ events: Event[] }>(path, { signal: abort.signal });
-                loaded.value = { events, error: null };
+                const list = await loadEvents(span, hiddenKinds(), abort.signal);
+                loaded.value = { ...list, error: null };
             } catch (error) {
                 if (abort.signal.aborted) return;
                 const text = error instanceof ApiError ? error.message : String(error);
-                loaded.value = { events: loaded.value?.events ?? [], error: text };
+                loaded.value = { ...(loaded.value ?? NOTHING), error: text };
             }
         };
         void load();
@@ -49,7 +53,7 @@ function useEvents(): Loaded | null {
             clearInterval(timer);
             abort.abort();
         };
-    }, [from, to, fresh]);
+    }, [windowKey({ from, to }), hidden, fresh, isReady]);
     return loaded.value;
 }
 
@@ -215,27 +219,6 @@ function Kinds(props: { events: readonly Event[] }) {
     );
 }
 
-function Presets(props: { range: Range }) {
-    const length = props.range.to_ms - props.range.from_ms;
-    return (
-        <div class="presets">
-            {PRESETS_MS.map((ms) => (
-                <button
-                    key={ms}
-                    type="button"
-                    class="plain"
-                    aria-pressed={length === ms}
-                    aria-label={t("timeline.longer", { span: duration(ms / 1000) })}
-                    data-testid={`preset-${spanText(ms)}`}
-                    onClick={() => go({ from: `-${spanText(ms)}` })}
-                >
-                    {duration(ms / 1000)}
-                </button>
-            ))}
-        </div>
-    );
-}
-
 function Empty(props: { hidden: boolean }) {
     const oldest = about.value?.oldest_ms;
     return (
@@ -294,7 +277,11 @@ export function Timeline() {
             ) : (
                 <>
                     <Picture events={shown} range={range} />
-                    {loaded.events.length >= LIMIT && <p class="soft">{t("timeline.cut", { n: LIMIT })}</p>}
+                    {loaded.cut && (
+                        <p class="soft" data-testid="cut">
+                            {t("timeline.cut", { from: loaded.from_ms === null ? t("timeline.unknown") : moment(loaded.from_ms) })}
+                        </p>
+                    )}
                     <List events={shown} range={range} />
                 </>
             )}

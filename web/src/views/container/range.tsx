@@ -26,7 +26,7 @@ const PRESETS = [
     { span: "30d", ms: 30 * 86400e3, key: "range.30d" },
 ] as const;
 
-function Presets(props: { range: Range }) {
+export function Presets(props: { range: Range }) {
     const { live, from_ms, to_ms } = props.range;
     return (
         <div class="presets" role="group" aria-label={t("range.last")}>

@@ -1,5 +1,6 @@
 // Which events are drawn where: pure.
 import type { Event } from "../../api/types.ts";
+import { tickStep, timeTicks } from "../../charts/ticks.ts";
 import { EVENT_KINDS } from "../../components/event.tsx";
 
 export interface Lane {
@@ -52,13 +53,7 @@ export function clusters(events: readonly Event[], fromMs: number, toMs: number,
     return out;
 }
 
-const NICE_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 2592000];
-
-/** Round moments for an axis, at most `most` of them. Days begin at local midnight. */
+/** Round moments for an axis, some `most` of them at most. */
 export function axisTicks(fromMs: number, toMs: number, most: number): number[] {
-    const stepMs = 1000 * (NICE_S.find((s) => (toMs - fromMs) / 1000 / s <= most) ?? 31536000);
-    const shift = new Date(fromMs).getTimezoneOffset() * 60e3;
-    const ticks: number[] = [];
-    for (let at = Math.ceil((fromMs - shift) / stepMs) * stepMs + shift; at <= toMs; at += stepMs) ticks.push(at);
-    return ticks;
+    return timeTicks(fromMs, toMs, tickStep(toMs - fromMs, most));
 }
