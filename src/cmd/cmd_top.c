@@ -6,11 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/mem.h"
 #include "cmd/agentclient.h"
 #include "cmd/opt.h"
+#include "cmd/session.h"
 #include "cmd/topsource_agent.h"
 #include "cmd/topsource_live.h"
+#include "discover/resolve.h"
 #include "tui/top.h"
+
+enum { FUTURE_MS = 1000 }; /* a clock that was read somewhere else */
 
 struct options {
     int64_t at_ms; /* 0: now */
@@ -70,21 +76,49 @@ static void defaults(void *options) {
     o->sort = TOP_SORT_STATE;
 }
 
+/* What the word means as the other commands have it. The path in it, owned by the caller, or NULL.
+ */
+static char *find_target(const struct cmd_context *context, struct top_target *t, struct err *err) {
+    const struct session_options open = {TARGETS_CHOSEN, 0, false};
+    struct resolved found;
+    struct session session;
+    char *path = NULL;
+
+    t->why = err;
+    if (session_open(&session, context, &open, err) < 0)
+        return NULL;
+    if (resolve_target(session.targets, t->word, &found, err) == 0) {
+        t->is_process = found.how == RESOLVE_PID;
+        t->path = path = take_ptr(&found.path);
+        t->why = NULL;
+        resolved_done(&found);
+    }
+    session_close(&session);
+    return path;
+}
+
 static int show(const struct cmd_context *context, const struct options *o,
                 const struct tui_source *source) {
-    const struct top_options top = {
+    struct top_target target = {.path = NULL};
+    char *path = NULL;
+    struct err err, why;
+    struct top_options top = {
         .at_ms = o->at_ms,
         .interval_ms = o->interval_us / 1000,
         .ascii = o->ascii || !context->utf8,
         .no_color = !context->colour,
-        .target = context->nargs > 0 ? context->args[0] : NULL,
         .sort = o->sort,
     };
-    struct err err;
     int r;
 
+    if (context->nargs > 0) {
+        target.word = str_of(context->args[0]);
+        path = find_target(context, &target, &why);
+        top.target = &target;
+    }
     setlocale(LC_CTYPE, "");
     r = top_run(source, &top, &err);
+    free(path);
     return r < 0 ? cmd_fail(&err) : EXIT_DONE;
 }
 
@@ -129,6 +163,8 @@ static int run(struct cmd_context *context, void *options) {
 
     if (context->nargs > 1)
         return cmd_usage(context->cmd, "one TARGET at most");
+    if (o->at_ms > clock_wall_ms() + FUTURE_MS)
+        return cmd_usage(context->cmd, "--at is in the future: only what was can be shown");
     if (o->no_agent && (o->at_ms > 0 || o->socket))
         return cmd_usage(context->cmd, "--no-agent excludes %s: only an agent knows the past",
                          o->at_ms > 0 ? "--at" : "--socket");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "tui/rowfind.h"
 #include "tui/units.h"
 
 int app_init(struct app *a, const struct tui_source *source, const struct top_options *options,
@@ -78,9 +79,36 @@ int app_refresh(struct app *a, int64_t now_ms, struct err *err) {
     return r;
 }
 
-int app_open(struct app *a, struct str word) {
-    const struct tui_row *row;
-    int r = view_find(a->source, word, &row);
+/* Now a word means what the kernel's groups say; at another moment a row of then, whatever it means
+ * now. */
+static int find_target(const struct app *a, const struct top_target *t, const struct tui_row **out,
+                       struct err *err) {
+    bool now = a->moment.at_ms == 0;
+    const struct tui_row *meant =
+        t->path ? rowfind_path(a->source, str_of(t->path), t->is_process) : NULL;
+    int r = 0;
+
+    if (now && t->why && t->why->code == -ENOTUNIQ)
+        return err_set(err, t->why->code, "%s", t->why->text);
+    if (!now || !meant)
+        r = rowfind_word(a->source, t->word, out, err);
+    else
+        *out = meant;
+    if (r != -ENOENT)
+        return r;
+    if (meant) {
+        *out = meant;
+        return 0;
+    }
+    if (now && t->path)
+        return err_set(err, r, "'%.*s' is in the group '%s', which is not listed here",
+                       STR_ARG(str_head(t->word, 80)), t->path);
+    return now && t->why ? err_set(err, r, "%s", t->why->text) : r;
+}
+
+int app_open(struct app *a, const struct top_target *target, struct err *err) {
+    const struct tui_row *row = NULL;
+    int r = find_target(a, target, &row, err);
 
     if (r < 0)
         return r;
@@ -199,11 +227,11 @@ static void back(struct app *a, bool may_quit) {
 static bool open_event(struct app *a) {
     const struct tui_event *event = timeline_selected(a);
     const struct tui_host *host = a->source->host(a->source->ctx);
-    const struct tui_row *row = NULL;
+    const struct tui_row *row = event ? rowfind_name(a->source, event->name) : NULL;
 
     if (!event)
         return false;
-    if (view_find(a->source, event->name, &row) < 0) {
+    if (!row) {
         a->detail.name_n = event->name.n < sizeof(a->detail.name) ? event->name.n : 0;
         memcpy(a->detail.name, event->name.p ? event->name.p : "", a->detail.name_n);
         a->detail.key_n = 0;

@@ -90,8 +90,8 @@ void app_done(struct app *a);
  */
 int app_refresh(struct app *a, int64_t now_ms, struct err *err);
 
-/* Opens the row that a word means. 0, -ENOENT, -ENOTUNIQ. */
-int app_open(struct app *a, struct str word);
+/* Opens the row that is meant. 0; -errno with a text. */
+int app_open(struct app *a, const struct top_target *target, struct err *err);
 
 /* A character or one of KEYS_. True when the source must be asked (app_refresh). */
 bool app_key(struct app *a, uint32_t key);

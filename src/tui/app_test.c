@@ -1,5 +1,6 @@
 #include "tui/app.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -260,12 +261,42 @@ static void a_container_is_opened_and_left(void **state) {
     close_app();
 }
 
+static void opens(const struct top_target *t, int code, const char *says) {
+    struct err err = {0};
+
+    assert_int_equal(app_open(&app, t, &err), code);
+    if (code < 0 && !strstr(err.text, says))
+        fail_msg("no '%s' in '%s'", says, err.text);
+    if (code == 0)
+        has(says);
+}
+
+static void a_target_is_what_other_commands_mean(void **state) {
+    const struct err several = {-ENOTUNIQ, "'web' may mean a, b"}, none = {-ESRCH, "no process 7"};
+    struct top_target pid = {STR("18971"), "/docker/77/sub", true, NULL};
+
+    (void)state;
+    open_app(true, NULL);
+    fake.row[1].path = STR("/docker/77");
+    opens(&pid, 0, "climber");
+    pid.path = "/user.slice/x";
+    opens(&pid, -ENOENT, "'18971' is in the group '/user.slice/x', which is not listed here");
+    opens(&(struct top_target){STR("web"), "/docker/77", false, NULL}, 0, "climber");
+    opens(&(struct top_target){STR("web"), NULL, false, &several}, -ENOTUNIQ, "a, b");
+    opens(&(struct top_target){STR("7"), NULL, false, &none}, -ENOENT, "no process 7");
+    opens(&(struct top_target){STR("cache"), NULL, false, &none}, 0, "cache");
+    app.moment.at_ms = (FAKE_NOW - 60) * INT64_C(1000); /* then it was another */
+    opens(&(struct top_target){STR("web"), "/docker/77", false, NULL}, 0, "state steady");
+    opens(&(struct top_target){STR("5"), "/docker/77", false, NULL}, 0, "climber");
+    close_app();
+}
+
 static void what_is_gone_is_told(void **state) {
     struct err err = {0};
 
     (void)state;
     open_app(true, NULL);
-    assert_int_equal(app_open(&app, STR("cache")), 0);
+    assert_int_equal(app_open(&app, &(struct top_target){.word = STR("cache")}, &err), 0);
     fake.row[2].id = 777; /* made again under its name */
     assert_int_equal(app_refresh(&app, app.now_ms, &err), 0);
     has("state cache-bound");
@@ -410,6 +441,7 @@ int main(void) {
         cmocka_unit_test(a_filter_is_typed_and_taken_back),
         cmocka_unit_test(sorting_and_grouping_say_what_they_do),
         cmocka_unit_test(a_container_is_opened_and_left),
+        cmocka_unit_test(a_target_is_what_other_commands_mean),
         cmocka_unit_test(what_is_gone_is_told),
         cmocka_unit_test(the_past_is_shown_as_such),
         cmocka_unit_test(events_lead_to_their_moment),

@@ -149,20 +149,12 @@ static int watch(struct run *r) {
 
 /* Before there is a screen, so that a failure is an ordinary line. */
 static int begin(struct run *r) {
-    const char *target = r->app.options.target;
+    const struct top_target *target = r->app.options.target;
     int result = app_refresh(&r->app, clock_wall_ms(), r->err);
 
     if (result < 0 && result != -ENODATA)
         return result;
-    if (!target)
-        return 0;
-    result = app_open(&r->app, str_of(target));
-    if (result == -ENOTUNIQ)
-        return err_set(r->err, result, "'%s' is more than one of those listed; give its whole name",
-                       target);
-    if (result == -ENOENT)
-        return err_set(r->err, result, "there is no '%s' among those listed", target);
-    return result;
+    return target ? app_open(&r->app, target, r->err) : 0;
 }
 
 int top_run(const struct tui_source *source, const struct top_options *options, struct err *err) {

@@ -27,12 +27,20 @@ enum top_sort {
 /* The words of the command line: "name", "used", "used%", "limit", "trend", "time" ... */
 extern const char *const top_sort_names[TOP_SORT_N];
 
+/* What is opened at once: a word, and what it means now as other commands have it. */
+struct top_target {
+    struct str word;
+    const char *path;      /* the group meant; NULL: none, or that could not be told */
+    bool is_process;       /* the word is a pid: a group above it will do */
+    const struct err *why; /* why there is no path; NULL: nobody was asked */
+};
+
 struct top_options {
-    int64_t at_ms;       /* begin at this moment; 0: now */
-    int64_t interval_ms; /* between two looks; at least 1 */
-    bool ascii;          /* the terminal has no UTF-8 */
-    bool no_color;       /* bold, dim and reverse are used still */
-    const char *target;  /* opened at once: a name, key, cgroup path or id prefix; NULL: none */
+    int64_t at_ms;                   /* begin at this moment; 0: now */
+    int64_t interval_ms;             /* between two looks; at least 1 */
+    bool ascii;                      /* the terminal has no UTF-8 */
+    bool no_color;                   /* bold, dim and reverse are used still */
+    const struct top_target *target; /* NULL: none */
     enum top_sort sort;
 };
 

@@ -319,36 +319,3 @@ void view_sort_step(struct view *v, int step) {
     v->sort = (enum top_sort)(((int)v->sort + step + TOP_SORT_N) % TOP_SORT_N);
     v->reverse = false;
 }
-
-/* "/docker/4f2a..", "/machine.slice/libpod-4f2a..scope": the engine's id is the last part. */
-static bool id_starts(struct str path, struct str word) {
-    ptrdiff_t slash = str_rfind(path, '/');
-    struct str last = str_from(path, slash < 0 ? 0 : (size_t)slash + 1);
-    ptrdiff_t dash = str_rfind(last, '-');
-
-    return word.n >= 4 && (str_starts(last, word) ||
-                           (dash >= 0 && str_starts(str_from(last, (size_t)dash + 1), word)));
-}
-
-int view_find(const struct tui_source *source, struct str word, const struct tui_row **out) {
-    const struct tui_row *exact = NULL, *close = NULL;
-    size_t exact_n = 0, close_n = 0;
-
-    for (size_t i = 0; i < source->rows(source->ctx); i++) {
-        const struct tui_row *row = source->row(source->ctx, i);
-
-        if (str_eq(row->key, word) || str_eq(row->path, word) || str_eq(row->name, word)) {
-            exact = row;
-            exact_n++;
-        } else if (str_starts(row->name, word) || id_starts(row->path, word)) {
-            close = row;
-            close_n++;
-        }
-    }
-    if (exact_n > 1 || (exact_n == 0 && close_n > 1))
-        return -ENOTUNIQ;
-    if (exact_n + close_n == 0)
-        return -ENOENT;
-    *out = exact ? exact : close;
-    return 0;
-}

@@ -51,7 +51,3 @@ void view_sort_step(struct view *v, int step);
 /* The text rows are grouped by. */
 struct str view_group_of(const struct tui_row *row, enum view_group group);
 extern const char *const view_group_names[VIEW_GROUP_N];
-
-/* The row that a word means: its key, path or name; else the one whose name or id begins so. 0;
- * -ENOENT; -ENOTUNIQ. */
-int view_find(const struct tui_source *source, struct str word, const struct tui_row **out);

@@ -171,19 +171,6 @@ static void groups_have_heads_that_are_passed_over(void **state) {
     assert_int_equal(view.top, 0);
 }
 
-static void a_word_means_one_row(void **state) {
-    const struct tui_row *row = NULL;
-
-    (void)state;
-    assert_int_equal(view_find(&fake.source, STR("web"), &row), 0);
-    assert_ptr_equal(row, &fake.row[0]);
-    assert_int_equal(view_find(&fake.source, STR("clim"), &row), 0);
-    assert_ptr_equal(row, &fake.row[1]);
-    assert_int_equal(view_find(&fake.source, STR("c"), &row), -ENOTUNIQ);
-    assert_int_equal(view_find(&fake.source, STR("4f2a"), &row), -ENOTUNIQ);
-    assert_int_equal(view_find(&fake.source, STR("none"), &row), -ENOENT);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(rows_are_sorted_the_largest_first, set_up, tear_down),
@@ -194,7 +181,6 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_selection_stays_with_its_target, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_filter_may_leave_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(groups_have_heads_that_are_passed_over, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_word_means_one_row, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

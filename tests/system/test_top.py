@@ -475,10 +475,23 @@ def _():
 
 @test("what cannot be shown is told in a line, without a screen", [needs_tmux])
 def _():
-    screen = Screen("no-such-container", "--no-agent")
-    screen.expect("ended=1")
-    check("there is no 'no-such-container'" in screen.text, screen.text)
-    screen.end()
+    scene = Scene()
+    twin = Group(Group(scene.box, "other"), f"lxc.payload.{scene.word}-small")
+    for word, says in (("no-such-container", "process is called 'no-such-container'"),
+                       (scene.name("small"), f"'{scene.name('small')}' may mean"),
+                       (str(os.getpid()), "is not listed here")):
+        screen = Screen(word, "--no-agent", cols=200)
+        screen.expect("ended=1")
+        check(says in screen.text, f"{says!r} in:\n{screen.text}")
+        screen.end()
+    done = plimsoll("top", "--at", str(int(time.time()) + 600), code=2)
+    check("in the future" in done.err, done.err)
+    for word in (str(scene.load.children[0]), scene.small.path + "/", f"{scene.name('large')}"):
+        screen = Screen(word, "--no-agent")
+        screen.expect("= usage")
+        check(scene.name("large" if "large" in word else "small") in screen.text, screen.text)
+        screen.end()
+    check(twin.path, "the other one of that name is gone")
     done = plimsoll("top", "--no-agent", code=1)
     check("plimsoll stats" in done.err and not done.out, f"without a terminal: {done.err!r}")
 
