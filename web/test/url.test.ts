@@ -7,6 +7,7 @@ test("every view comes back from its address", () => {
         { ...DEFAULT_VIEW },
         { ...DEFAULT_VIEW, name: "container" as const, key: "docker:a/b?c&d#e <script>\u202e", from: "-2h" },
         { ...DEFAULT_VIEW, name: "timeline" as const, to: "1789000000000", q: "state:hung -name:x y", hidden: "start,end" },
+        { ...DEFAULT_VIEW, name: "container" as const, key: "a", cursor: "1789000000123", procs: "pid-asc" },
         { ...DEFAULT_VIEW, sort: "used", desc: false, group: "pod", theme: "dark" as const, lang: "zh" },
     ];
     for (const view of views) assert.deepEqual(parseHash(hashOf(view)), view);

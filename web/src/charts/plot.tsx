@@ -82,7 +82,10 @@ function axesOf(latest: Latest): uPlot.Axis[] {
         values: (_, splits) => splits.map((v) => (v === null ? "" : latest.current.format(v))),
     };
     if (latest.current.steps) y.incrs = latest.current.steps;
-    if (latest.current.compressed) y.splits = (_u, _axis, _min, max) => tens(max);
+    if (latest.current.compressed) {
+        y.splits = (_u, _axis, _min, max) => tens(max);
+        y.filter = (_u, splits) => splits; // all of them: there is room between them
+    }
     return [
         {
             ...words,

@@ -127,7 +127,6 @@ export const containerTexts = {
     ],
     "says.aTask": ["a task", "一个任务"],
     "says.killedTimes": ["That makes {n} kills.", "至今共被杀死 {n} 次。"],
-    "says.earlier": ["{age} before", "之前 {age}"],
     "says.usedNow": ["It uses {used} at this moment.", "此刻已用 {used}。"],
     "says.killedNext": [
         "Raise the limit if it needs more than that; if it leaks, more will not help. What came before says which:",

@@ -3,7 +3,17 @@ import type { ComponentChildren } from "preact";
 import type { Row } from "../../api/types.ts";
 import { CopyButton } from "../../charts/copybutton.tsx";
 import { StatePill } from "../../components/state.tsx";
-import { bytes, bytesPerHour, clock, count, duration, moment, percent, visible } from "../../format.ts";
+import {
+    bytes,
+    bytesPerHour,
+    clock,
+    count,
+    duration,
+    moment,
+    percent,
+    UNKNOWN,
+    visible,
+} from "../../format.ts";
 import { t } from "../../i18n/index.ts";
 import { now } from "../../state/app.ts";
 import { kills } from "../../sort.ts";
@@ -133,6 +143,11 @@ function Figure(props: {
     );
 }
 
+function shareText(value: number | null): string {
+    if (value === null) return UNKNOWN;
+    return value === 0 ? "0 %" : `${percent(value)} %`;
+}
+
 function Figures(props: { row: Row; threads: number | null }) {
     const { row } = props;
     return (
@@ -142,14 +157,14 @@ function Figures(props: { row: Row; threads: number | null }) {
                 <small>{t("container.ofLimit", { limit: bytes(row.limit) })}</small>
             </Figure>
             <Figure label={t("container.share")}>
-                {row.used_pct === null ? "-" : `${percent(row.used_pct)} %`}
+                {shareText(row.used_pct)}
             </Figure>
             <Figure label={t("container.trend")}>{bytesPerHour(row.trend_bytes_per_h)}</Figure>
             <Figure label={t("container.fullIn")}>
                 {row.time_to_limit_s === null ? "-" : duration(row.time_to_limit_s)}
             </Figure>
             <Figure label={t("container.stall")} metric="psi_some_avg10">
-                {row.psi_some_avg10 === null ? "-" : `${percent(row.psi_some_avg10)} %`}
+                {shareText(row.psi_some_avg10)}
             </Figure>
             <Figure label={t("container.kills")} metric="oom_kills">
                 {count(kills(row))}

@@ -64,6 +64,7 @@ function Field(props: {
                 step="1"
                 required
                 data-testid={props.testid}
+                title={t("range.zone", { zone: zoneText(props.shownMs) })}
                 value={typed.value ?? shown}
                 onFocus={() => {
                     before.current = typed.value ?? shown;
@@ -102,9 +103,6 @@ function Free(props: { range: Range }) {
         <form class="free" onSubmit={apply}>
             <Field label={t("range.from")} testid="from" shownMs={from_ms} typed={from} />
             <Field label={t("range.to")} testid="to" shownMs={to_ms} typed={to} />
-            <span class="soft zone" data-testid="zone">
-                {t("range.zone", { zone: zoneText(to_ms) })}
-            </span>
             <button type="submit" data-testid="apply-range">
                 {t("range.apply")}
             </button>

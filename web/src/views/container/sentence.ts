@@ -125,7 +125,7 @@ function killText(row: Row, kill: Kill, reference: number, isPast: boolean): str
     return [
         t("says.killed", {
             what: kill.victim === null ? t("says.aTask") : visible(kill.victim),
-            ago: t(isPast ? "says.earlier" : "container.ago", { age }),
+            ago: t(isPast ? "container.before" : "container.ago", { age }),
             whose: whoseLimit(row),
             limit: bytes(row.limit),
         }),
