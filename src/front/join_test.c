@@ -177,6 +177,7 @@ static void a_replay_leads_to_the_same_state(void **state) {
     assert_true(row->series == series && str_eq(row->t.name, STR("web")));
     assert_true(row->sample.value[METRIC_USAGE] == 9 * 8192);
     assert_true(row->oom_kills == 1); /* not once more */
+    assert_true(row->killed_ms == s.now_ms);
     assert_true(points(&s, series) == 10);
     /* And goes on where it was: what is sent again is not taken twice. */
     start(&s, 77, true);
@@ -205,6 +206,7 @@ static void a_container_that_is_made_again_is_one_target(void **state) {
     assert_true(live_find(&s.live, 2)->series == series);
     assert_true(live_find(&s.live, 2)->restarts == 1);
     assert_true(live_find(&s.live, 2)->oom_kills == 1);
+    assert_true(live_find(&s.live, 2)->killed_ms == s.now_ms);
     /* Two at the same time under one name are two. */
     target(&s, 3, "web", "/docker/three");
     assert_true(live_find(&s.live, 3)->series != series);
@@ -476,6 +478,28 @@ static void another_limit_is_told_but_not_the_first(void **state) {
     end(&s);
 }
 
+/* Whoever starts it again in its group may take its limit away and set it anew. */
+static void the_limit_of_what_is_started_again_settles_first(void **state) {
+    struct setting s;
+
+    (void)state;
+    begin(&s);
+    start(&s, 1, false);
+    listed(&s, 0);
+    run_target(&s, 1, "web", "/docker/1st", 7);
+    for (unsigned i = 0; i < 15; i++)
+        limit_tick(&s, 1, 64 << 20, WIRE_TICK_ROUND);
+    run_target(&s, 1, "web", "/docker/1st", 8);
+    limit_tick(&s, 1, SAMPLE_NONE, WIRE_TICK_ROUND);
+    limit_tick(&s, 1, 64 << 20, WIRE_TICK_ROUND);
+    check_events(&s, "restart web, start web");
+    for (unsigned i = 0; i < 10; i++)
+        limit_tick(&s, 1, 64 << 20, WIRE_TICK_ROUND);
+    limit_tick(&s, 1, 32 << 20, WIRE_TICK_ROUND);
+    check_events(&s, "limit web, restart web, start web");
+    end(&s);
+}
+
 /* `kind` of a target that is told now. */
 static void other_target(struct setting *s, uint32_t uid, enum target_kind kind, int64_t start_ms) {
     char path[40];
@@ -583,6 +607,7 @@ int main(void) {
         cmocka_unit_test(what_is_started_all_the_time_is_counted_and_not_all_told),
         cmocka_unit_test(another_collector_tells_nothing_twice),
         cmocka_unit_test(another_limit_is_told_but_not_the_first),
+        cmocka_unit_test(the_limit_of_what_is_started_again_settles_first),
         cmocka_unit_test(what_comes_at_once_after_an_end_is_told_after_it),
         cmocka_unit_test(a_flood_of_groups_or_services_is_not_kept),
         cmocka_unit_test(what_is_out_of_order_is_refused),

@@ -541,7 +541,6 @@ static void how_it_moves_is_news_only_when_it_changed(void **state) {
     assert_true(v->window_s > 450);
 
     pass(&l, &at_ms, 20 * MINUTE, 160 << 20, 0);
-    moved_ms = row->moved_ms;
     assert_int_equal(live_moves(&l, row)->word, TREND_STEADY);
     assert_int_equal(row->moved_ms, at_ms);
     live_done(&l);
