@@ -118,6 +118,38 @@ test("a token that no header can carry is refused with words, and one that was k
         await page.context().close();
     });
 
+test("another agent behind the same address is told, with a reload that brings its page", { timeout: 60_000 * PATIENCE },
+    async () => {
+        const page = await chrome.open(mock.url);
+        await until(() => isLive(page), "it is live");
+        await page.route("**/api/v1/about", async (route) => {
+            const answer = await route.fetch();
+            await route.fulfill({ json: { ...await answer.json(), version: "99.1" } });
+        });
+        chrome.mayBeLost = true;
+        mock.cut();
+        await until(async () => !(await isLive(page)), "the connection is lost");
+        mock.heal();
+        await by(page, "replaced").waitFor();
+        chrome.mayBeLost = false;
+        assert.match(await by(page, "replaced").innerText(), /99\.1/);
+        await by(page, "replaced").getByRole("button").click();
+        await by(page, "row").first().waitFor();
+        await by(page, "replaced").waitFor({ state: "detached" });
+        await page.context().close();
+    });
+
+test("the end of an address that counts back from now stays the moment that it was on arrival",
+    { timeout: 60_000 * PATIENCE }, async () => {
+        const page = await chrome.open(address(mock.url, containerPath(mock.keys[0]), { from: "-1m", to: "-30s" }));
+        await until(() => /[?&]to=\d{13}/.test(page.url()), "the address names the moment");
+        const at = await shownAt(page);
+        assert.ok(Math.abs(Date.now() - 30_000 - at) < 20_000 * PATIENCE, `${at}`);
+        await pause(2500);
+        assert.equal(await shownAt(page), at);
+        await page.context().close();
+    });
+
 test("in all of that: no error on the console, no request to another host", () => {
     assert.deepEqual(chrome.complaints.filter((text) => !/status of 401/.test(text)), []);
 });

@@ -464,6 +464,34 @@ look("a front that dies is started anew, and the page goes on", async () => {
     chrome.mayBeLost = false;
 });
 
+look("eight tabs of a browser share one stream, and another reads when the one that did is closed", async (t) => {
+    const before = (await scene.api("healthz")).front.streams;
+    const view = address(scene.url, "/", { q: OURS });
+    const first = await chrome.open(view);
+    const context = first.context();
+    const others = [];
+    for (let i = 1; i < 8; i++) { // a browser has six connections to an origin
+        const tab = await context.newPage();
+        chrome.watch(tab, new URL(scene.url).origin);
+        await tab.goto(view);
+        others.push(tab);
+    }
+    for (const tab of [first, ...others]) {
+        await until(() => isLive(tab), "each tab is live");
+        await rowOf(tab, "search").waitFor();
+    }
+    assert.equal((await scene.api("healthz")).front.streams, before + 1, "one stream for all");
+    const begun = performance.now();
+    await first.close();
+    const seen = await Promise.all(others.map((tab) => usedPct(tab, "search")));
+    for (const [i, tab] of others.entries()) {
+        await until(async () => (await usedPct(tab, "search")) !== seen[i], "numbers move on");
+        assert.ok(await isLive(tab), await linkText(tab));
+    }
+    t.diagnostic(`all moved on ${Math.round(performance.now() - begun)} ms later`);
+    await context.close();
+});
+
 // --- for everybody -----------------------------------------------------------------------------
 
 const VIEWS = [

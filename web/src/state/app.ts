@@ -80,6 +80,8 @@ function onEvent(name: string, data: unknown): void {
 
 function onLink(state: Link, error?: string): void {
     const before = link.value;
+    // It may be another agent that answers now.
+    if (state === "live" && (before.state === "lost" || before.state === "refused")) void loadAbout();
     // Connected is what has told something: an open socket alone says nothing.
     link.value = {
         state,
