@@ -15,9 +15,12 @@
 #include "cmd/topsparks.h"
 
 enum {
-    FIRST_US = 3000000,   /* for the first answer of all */
-    ANSWER_US = 2000000,  /* for any other */
-    QUIET_US = 4000000,   /* after one that did not come in time, nothing is asked for so long */
+    FIRST_US = 3000000,  /* for the first answer of all */
+    DRAW_US = 400000,    /* for all that is asked at once, since keys wait for it; */
+    ANSWER_US = 2000000, /* more, up to this, of an agent that is alive and slow */
+    PAUSE_US = 20000,    /* what is asked so much later is not at once */
+    AGAIN_US = 500000, /* after an answer that did not come in time, nothing is asked for so long */
+    QUIET_US = 4000000,   /* or so, when no ticks come either */
     SILENT_MS = 2000,     /* and so many intervals without a tick: */
     SILENT_INTERVALS = 3, /* nothing is heard from the agent */
     HEALTH_US = 5000000,
@@ -44,6 +47,8 @@ struct topsource_agent {
     int64_t heard_ms, heard_us; /* when the last tick came */
     int64_t looked_us;          /* at the stream */
     int64_t interval_ms, polled_us, quiet_us;
+    int64_t begun_us, answered_us; /* what was asked last at once */
+    int64_t patience_us;
     struct tui_host host;
     char name[256];
     uint64_t cpu_us;
@@ -76,15 +81,36 @@ static int say_silence(const struct topsource_agent *s, struct err *err) {
     return r;
 }
 
-/* -EAGAIN while an agent that does not answer is left alone. */
+static bool ticks_come(const struct topsource_agent *s) {
+    return s->looked_us - s->heard_us < (2 * s->interval_ms + 500) * 1000;
+}
+
+/* An agent that is slow is given more time the next time; one that is stuck is not. */
+static void take_timeout(struct topsource_agent *s) {
+    bool alive = ticks_come(s);
+
+    s->quiet_us = clock_mono_us() + (alive ? AGAIN_US : QUIET_US);
+    s->patience_us = !alive                           ? DRAW_US
+                     : s->patience_us < ANSWER_US / 2 ? 2 * s->patience_us
+                                                      : ANSWER_US;
+}
+
+/* -EAGAIN while an agent that does not answer is left alone, and when there is no time left. */
 static int ask(struct topsource_agent *s, struct buf *request, json_t **out, struct err *err) {
+    int64_t now_us = clock_mono_us(), left_us;
     int r;
 
-    if (clock_mono_us() < s->quiet_us)
+    if (now_us < s->quiet_us)
         return say_silence(s, err);
-    r = agentclient_ask(s->socket, request, ANSWER_US, out, err);
+    if (now_us - s->answered_us > PAUSE_US)
+        s->begun_us = now_us;
+    left_us = s->begun_us + (s->have_now ? s->patience_us : ANSWER_US) - now_us;
+    if (left_us <= 0)
+        return err_set(err, -EAGAIN, "the agent is slow to answer; trying again");
+    r = agentclient_ask(s->socket, request, left_us, out, err);
+    s->answered_us = clock_mono_us();
     if (r == -ETIMEDOUT)
-        s->quiet_us = clock_mono_us() + QUIET_US;
+        take_timeout(s);
     return r;
 }
 
@@ -144,14 +170,10 @@ static int poll_list(struct topsource_agent *s, int64_t now_us, struct err *err)
 
     if (s->have_now && now_us - s->polled_us < POLL_US)
         return 0;
-    if (now_us < s->quiet_us)
-        return -ETIMEDOUT;
     s->polled_us = now_us;
     begin_request(&request, "/api/v1/targets", NULL, NULL, 0);
-    r = agentclient_ask(s->socket, &request, ANSWER_US, &answer, err);
+    r = ask(s, &request, &answer, err);
     buf_done(&request);
-    if (r == -ETIMEDOUT)
-        s->quiet_us = clock_mono_us() + QUIET_US;
     return r < 0 ? r : take_now(s, answer, true);
 }
 
@@ -169,9 +191,10 @@ static int refresh_now(struct topsource_agent *s, struct err *err) {
     s->shown_at_ms = 0;
     s->host.at_ms = s->now.at_ms;
     if (!s->have_now)
-        return r < 0 ? agentclient_silence(s->socket, r, err)
-                     : err_set(err, -ETIMEDOUT, "the agent at '%s' did not answer in time",
-                               s->socket);
+        return r < 0 && r != -EAGAIN
+                   ? agentclient_silence(s->socket, r, err)
+                   : err_set(err, -ETIMEDOUT, "the agent at '%s' did not answer in time",
+                             s->socket);
     return is_silent(s) ? say_silence(s, err) : 0;
 }
 
@@ -206,8 +229,12 @@ static int refresh_past(struct topsource_agent *s, int64_t at_ms, struct err *er
     begin_request(&request, "/api/v1/targets", NULL, "at", at_ms);
     r = ask(s, &request, &answer, err);
     buf_done(&request);
-    if (r == -EAGAIN || r == -ETIMEDOUT || r == -ECONNREFUSED)
+    if (r == -ETIMEDOUT && ticks_come(s))
+        return err_set(err, -EAGAIN, "the agent is slow to answer; trying again");
+    if (r == -ETIMEDOUT || r == -ECONNREFUSED)
         return say_silence(s, err);
+    if (r == -EAGAIN)
+        return r;
     if (r == 0) {
         r = toprows_load(&s->past, answer);
         if (r < 0)
@@ -457,6 +484,7 @@ int topsource_agent_new(const char *socket, struct topsource_agent **out, struct
     s->socket = socket;
     s->host.agent = true;
     s->interval_ms = 1000;
+    s->patience_us = DRAW_US;
     agentstream_init(&s->stream, socket);
     do {
         r = refresh(s, 0, err);

@@ -1,8 +1,9 @@
 /* topsource_agent.h - `plimsoll top` with an agent: what is now from its stream, what was from its
  * history.
  *
- * Nothing here waits long: the stream is read as it comes, and what is asked for has a deadline of
- * a second or two. An agent that is silent is not asked at all until it is heard again.
+ * Nothing here waits long: the stream is read as it comes, and all that is asked for at once has a
+ * deadline of half a second, or somewhat more where the agent is slow but alive. One that does not
+ * answer is left alone for a while.
  */
 #pragma once
 #include "tui/source.h"

@@ -262,6 +262,7 @@ def _():
     Load("grow", 60, groups=[victim])
     screen.until(lambda _: re.search(r" 1 +\S+ +\S+$", screen.line_of(scene.name("victim") + " ")),
                  "kill", 30)
+    screen.until(lambda _: "oom-killed" in screen.line_of(scene.name("victim") + " "), "its state", 10)
     screen.keys("t")
     screen.expect("OOM kill")
     check(scene.name("victim") in screen.line_of("OOM kill"), f"whose: {screen.text}")
@@ -333,7 +334,17 @@ def _():
     equal(screen.flags(), ("0", "1"), "screen and cursor while it is stopped")
     screen.type("fg\n")
     screen.expect("OF LIMIT")
-    screen.keys("q")
+    screen.type("/zzz")
+    screen.expect("/zzz")
+    screen.keys("C-u", "Escape")
+    shell = screen.child()
+    os.kill(shell, signal.SIGSTOP)  # nobody says so beforehand
+    screen.expect("Stopped")
+    screen.type("fg\n")
+    screen.expect("OF LIMIT")
+    screen.keys("?")  # without Enter
+    screen.expect("next row")
+    screen.keys("q", "q")
     screen.until(lambda text: "OF LIMIT" not in text and "ready>" in text, "the shell again")
 
 
@@ -461,10 +472,16 @@ def _():
             screen.expect("= usage", 5)
             screen.keys("q")
             screen.expect("OF LIMIT", 5)
+            screen.keys("[")  # rows of now are none of that moment
+            screen.until(lambda text: "PAST" in text and not order(screen, scene), "nothing", 5)
+            check("nothing heard from the agent" in screen.text, screen.text)
         finally:
             for pid in processes:
                 os.kill(pid, signal.SIGCONT)
         screen.until(lambda text: "nothing heard" not in text, "end of the silence")
+        screen.until(lambda _: "PAST" in screen.text and order(screen, scene), "what was then")
+        screen.keys("0")
+        screen.until(lambda text: "live" in text and order(screen, scene), "what is now")
         equal(agent.stop(), 0, "end of the agent")
         screen.expect("nothing heard from the agent since", 30)
         agent.start()
