@@ -70,8 +70,18 @@ static struct toplog_known *find(struct toplog *log, struct str key) {
 static struct toplog_known *find_or_add(struct toplog *log, struct str key) {
     struct toplog_known *known = find(log, key);
 
-    if (known || log->n == TOPLOG_KEYS)
-        return known;
+    if (known) { /* to the end: it is the newest now */
+        struct toplog_known moved = *known;
+        size_t after = (size_t)(&log->known[log->n] - known) - 1;
+
+        memmove(known, known + 1, after * sizeof(*known));
+        log->known[log->n - 1] = moved;
+        return &log->known[log->n - 1];
+    }
+    if (log->n == TOPLOG_KEYS) {
+        free(log->known[0].key);
+        memmove(&log->known[0], &log->known[1], --log->n * sizeof(*known));
+    }
     if (log->n == log->room) {
         size_t room = log->room ? 2 * log->room : 64;
 

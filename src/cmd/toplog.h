@@ -24,7 +24,8 @@ struct toplog_known {
 struct toplog {
     struct toplog_entry entry[TOPLOG_MAX]; /* the oldest first */
     size_t entries;
-    struct toplog_known *known; /* TOPLOG_KEYS at most: then nobody new is remembered */
+    struct toplog_known *known; /* who came last is last; of more than TOPLOG_KEYS the
+                                   first is forgotten */
     size_t n, room;
     struct tui_event out[TOPLOG_MAX];
 };

@@ -98,9 +98,13 @@ static void instances_and_their_kills_are_counted_by_key(void **state) {
 
         snprintf(key, sizeof(key), "k%u", i);
         (void)toplog_came(log, str_of(key), &kills);
+        if (i == TOPLOG_KEYS / 2)
+            assert_int_equal(toplog_came(log, STR("a"), &kills), 2);
     }
     assert_int_equal(log->n, TOPLOG_KEYS);
-    assert_int_equal(toplog_came(log, STR("a"), &kills), 2);
+    assert_int_equal(toplog_came(log, STR("a"), &kills), 3); /* it came again and again */
+    assert_int_equal(kills, 3);
+    assert_int_equal(toplog_came(log, STR("k0"), &kills), 0); /* the first is forgotten */
     toplog_done(log);
     free(log);
 }

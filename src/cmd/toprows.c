@@ -92,6 +92,16 @@ static void take_sample(struct toprow *x, const json_t *row, int64_t at_ms) {
     x->have_sample = s->have != 0;
 }
 
+/* Of the past only what this instance counted is told. */
+static void take_kills(struct toprow *x, const json_t *row) {
+    const struct sample *s = &x->sample;
+    struct tui_row *out = &x->row;
+
+    change_number(row, "oom_kills_total", 1, &x->have_total, &x->total);
+    out->have_kills = x->have_total || sample_has(s, METRIC_OOM_KILLS);
+    out->kills = x->have_total ? x->total : out->have_kills ? s->value[METRIC_OOM_KILLS] : 0;
+}
+
 /* What may be in any tick. */
 static void take_numbers(struct toprow *x, const json_t *row, int64_t at_ms) {
     struct tui_row *out = &x->row;
@@ -108,7 +118,7 @@ static void take_numbers(struct toprow *x, const json_t *row, int64_t at_ms) {
     take_trend(row, out);
     change_number(row, "cpu_pct", 100, &out->have_cpu, &out->cpu_centi);
     change_number(row, "restarts", 1, &out->have_restarts, &out->restarts);
-    change_number(row, "oom_kills_total", 1, &out->have_kills, &out->kills);
+    take_kills(x, row);
 }
 
 /* The same number for the same logical target, now and in the past, though not for two at once. */
@@ -132,6 +142,7 @@ static void take_whole(struct toprow *x, json_t *row, int64_t at_ms) {
     x->have_uid = number_at(row, "uid", 1, &x->uid);
     x->is_machine = is_machine(row);
     x->sample = (struct sample){.have = 0};
+    x->have_total = false;
     enginejson_labels(&x->labels, json_object_get(row, "labels"));
     x->row = (struct tui_row){
         .id = x->row.id,

@@ -10,9 +10,10 @@
 
 struct toprow {
     uint64_t uid;
-    bool have_uid, is_machine, have_sample;
-    json_t *whole; /* the row when it was last told whole */
-    json_t *later; /* limit_from as told since, or NULL */
+    bool have_uid, is_machine, have_sample, have_total;
+    uint64_t total; /* OOM kills of all instances */
+    json_t *whole;  /* the row when it was last told whole */
+    json_t *later;  /* limit_from as told since, or NULL */
     struct buf pod;
     char *labels; /* as model/labellist.h has them, or NULL */
     struct sample sample;

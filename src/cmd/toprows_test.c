@@ -49,6 +49,27 @@ static int apply(struct toprows *t, const char *text) {
     "\"own_limit\":null,\"psi_some_avg10\":1.25,\"under_oom\":true}"
 #define ALL "{\"at_ms\":5000,\"targets\":[" HOST "," WEB "]}"
 
+static void kills_of_the_past_are_those_of_the_instance(void **state) {
+    struct toprows t = {.row = NULL};
+    const struct tui_row *row;
+
+    (void)state;
+    assert_int_equal(load(&t,
+                          "{\"at_ms\":5000,\"targets\":[{\"uid\":7,\"key\":\"k\",\"name\":\"n\","
+                          "\"cgroup\":\"/x\",\"oom_kills\":2,\"oom_kills_total\":null}]}"),
+                     0);
+    row = toprows_at(&t, 0);
+    assert_true(row->have_kills && row->kills == 2);
+    assert_int_equal(apply(&t, "{\"at_ms\":6000,\"targets\":[{\"uid\":7,\"oom_kills\":3}]}"), 0);
+    row = toprows_at(&t, 0);
+    assert_true(row->have_kills && row->kills == 3);
+    assert_int_equal(apply(&t, "{\"at_ms\":7000,\"targets\":[{\"uid\":7,\"oom_kills_total\":9}]}"),
+                     0);
+    row = toprows_at(&t, 0);
+    assert_true(row->have_kills && row->kills == 9);
+    toprows_done(&t);
+}
+
 static void a_row_says_what_the_agent_said(void **state) {
     struct toprows t = {.row = NULL};
     const struct tui_row *row;
@@ -207,6 +228,7 @@ static void damaged_answers_do_no_harm(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kills_of_the_past_are_those_of_the_instance),
         cmocka_unit_test(a_row_says_what_the_agent_said),
         cmocka_unit_test(a_tick_changes_what_it_tells_and_nothing_else),
         cmocka_unit_test(targets_come_are_told_anew_and_go),

@@ -9,6 +9,43 @@
 
 enum { KEPT_LEAST_US = 2000000, KEPT_MOST_US = 10000000, POINTS_MAX = 100000 };
 
+enum { UNUSED_US = 60000000, VALUE_BYTES = 40 }; /* a number in a list, as jansson keeps it */
+
+static void forget(struct topspark *e) {
+    json_decref(e->answer);
+    *e = (struct topspark){.n = 0};
+}
+
+static size_t size_of(const json_t *answer) {
+    json_t *all = json_object_get(answer, "series"), *list;
+    const char *key;
+    size_t bytes = 0;
+
+    json_object_foreach(all, key, list) bytes += json_array_size(list) * VALUE_BYTES;
+    return bytes;
+}
+
+/* What nobody looks at any more; and of the rest, what was not looked at for longest. */
+static void drop_old(struct topsparks *t, const struct topspark *now, int64_t now_us) {
+    for (;;) {
+        struct topspark *oldest = NULL;
+        size_t bytes = 0;
+
+        for (size_t i = 0; i < TOPSPARKS_KEPT; i++) {
+            struct topspark *e = &t->kept[i];
+
+            if (e != now && e->n > 0 && now_us - e->used_us > UNUSED_US)
+                forget(e);
+            bytes += e->bytes;
+            if (e != now && e->bytes > 0 && (!oldest || e->used_us < oldest->used_us))
+                oldest = e;
+        }
+        if (bytes <= TOPSPARKS_BYTES || !oldest)
+            return;
+        forget(oldest);
+    }
+}
+
 /* The API's unit of a metric in ours. */
 static double scale_of(enum metric m) {
     switch (metric_info(m)->unit) {
@@ -87,6 +124,7 @@ static void ask_anew(struct topspark *e, const struct topsparks_query *q, int64_
     if (!e->failed || !q->now || (e->series != 0 && e->series != q->series)) {
         json_decref(e->answer);
         e->answer = e->failed ? NULL : answer;
+        e->bytes = size_of(e->answer);
         e->series = e->many ? 0 : q->series;
         e->to_ms = q->to_ms;
     }
@@ -107,7 +145,7 @@ static struct topspark *entry_of(struct topsparks *t, const struct topsparks_que
         if (e->used_us < oldest->used_us)
             oldest = e;
     }
-    json_decref(oldest->answer);
+    forget(oldest);
     *oldest = (struct topspark){.metric = q->metric, .n = q->n, .span_ms = q->to_ms - q->from_ms};
     return oldest;
 }
@@ -120,9 +158,11 @@ int topsparks_get(struct topsparks *t, const struct topsparks_query *q, int64_t 
         return -ENODATA;
     e = entry_of(t, q);
     e->many = e->first != 0 && e->first != q->series ? true : e->many;
-    if (!is_new(e, q, now_us))
-        ask_anew(e, q, now_us, ask, ctx);
     e->used_us = now_us;
+    if (!is_new(e, q, now_us)) {
+        ask_anew(e, q, now_us, ask, ctx);
+        drop_old(t, e, now_us);
+    }
     return e->answer ? topsparks_read(e->answer, q, out) : -ENODATA;
 }
 

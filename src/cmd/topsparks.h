@@ -9,7 +9,8 @@
 
 #include "tui/source.h"
 
-enum { TOPSPARKS_KEPT = 48 };
+/* So many answers, and so much of them; what was not used for a minute is dropped. */
+enum { TOPSPARKS_KEPT = 48, TOPSPARKS_BYTES = 8 << 20 };
 
 /* One answer. */
 struct topspark {
@@ -22,6 +23,7 @@ struct topspark {
     int64_t used_us, asked_us;
     bool failed;    /* to be asked again soon */
     json_t *answer; /* after a failure an older one; NULL: there is none */
+    size_t bytes;   /* that it takes, about */
 };
 
 struct topsparks {

@@ -167,6 +167,42 @@ static void failures_are_not_repeated_at_once(void **state) {
     topsparks_done(&t);
 }
 
+static int many_answers(void *ctx, const struct topsparks_query *q, struct str key, json_t **out) {
+    json_t *list = json_array();
+
+    (void)ctx, (void)q, (void)key;
+    for (unsigned i = 0; i < 50000; i++)
+        json_array_append_new(list, json_integer(i));
+    *out = json_pack("{s:i,s:i,s:{s:o}}", "from_ms", 0, "step_ms", 1000, "series", "7", list);
+    return 0;
+}
+
+static void what_is_kept_has_a_limit_and_an_end(void **state) {
+    struct topsparks t = {.kept = {{.n = 0}}};
+    size_t bytes = 0, used = 0;
+    uint64_t out[2];
+
+    (void)state;
+    for (int64_t i = 0; i < 20; i++) {
+        struct topsparks_query q = {METRIC_USED, 7, STR("a"), 0, 60000 + i, 2, false};
+
+        assert_int_equal(topsparks_get(&t, &q, 1000000 + i, many_answers, NULL, out), 0);
+    }
+    for (size_t i = 0; i < TOPSPARKS_KEPT; i++) {
+        bytes += t.kept[i].bytes;
+        used += t.kept[i].answer != NULL;
+    }
+    assert_true(bytes > TOPSPARKS_BYTES / 2 && bytes <= TOPSPARKS_BYTES && used > 1);
+    struct topsparks_query last = {METRIC_USED, 7, STR("a"), 0, 70000, 2, false};
+
+    assert_int_equal(topsparks_get(&t, &last, 70000000, many_answers, NULL, out), 0);
+    used = 0;
+    for (size_t i = 0; i < TOPSPARKS_KEPT; i++)
+        used += t.kept[i].answer != NULL;
+    assert_int_equal(used, 1);
+    topsparks_done(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_come_in_our_units_and_steps),
@@ -174,6 +210,7 @@ int main(void) {
         cmocka_unit_test(the_second_row_makes_it_a_question_about_all),
         cmocka_unit_test(what_was_is_asked_for_once),
         cmocka_unit_test(failures_are_not_repeated_at_once),
+        cmocka_unit_test(what_is_kept_has_a_limit_and_an_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
