@@ -372,6 +372,76 @@ static void events_lead_to_their_moment(void **state) {
     close_app();
 }
 
+static int refuse(void *ctx, int64_t at_ms, struct err *err) {
+    (void)at_ms;
+    ((struct fake *)ctx)->rows = 0;
+    return err_set(err, -EAGAIN, "nothing heard since noon");
+}
+
+static void a_failure_is_not_hidden_by_what_a_key_says(void **state) {
+    (void)state;
+    open_app(true, NULL);
+    fake.source.refresh = refuse;
+    keys("["); /* this is as far back as is known */
+    has("nothing heard since noon");
+    keys("s");
+    has("sorted by limit");
+    has("nothing heard since noon");
+    close_app();
+}
+
+static void a_list_that_shrinks_leaves_no_gap(void **state) {
+    struct err err = {0};
+
+    (void)state;
+    open_app(true, NULL);
+    size(12, 80);
+    app.detail.top = 2;
+    keys("j\n");
+    app.detail.top = 2;
+    (void)draw();
+    assert_true(app.detail.top + 2 <= 3);
+    keys("qt");
+    app.events.top = app.events.cursor = 3;
+    keys("/db\n");
+    assert_int_equal(app_refresh(&app, app.now_ms, &err), 0);
+    has("OOM kill");
+    assert_int_equal(app.events.top, 0);
+    close_app();
+}
+
+static void what_a_filter_cannot_do_is_told(void **state) {
+    (void)state;
+    open_app(true, NULL);
+    keys("t/db state:ok\n");
+    has("words of names count here");
+    keys("/\025db\n");
+    lacks("words of names");
+    keys("o/\025kind:slice\n");
+    has("nothing matches the filter; Esc");
+    fake.host.agent = false;
+    has("groups and slices are listed with an agent");
+    close_app();
+}
+
+static void labels_of_lanes_are_apart(void **state) {
+    (void)state;
+    open_app(true, NULL);
+    for (int cols = 72; cols <= 120; cols += 4) {
+        size(24, cols);
+        for (size_t i = 0; i < FAKE_ROWS; i++)
+            sample_set(&fake.sample[i], METRIC_REFAULT_FILE, 123456789123);
+        app.screen = APP_OVERVIEW;
+        keys("\n");
+        (void)draw();
+        lacks("%psi");
+        lacks("%refaults");
+        has("refaults ");
+        app.detail.fetched_ms = 0;
+    }
+    close_app();
+}
+
 static void help_lists_every_key(void **state) {
     (void)state;
     open_app(true, NULL);
@@ -445,6 +515,10 @@ int main(void) {
         cmocka_unit_test(what_is_gone_is_told),
         cmocka_unit_test(the_past_is_shown_as_such),
         cmocka_unit_test(events_lead_to_their_moment),
+        cmocka_unit_test(a_failure_is_not_hidden_by_what_a_key_says),
+        cmocka_unit_test(a_list_that_shrinks_leaves_no_gap),
+        cmocka_unit_test(what_a_filter_cannot_do_is_told),
+        cmocka_unit_test(labels_of_lanes_are_apart),
         cmocka_unit_test(help_lists_every_key),
         cmocka_unit_test(sparklines_are_asked_for_rarely),
         cmocka_unit_test(any_keys_at_any_size_are_survived),

@@ -11,10 +11,10 @@
 
 enum {
     BLOCK_TOP = 4,
-    PARTS_WIDTH = 28, /* of the list of parts; wider with bars */
+    PARTS_WIDTH = 29, /* of the list of parts; wider with bars */
     PARTS_WIDE = 46,
     PARTS_HEIGHT = PART_N + 2,
-    LABEL_WIDTH = 15,
+    LABEL_WIDTH = 17,
     LANES = 6, /* psi, refaults, minor and major faults, events, times */
     CHART_COLS_MIN = 72,
     KEEP_MS = 2000, /* history is asked for again after this, or a column's time if longer */
@@ -197,7 +197,7 @@ static void draw_stack(struct app *a, struct chart_area area, int x) {
     if (limit < scale && area.height > 3) {
         int y = area.y + area.height - 1 - (int)((double)limit / (double)scale * area.height);
 
-        canvas_text(&a->canvas, y, x, LABEL_WIDTH, STR("            "), STYLE_NORMAL);
+        canvas_text(&a->canvas, y, x, LABEL_WIDTH, STR("                "), STYLE_NORMAL);
         label(a, y, x, limit);
         canvas_right(&a->canvas, y, x, 6, STR("limit"), STYLE_LIMIT);
     }
@@ -443,7 +443,10 @@ static void draw_gone(struct app *a) {
     int x = 1 + canvas_name(c, 2, 1, c->cols / 2, (struct str){a->detail.name, a->detail.name_n},
                             STYLE_BOLD);
 
-    canvas_text(c, 2, x, c->cols - x - 1, STR(" is not there at this moment"), STYLE_NORMAL);
+    canvas_text(c, 2, x, c->cols - x - 1,
+                a->failure[0] ? STR(" is not known of at this moment")
+                              : STR(" is not there at this moment"),
+                STYLE_NORMAL);
     canvas_text(c, 4, 1, c->cols - 2, STR("[ and ] go to other moments, Esc back to the list"),
                 STYLE_DIM);
 }

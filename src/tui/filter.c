@@ -227,7 +227,7 @@ static bool label_holds(struct str labels, struct str word) {
 static bool value_holds(enum filter_field field, struct str text, struct str word) {
     if (field == FILTER_LABEL)
         return label_holds(text, word);
-    return holds(text, word) || (field == FILTER_KIND && holds(any_kind, word));
+    return holds(text, word) || (field == FILTER_KIND && equal(any_kind, word));
 }
 
 static bool one_holds(const struct filter *f, size_t i, struct str text) {
@@ -249,6 +249,13 @@ bool filter_match(const struct filter *f, const struct tui_row *row) {
 bool filter_names_kinds(const struct filter *f) {
     for (size_t i = 0; i < f->terms; i++)
         if (f->term[i].field == FILTER_KIND && !f->term[i].excludes)
+            return true;
+    return false;
+}
+
+bool filter_has_more_than_names(const struct filter *f) {
+    for (size_t i = 0; i < f->terms; i++)
+        if (f->term[i].field != FILTER_NAME)
             return true;
     return false;
 }

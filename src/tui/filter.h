@@ -49,5 +49,8 @@ bool filter_match(const struct filter *f, const struct tui_row *row);
 /* It says itself which kinds of targets are listed. */
 bool filter_names_kinds(const struct filter *f);
 
+/* Whether it has words that filter_match_name does not look at. */
+bool filter_has_more_than_names(const struct filter *f);
+
 /* The words on names alone; of events. */
 bool filter_match_name(const struct filter *f, struct str name);

@@ -77,6 +77,13 @@ static void kinds_may_be_named(void **state) {
     assert_false(filter_names_kinds(&f));
 }
 
+static void any_kind_is_a_whole_word(void **state) {
+    (void)state;
+    assert_true(matches("kind:any") && matches("kind:ANY"));
+    assert_true(matches("kind:con") && matches("kind:vm,container"));
+    assert_false(matches("kind:an") || matches("kind:y") || matches("kind:service"));
+}
+
 static void what_is_being_typed_hides_nothing(void **state) {
     (void)state;
     assert_true(matches("-") && matches("\"") && matches("state:high,growing,") && matches("-\""));
@@ -128,6 +135,9 @@ static void events_are_matched_by_name(void **state) {
     filter_parse(&f, STR("web state:ok -db"));
     assert_true(filter_match_name(&f, STR("web1")));
     assert_false(filter_match_name(&f, STR("web-db")));
+    assert_true(filter_has_more_than_names(&f));
+    filter_parse(&f, STR("web -db name:x"));
+    assert_false(filter_has_more_than_names(&f));
 }
 
 int main(void) {
@@ -137,6 +147,7 @@ int main(void) {
         cmocka_unit_test(quotes_commas_and_stars_are_as_on_the_page),
         cmocka_unit_test(a_label_is_there_or_is_exactly_this),
         cmocka_unit_test(kinds_may_be_named),
+        cmocka_unit_test(any_kind_is_a_whole_word),
         cmocka_unit_test(what_is_being_typed_hides_nothing),
         cmocka_unit_test(what_cannot_be_done_is_said),
         cmocka_unit_test(events_are_matched_by_name),

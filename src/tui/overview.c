@@ -395,10 +395,15 @@ static void draw_summary(struct app *a, int y) {
 }
 
 static void draw_empty(struct app *a, int y) {
+    const struct tui_host *host = a->source->host(a->source->ctx);
     struct canvas *c = &a->canvas;
 
     if (a->failure[0])
         canvas_name(c, y, 2, c->cols - 4, str_of(a->failure), STYLE_BAD);
+    else if (filter_names_kinds(&a->view.filter) && !(host && host->agent))
+        canvas_text(c, y, 2, c->cols - 4,
+                    STR("nothing matches the filter; groups and slices are listed with an agent"),
+                    STYLE_NORMAL);
     else if (a->view.all > 0)
         canvas_text(c, y, 2, c->cols - 4, STR("nothing matches the filter; Esc takes it away"),
                     STYLE_NORMAL);

@@ -108,6 +108,8 @@ void process_draw(struct app *a, int y, int height) {
         d->top = d->cursor;
     if (d->cursor >= d->top + lines)
         d->top = d->cursor + 1 - lines;
+    if (d->top + lines > d->tree.n)
+        d->top = d->tree.n > lines ? d->tree.n - lines : 0;
     if (d->tree.n == 0)
         canvas_name(c, y + 1, 2, c->cols - 4,
                     d->trouble[0] ? str_of(d->trouble)

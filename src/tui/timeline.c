@@ -145,6 +145,9 @@ static void draw_summary(struct app *a) {
         x += canvas_text(c, 1, x, c->cols - x, STR("/"), STYLE_KEY);
         x += canvas_name(c, 1, x, c->cols - x, (struct str){a->view.filter.text, a->view.filter.n},
                          STYLE_KEY);
+        if (filter_has_more_than_names(&a->view.filter))
+            x += canvas_text(c, 1, x, c->cols - x, STR("  of these, words of names count here"),
+                             STYLE_WARN);
     }
     canvas_text(c, 1, x, c->cols - x,
                 host && host->agent ? STR("  Enter goes there and then")
@@ -164,6 +167,8 @@ void timeline_draw(struct app *a) {
         e->top = e->cursor;
     if (e->cursor >= e->top + height)
         e->top = e->cursor + 1 - height;
+    if (e->top + height > e->shown_n)
+        e->top = e->shown_n > height ? e->shown_n - height : 0;
     if (e->shown_n == 0)
         draw_empty(a);
     for (size_t i = 0; i < height && e->top + i < e->shown_n; i++) {
