@@ -30,6 +30,7 @@ export const containerTexts = {
     "container.trend": ["trend", "趋势"],
     "container.fullIn": ["full in", "预计填满"],
     "container.stall": ["waiting for memory", "等待内存"],
+    "container.killsSinceStart": ["OOM kills since its start", "启动以来的 OOM 杀死"],
     "container.kills": ["OOM kills", "OOM 杀死"],
     "container.restarts": ["restarts", "重启"],
     "container.tasks": ["tasks", "任务数"],

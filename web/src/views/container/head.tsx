@@ -15,7 +15,7 @@ import {
     visible,
 } from "../../format.ts";
 import { t } from "../../i18n/index.ts";
-import { now } from "../../state/app.ts";
+import { about, now } from "../../state/app.ts";
 import { kills } from "../../sort.ts";
 import { linkTo } from "../../state/url.ts";
 import { defined } from "../tip.tsx";
@@ -90,7 +90,8 @@ const AFTER_KILL_MS = 60_000;
 function BeforeKill(props: { at: number }) {
     const { at } = props;
     const to = Math.min(at + AFTER_KILL_MS, now.peek());
-    const span = { from: String(at - BEFORE_KILL_MS), to: String(Math.round(to)) };
+    const from = Math.max(at - BEFORE_KILL_MS, Math.min(about.value?.oldest_ms ?? 0, at - AFTER_KILL_MS));
+    const span = { from: String(Math.round(from)), to: String(Math.round(to)) };
     return (
         <a data-testid="before-kill" href={linkTo({ ...span, cursor: String(at) })}>
             {t("says.lookBefore", { time: clock(at) })}
@@ -166,7 +167,14 @@ function Figures(props: { row: Row; threads: number | null }) {
             <Figure label={t("container.stall")} metric="psi_some_avg10">
                 {shareText(row.psi_some_avg10)}
             </Figure>
-            <Figure label={t("container.kills")} metric="oom_kills">
+            <Figure
+                label={t(
+                    row.oom_kills_total === null
+                        ? "container.killsSinceStart"
+                        : "container.kills",
+                )}
+                metric="oom_kills"
+            >
                 {count(kills(row))}
             </Figure>
             <Figure label={t("container.restarts")}>{count(row.restarts)}</Figure>
