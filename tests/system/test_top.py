@@ -479,7 +479,6 @@ def _():
             for pid in processes:
                 os.kill(pid, signal.SIGCONT)
         screen.until(lambda text: "nothing heard" not in text, "end of the silence")
-        screen.until(lambda _: "PAST" in screen.text and order(screen, scene), "what was then")
         screen.keys("0")
         screen.until(lambda text: "live" in text and order(screen, scene), "what is now")
         equal(agent.stop(), 0, "end of the agent")
