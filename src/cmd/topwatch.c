@@ -12,6 +12,7 @@
 #include "cmd/topevents.h"
 #include "engine/instance.h"
 #include "model/labellist.h"
+#include "model/targetkey.h"
 
 enum {
     SETTLE_MS = 300,    /* at the start, for names that have to be asked for */
@@ -32,28 +33,16 @@ static void add_pod(struct buf *out, const struct target *t) {
     buf_add(out, str_of(t->pod));
 }
 
-/* The same when it is made again: what the agent calls it too. */
 static void add_key(struct buf *out, const struct target *t) {
-    bool helper = t->kind == TARGET_HELPER;
-
-    buf_add(out, t->runtime == RUNTIME_NONE ? STR("cgroup") : str_of(runtime_name(t->runtime)));
-    buf_add_char(out, ':');
-    if (t->inside) {
-        buf_add(out, t->inside->path);
-        buf_add_char(out, ':');
-    }
-    if (t->pod && !helper) {
-        add_pod(out, t);
-        if (t->kind == TARGET_POD)
-            return;
-        buf_add_char(out, '/');
-        buf_add(out, t->kind == TARGET_SANDBOX ? STR("POD")
-                                               : str_of(t->container ? t->container : t->name));
-    } else if (t->unit && !helper && !t->inside) {
-        buf_add(out, str_of(t->unit));
-    } else {
-        buf_add(out, target_is_container(t) ? str_of(t->name) : t->path);
-    }
+    targetkey_add(out, &(struct targetkey){.runtime = t->runtime,
+                                           .kind = t->kind,
+                                           .name = str_of(t->name),
+                                           .path = t->path,
+                                           .unit = str_of(t->unit),
+                                           .inside = t->inside ? t->inside->path : STR(""),
+                                           .namespace = str_of(t->namespace),
+                                           .pod = str_of(t->pod),
+                                           .container = str_of(t->container)});
 }
 
 static char *text_or_null(struct buf *text) {

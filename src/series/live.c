@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "model/state.h"
+#include "model/targetkey.h"
 
 enum { ID_MIN = 4 }; /* digits of an id that are enough */
 
@@ -437,50 +438,20 @@ static bool is_container(const struct wire_target *t) {
     return t->kind == TARGET_CONTAINER || t->kind == TARGET_VM;
 }
 
-/* Not a unit of a user's own manager: those bear the same names for every user. */
-static bool of_the_system(const struct wire_target *t) {
-    struct str rest = t->path, word;
-
-    while (str_cut(&rest, '/', &word))
-        if (str_starts(word, STR("user@")))
-            return false;
-    return true;
-}
-
-static void add_pod_key(struct buf *out, const struct wire_target *t) {
-    struct str container = t->container.n > 0 ? t->container : t->name;
-
-    buf_add(out, t->namespace);
-    buf_add_char(out, '/');
-    buf_add(out, t->pod);
-    if (t->kind == TARGET_POD)
-        return;
-    buf_add_char(out, '/');
-    buf_add(out, t->kind == TARGET_SANDBOX ? STR("POD") : container);
-}
-
-/* Outside of a pod. A helper is named like what it helps. */
-static struct str own_key(const struct wire_target *t) {
-    if (t->unit.n > 0 && t->kind != TARGET_HELPER && of_the_system(t))
-        return t->unit;
-    return is_container(t) && t->name.n > 0 ? t->name : t->path;
-}
-
 void live_add_key(struct buf *out, const struct wire_target *t) {
     if (t->uid == WIRE_UID_HOST) {
         buf_add(out, STR("host"));
         return;
     }
-    buf_add(out, t->runtime == RUNTIME_NONE ? STR("cgroup") : str_of(runtime_name(t->runtime)));
-    buf_add_char(out, ':');
-    if (t->inside.n > 0) {
-        buf_add(out, t->inside);
-        buf_add_char(out, ':');
-    }
-    if (t->pod.n > 0 && t->kind != TARGET_HELPER)
-        add_pod_key(out, t);
-    else
-        buf_add(out, own_key(t));
+    targetkey_add(out, &(struct targetkey){.runtime = t->runtime,
+                                           .kind = t->kind,
+                                           .name = t->name,
+                                           .path = t->path,
+                                           .unit = t->unit,
+                                           .inside = t->inside,
+                                           .namespace = t->namespace,
+                                           .pod = t->pod,
+                                           .container = t->container});
 }
 
 /* One way to be called so; the first way that fits anything decides. */
@@ -549,7 +520,7 @@ static bool by_unit(const struct live *l, const struct wire_target *t, struct st
 }
 
 static bool by_system_unit(const struct live *l, const struct wire_target *t, struct str word) {
-    return by_unit(l, t, word) && of_the_system(t);
+    return by_unit(l, t, word) && targetkey_is_of_system(t->path);
 }
 
 /* OUTER/INNER for a container inside a container. */
