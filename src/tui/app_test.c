@@ -291,6 +291,28 @@ static void a_target_is_what_other_commands_mean(void **state) {
     close_app();
 }
 
+static int no_processes(void *ctx, const struct tui_row *row, const struct tui_process **out,
+                        size_t *n_out, struct err *err) {
+    (void)ctx, (void)row, (void)out, (void)n_out;
+    return err_set(err, -ENOENT, "the group is gone");
+}
+
+static void what_stands_still_is_one_moment(void **state) {
+    (void)state;
+    open_app(true, NULL);
+    keys(" \n");
+    has("PAUSED");
+    has("paused; Space goes on");
+    lacks("worker");
+    keys(" ");
+    has("worker");
+    keys(" ");
+    fake.source.processes = no_processes;
+    keys("-");
+    has("worker"); /* as of when it stopped */
+    close_app();
+}
+
 static void what_is_gone_is_told(void **state) {
     struct err err = {0};
 
@@ -512,6 +534,7 @@ int main(void) {
         cmocka_unit_test(sorting_and_grouping_say_what_they_do),
         cmocka_unit_test(a_container_is_opened_and_left),
         cmocka_unit_test(a_target_is_what_other_commands_mean),
+        cmocka_unit_test(what_stands_still_is_one_moment),
         cmocka_unit_test(what_is_gone_is_told),
         cmocka_unit_test(the_past_is_shown_as_such),
         cmocka_unit_test(events_lead_to_their_moment),

@@ -49,7 +49,7 @@ void detail_open(struct app *a, const struct tui_row *row) {
     d->id = row->id;
     keep(row->key, d->key, sizeof(d->key), &d->key_n);
     keep(row->name, d->name, sizeof(d->name), &d->name_n);
-    d->n = d->cursor = d->top = 0;
+    d->n = d->cursor = d->top = d->processes = d->tree.n = 0;
     d->fetched_ms = 0;
     d->pid = 0;
     a->screen = APP_DETAIL;
@@ -81,6 +81,11 @@ static void ask_processes(struct app *a, const struct tui_row *row) {
     struct err err = {0};
 
     d->trouble[0] = 0;
+    if (a->moment.stopped) { /* those of now are none of what stands still */
+        if (d->tree.n == 0)
+            (void)snprintf(d->trouble, sizeof(d->trouble), "paused; Space goes on and reads them");
+        return;
+    }
     d->processes = 0;
     if (row && a->source->processes(a->source->ctx, row, &d->process, &d->processes, &err) < 0) {
         d->processes = 0;
