@@ -7,7 +7,7 @@ import { emptyTable, type Column } from "../src/charts/table.ts";
 import { setLanguage } from "../src/i18n/index.ts";
 import { sheetOf } from "../src/views/container/composition.tsx";
 import { merged } from "../src/views/container/history.ts";
-import { isNear, marksOf } from "../src/views/container/moment.ts";
+import { isNear, lastSeen, marksOf } from "../src/views/container/moment.ts";
 import { adviceOf, lastKill } from "../src/views/container/sentence.ts";
 import { orderOf, orderText } from "../src/views/container/tree.ts";
 import { rowOf } from "./rows.ts";
@@ -94,4 +94,13 @@ test("the order of processes comes back from its text", () => {
             assert.deepEqual(orderOf(orderText({ key, desc })), { key, desc });
     assert.equal(orderText({ key: "res", desc: true }), "");
     assert.deepEqual(orderOf("nonsense-asc"), { key: "res", desc: true });
+});
+
+test("one that is gone is asked for just before its end, not at the begin of its last step", () => {
+    const end = { kind: "end", at_ms: NOW + 40_000 } as Event;
+    const later = { kind: "end", at_ms: NOW + 90_000 } as Event;
+    assert.equal(lastSeen(NOW, [later, end]), NOW + 39_999);
+    assert.equal(lastSeen(NOW, [{ ...end, kind: "start" }]), NOW);
+    assert.equal(lastSeen(NOW + 50_000, [end]), NOW + 50_000);
+    assert.equal(lastSeen(null, [end]), null);
 });

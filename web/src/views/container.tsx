@@ -23,6 +23,7 @@ import { PartList } from "./container/partlist.tsx";
 import { Processes, type Told } from "./container/processes.tsx";
 import { RangeBar } from "./container/range.tsx";
 import { usePinInAddress } from "./container/pin.ts";
+import { lastSeen } from "./container/moment.ts";
 import { lastKill } from "./container/sentence.ts";
 import { itemsOf } from "./overview/items.ts";
 import { listed } from "./overview/listed.ts";
@@ -175,7 +176,7 @@ export function Container() {
     const rows = shownAt.value === null ? liveRows.value : (pastRows.value ?? []);
     const row = findRow(rows, key);
     const last = lastKnown(table, KNOWN_BY);
-    const lastMs = last === null ? null : (table.at[last] ?? null);
+    const lastMs = lastSeen(last === null ? null : (table.at[last] ?? null), history.events.value);
     const isWaiting =
         row === null &&
         (shownAt.value === null ? liveRows.value.length === 0 : pastRows.value === null);

@@ -1,6 +1,6 @@
 // Which numbers the composition shows at the moment, and which lines its chart has.
 import type { ReadonlySignal } from "@preact/signals";
-import type { Row } from "../../api/types.ts";
+import type { Event, Row } from "../../api/types.ts";
 import type { ChartGroup } from "../../charts/group.ts";
 import type { Table } from "../../charts/table.ts";
 import { PART_METRICS, partsOf, type Counters, type Parts } from "../../parts.ts";
@@ -87,4 +87,12 @@ export function isNear(limit: number | null, marks: Marks): boolean {
 /** With one look a step the highest of it is the same. */
 export function hasPeak(table: Table): boolean {
     return table.stepMs > (about.value?.interval_ms ?? 1000);
+}
+
+/** A point stands for a step that it begins, and the container may have begun within it: of one that
+ * ended, its last moment is known better. Events are the newest first. */
+export function lastSeen(pointMs: number | null, events: readonly Event[]): number | null {
+    if (pointMs === null) return null;
+    const end = events.filter((event) => event.kind === "end" && event.at_ms > pointMs).at(-1);
+    return end ? end.at_ms - 1 : pointMs;
 }
