@@ -80,38 +80,37 @@ int app_refresh(struct app *a, int64_t now_ms, struct err *err) {
 }
 
 /* Now a word means what the kernel's groups say; at another moment a row of then, whatever it means
- * now. */
-static int find_target(const struct app *a, const struct top_target *t, const struct tui_row **out,
-                       struct err *err) {
+ * now. NULL: with a text. */
+static const struct tui_row *find_target(const struct app *a, const struct top_target *t,
+                                         struct err *err) {
     bool now = a->moment.at_ms == 0;
     const struct tui_row *meant =
         t->path ? rowfind_path(a->source, str_of(t->path), t->is_process) : NULL;
-    int r = 0;
+    const struct tui_row *row = NULL;
+    int r;
 
-    if (now && t->why && t->why->code == -ENOTUNIQ)
-        return err_set(err, t->why->code, "%s", t->why->text);
-    if (!now || !meant)
-        r = rowfind_word(a->source, t->word, out, err);
-    else
-        *out = meant;
-    if (r != -ENOENT)
-        return r;
-    if (meant) {
-        *out = meant;
-        return 0;
+    if (now && t->why && t->why->code == -ENOTUNIQ) {
+        (void)err_set(err, t->why->code, "%s", t->why->text);
+        return NULL;
     }
+    if (now && meant)
+        return meant;
+    r = rowfind_word(a->source, t->word, &row, err);
+    if (r != -ENOENT)
+        return row;
     if (now && t->path)
-        return err_set(err, r, "'%.*s' is in the group '%s', which is not listed here",
-                       STR_ARG(str_head(t->word, 80)), t->path);
-    return now && t->why ? err_set(err, r, "%s", t->why->text) : r;
+        (void)err_set(err, r, "'%.*s' is in the group '%s', which is not listed here",
+                      STR_ARG(str_head(t->word, 80)), t->path);
+    else if (now && t->why)
+        (void)err_set(err, r, "%s", t->why->text);
+    return meant;
 }
 
 int app_open(struct app *a, const struct top_target *target, struct err *err) {
-    const struct tui_row *row = NULL;
-    int r = find_target(a, target, &row, err);
+    const struct tui_row *row = find_target(a, target, err);
 
-    if (r < 0)
-        return r;
+    if (!row)
+        return err->code;
     a->view.have_selected = true;
     a->view.selected = row->id;
     (void)view_update(&a->view, a->source);
