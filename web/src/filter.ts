@@ -128,7 +128,10 @@ function wantsOf(field: Field, word: Word): Want[] {
     if (field === "label") return [labelWant(value)];
     const several = VALUES[field] !== undefined && !word.quoted;
     const texts = several ? value.split(",").filter((text) => text !== "") : [value];
-    return texts.map((text) => ({ key: "", test: testOf(text, false) }));
+    return texts.map((text) => ({
+        key: "",
+        test: field === "kind" && text === "any" ? () => true : testOf(text, false),
+    }));
 }
 
 function isField(text: string): text is Field {
@@ -191,8 +194,7 @@ function labelHolds(row: Row, want: Want): boolean {
 function holds(row: Row, term: Term): boolean {
     if (term.field === "label") return term.wants.some((want) => labelHolds(row, want));
     const value = textOf(row, term.field).toLowerCase();
-    const any = term.field === "kind" && term.wants.some((want) => want.test("any"));
-    return any || term.wants.some((want) => want.test(value));
+    return term.wants.some((want) => want.test(value));
 }
 
 export function matches(filter: Filter, row: Row): boolean {
