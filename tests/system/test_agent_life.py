@@ -14,8 +14,8 @@ import runs
 from agents import Agent
 from harness import MIB, PATIENCE, SMALL, check, equal, near, needs_cgroups, note, test
 
-ROUNDS = 6 if SMALL else 30
-BIT_ROUNDS = int(os.environ.get("PLIMSOLL_BIT_ROUNDS", "2" if SMALL else "5"))
+ROUNDS = 6 if SMALL else 15
+BIT_ROUNDS = int(os.environ.get("PLIMSOLL_BIT_ROUNDS", "2" if SMALL else "3"))
 WAIT = 10 * PATIENCE
 
 
