@@ -129,6 +129,14 @@ void json_key_centi(struct json *j, const char *key, bool have, uint64_t hundred
         json_unknown(j);
 }
 
+void json_key_maybe_str(struct json *j, const char *key, struct str s) {
+    json_key(j, key);
+    if (s.n > 0)
+        json_str(j, s);
+    else
+        json_unknown(j);
+}
+
 void json_key_maybe(struct json *j, const char *key, bool have, uint64_t value) {
     json_key(j, key);
     if (have)

@@ -37,5 +37,6 @@ void json_time_ms(struct json *j, int64_t ms_since_1970);
 /* A key and its value in one line. */
 void json_key_str(struct json *j, const char *key, struct str s);
 void json_key_u64(struct json *j, const char *key, uint64_t value);
-void json_key_maybe(struct json *j, const char *key, bool have, uint64_t value);      /* or null */
+void json_key_maybe(struct json *j, const char *key, bool have, uint64_t value); /* or null */
+void json_key_maybe_str(struct json *j, const char *key, struct str s);          /* empty: null */
 void json_key_centi(struct json *j, const char *key, bool have, uint64_t hundredths); /* or null */

@@ -16,7 +16,6 @@
 
 enum {
     SETTLE_MS = 300,    /* at the start, for names that have to be asked for */
-    YOUNG_MS = 3000,    /* a group whose first process is younger was born while we watched */
     SETTLED_MS = 10000, /* an engine makes a group and then sets its limit */
     KEY_MAX = 16384,
 };
@@ -166,17 +165,6 @@ static int reserve(struct topwatch *w, uint32_t slot) {
     return 0;
 }
 
-static enum oomtally_kind oom_kind(const struct target *t) {
-    if (t->kind == TARGET_SLICE || t->kind == TARGET_POD)
-        return OOMTALLY_AROUND;
-    return t->kind == TARGET_GROUP && t->runtime != RUNTIME_PLIMSOLL ? OOMTALLY_PART
-                                                                     : OOMTALLY_WHOLE;
-}
-
-static bool is_newborn(const struct topwatch *w, const struct target *t) {
-    return w->begun && (t->start_ms == 0 || clock_wall_ms() - t->start_ms < YOUNG_MS);
-}
-
 static void on_group_came(void *ctx, const struct target *t) {
     struct topwatch *w = ctx;
 
@@ -209,7 +197,8 @@ static void on_added(void *ctx, const struct target *t) {
     tophistory_init(&x->history, w->step_ms);
     tell(w, x, TUI_EVENT_START);
     identify(w, x); /* which makes it a RESTART where it is one */
-    (void)oomtally_add(w->oom, (uint32_t)x->id, t->path, oom_kind(t), is_newborn(w, t));
+    (void)oomtally_add(w->oom, (uint32_t)x->id, t->path, oomtally_kind_of(t),
+                       w->begun && instance_is_new(t));
 }
 
 static void seen_done(struct seen *x) {

@@ -4,8 +4,11 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+
+enum { YOUNG_MS = 3000 };
 
 /* FNV-1a's prime and start: nobody chooses these bytes. */
 static uint64_t mix(uint64_t sum, uint64_t byte) {
@@ -28,6 +31,10 @@ static uint64_t mix_all(uint64_t sum, uint64_t number) {
     for (unsigned shift = 0; shift < 64; shift += 8)
         sum = mix(sum, number >> shift & 0xff);
     return sum;
+}
+
+bool instance_is_new(const struct target *t) {
+    return t->start_ms == 0 || clock_wall_ms() - t->start_ms < YOUNG_MS;
 }
 
 uint64_t instance_of(const struct cgfs *fs, uint64_t boot, struct str path) {

@@ -12,6 +12,10 @@
 /* A number of this start of the machine, from PROC/sys/kernel/random/boot_id; 0: not known. */
 uint64_t instance_boot(const struct host *h);
 
+/* Of a target that came while we were watching: whether it was born then. What is known of its
+ * first process tells, or nothing does. */
+bool instance_is_new(const struct target *t);
+
 /* The group's number, the same whoever asks; 0: it is gone. Opens its directory. */
 uint64_t instance_of(const struct cgfs *fs, uint64_t boot, struct str path);
 

@@ -929,6 +929,13 @@ static void settle_before(struct oomtally *t, struct oomunit *u, int64_t now_us)
         look_v1(t, x, now_us);
 }
 
+enum oomtally_kind oomtally_kind_of(const struct target *t) {
+    if (t->kind == TARGET_SLICE || t->kind == TARGET_POD)
+        return OOMTALLY_AROUND;
+    return t->kind == TARGET_GROUP && t->runtime != RUNTIME_PLIMSOLL ? OOMTALLY_PART
+                                                                     : OOMTALLY_WHOLE;
+}
+
 int oomtally_add(struct oomtally *t, uint32_t uid, struct str path, enum oomtally_kind kind,
                  bool born_now) {
     int64_t now_us = clock_mono_us();

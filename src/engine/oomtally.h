@@ -11,6 +11,7 @@
 #pragma once
 #include "kern/cgfs.h"
 #include "kern/host.h"
+#include "model/target.h"
 #include "net/loop.h"
 
 struct oomtally;
@@ -50,6 +51,8 @@ enum oomtally_kind {
     OOMTALLY_PART,   /* a plain group: for the whole that it lies in, if there is one */
     OOMTALLY_AROUND, /* a slice, a pod: only for what lies in no other target */
 };
+
+enum oomtally_kind oomtally_kind_of(const struct target *t);
 
 /* A target came: its kills so far are where counting begins, unless it was born now: then they are
  * new. It may be gone already, and what is told of it later is its own. 0; -ENOMEM; other failures

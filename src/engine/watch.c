@@ -22,7 +22,6 @@ enum {
     SOON_US = 2000,              /* a name that is due sooner is asked for then */
     PROCS_STEP = 4 << 20,        /* memory that moved by so much: processes are looked at soon */
     PROCS_SOON_US = 1 * 1000000, /* but not sooner than that after the last look */
-    YOUNG_MS = 3000,
     RING_LEAST = 4 << 20,
     RING_PER_TARGET = 2048, /* a KEY and what it is called, with room to spare */
 };
@@ -311,18 +310,6 @@ static bool is_top(const struct target *t) {
     return t->path.n == 1;
 }
 
-static enum oomtally_kind oom_kind(const struct target *t) {
-    if (t->kind == TARGET_SLICE || t->kind == TARGET_POD)
-        return OOMTALLY_AROUND;
-    return t->kind == TARGET_GROUP && t->runtime != RUNTIME_PLIMSOLL ? OOMTALLY_PART
-                                                                     : OOMTALLY_WHOLE;
-}
-
-/* It came while we were watching: what is known of its first process tells, or nothing does. */
-static bool is_newborn(const struct watch *w, const struct target *t) {
-    return w->round_due_us > 0 && (t->start_ms == 0 || clock_wall_ms() - t->start_ms < YOUNG_MS);
-}
-
 /* What it is called may have been told before with another run. */
 static void see_run(struct watch *w, const struct target *t) {
     struct watched *x = t->slot < w->slots ? &w->at[t->slot] : NULL;
@@ -375,7 +362,8 @@ static void on_added(void *ctx, const struct target *t) {
                           .due_us = INT64_MAX,
                           .look_due_us = now_us + PROCS_SOON_US};
     w->figures.targets++;
-    (void)oomtally_add(w->oom, x->uid, t->path, oom_kind(t), is_newborn(w, t));
+    (void)oomtally_add(w->oom, x->uid, t->path, oomtally_kind_of(t),
+                       w->round_due_us > 0 && instance_is_new(t));
 }
 
 static void tell_gone(struct watch *w, uint32_t uid) {

@@ -16,14 +16,6 @@ enum {
 
 /* --- as the store keeps them ------------------------------------------------------------------ */
 
-static void key_text(struct json *j, const char *key, struct str text) {
-    json_key(j, key);
-    if (text.n > 0)
-        json_str(j, text);
-    else
-        json_unknown(j);
-}
-
 void web_add_event(struct buf *out, const struct web_event *e, const struct wire_target *t) {
     struct buf key;
     struct json j;
@@ -39,7 +31,7 @@ void web_add_event(struct buf *out, const struct web_event *e, const struct wire
     json_time_ms(&j, e->at_ms);
     json_key_str(&j, "key", buf_str(&key));
     json_key_str(&j, "name", row_name(t));
-    key_text(&j, "target", t->path);
+    json_key_maybe_str(&j, "target", t->path);
     if (e->restarts > 0)
         json_key_u64(&j, "restarts", e->restarts);
     if (e->from != e->to) {

@@ -32,16 +32,11 @@ static int end(void **state) {
 }
 
 static json_t *get(const char *query) {
-    struct str body;
     char path[300];
     json_t *tree;
 
     snprintf(path, sizeof(path), "/api/v1/events%s", query);
-    assert_int_equal(webtest_get(&site, false, path, NULL, &answer), 200);
-    body = webtest_body(&answer);
-    tree = json_loadb(body.p, body.n, 0, NULL);
-    if (!tree)
-        fail_msg("not JSON: %.*s", STR_ARG(str_head(body, 500)));
+    tree = webtest_json(&site, false, path, &answer);
     assert_true(json_is_array(json_object_get(tree, "events")));
     return tree;
 }

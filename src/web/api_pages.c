@@ -34,22 +34,13 @@ void api_landing(struct site *site, const struct request *rq, struct answer *a) 
     buf_add(&a->piece, STR(PAGES));
 }
 
-static void add_text(struct json *j, const char *key, const char *text) {
-    if (text[0]) {
-        json_key_str(j, key, str_of(text));
-    } else {
-        json_key(j, key);
-        json_unknown(j);
-    }
-}
-
 static void add_store(struct json *j, const struct store_health *h) {
     json_key(j, "store");
     json_begin_object(j);
     json_key(j, "broken");
     json_bool(j, h->broken);
-    add_text(j, "text", h->text);
-    add_text(j, "notice", h->notice);
+    json_key_maybe_str(j, "text", str_of(h->text));
+    json_key_maybe_str(j, "notice", str_of(h->notice));
     json_key_u64(j, "errors", h->errors);
     json_key_u64(j, "dropped", h->dropped);
     json_key_u64(j, "damaged", h->damaged);

@@ -32,15 +32,7 @@ static int end(void **state) {
 }
 
 static json_t *get(const char *path) {
-    struct str body;
-    json_t *tree;
-
-    assert_int_equal(webtest_get(&site, true, path, NULL, &answer), 200);
-    body = webtest_body(&answer);
-    tree = json_loadb(body.p, body.n, 0, NULL);
-    if (!tree)
-        fail_msg("not JSON: %.*s", STR_ARG(str_head(body, 500)));
-    return tree;
+    return webtest_json(&site, true, path, &answer);
 }
 
 static int64_t number(const json_t *tree, const char *key) {

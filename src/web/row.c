@@ -33,14 +33,6 @@ struct row row_of_live(struct site *site, struct live_row *r) {
     };
 }
 
-static void key_maybe_str(struct json *j, const char *key, struct str value) {
-    json_key(j, key);
-    if (value.n > 0)
-        json_str(j, value);
-    else
-        json_unknown(j);
-}
-
 static void key_time(struct json *j, const char *key, int64_t ms) {
     json_key(j, key);
     if (ms > 0)
@@ -72,7 +64,7 @@ static void add_inside(struct json *j, const struct site *site, struct str path)
             path = row_name(&l->row[i]->t);
             break;
         }
-    key_maybe_str(j, "inside", path);
+    json_key_maybe_str(j, "inside", path);
 }
 
 static void add_labels(struct json *j, struct str labels) {
@@ -80,7 +72,7 @@ static void add_labels(struct json *j, struct str labels) {
 
     json_key(j, "labels");
     labellist_add_json(j, labels);
-    key_maybe_str(j, "compose", labellist_compose(labels, &w) ? w.label.value : STR(""));
+    json_key_maybe_str(j, "compose", labellist_compose(labels, &w) ? w.label.value : STR(""));
 }
 
 static void add_identity(struct json *j, const struct site *site, const struct row *r) {
@@ -95,16 +87,16 @@ static void add_identity(struct json *j, const struct site *site, const struct r
         json_unknown(j);
     add_key(j, r);
     json_key_maybe(j, "series", r->series > 0, (uint64_t)r->series);
-    key_maybe_str(j, "id", t->id);
+    json_key_maybe_str(j, "id", t->id);
     json_key_str(j, "name", row_name(t));
     json_key_str(j, "kind", str_of(target_kind_name(t->kind)));
-    key_maybe_str(j, "runtime",
-                  t->runtime == RUNTIME_NONE ? STR("") : str_of(runtime_name(t->runtime)));
-    key_maybe_str(j, "image", t->image);
-    key_maybe_str(j, "pod", t->pod);
-    key_maybe_str(j, "namespace", t->namespace);
-    key_maybe_str(j, "container", t->container);
-    key_maybe_str(j, "unit", t->unit);
+    json_key_maybe_str(j, "runtime",
+                       t->runtime == RUNTIME_NONE ? STR("") : str_of(runtime_name(t->runtime)));
+    json_key_maybe_str(j, "image", t->image);
+    json_key_maybe_str(j, "pod", t->pod);
+    json_key_maybe_str(j, "namespace", t->namespace);
+    json_key_maybe_str(j, "container", t->container);
+    json_key_maybe_str(j, "unit", t->unit);
     add_labels(j, t->labels);
     add_inside(j, site, t->inside);
     json_key_str(j, "cgroup", t->path);
@@ -135,7 +127,7 @@ static void add_moves(struct json *j, const struct sample *s, const struct trend
     bool known = v->word != TREND_UNKNOWN, have_time;
     uint64_t time_s = 0;
 
-    key_maybe_str(j, "trend", known ? str_of(trend_name(v->word)) : STR(""));
+    json_key_maybe_str(j, "trend", known ? str_of(trend_name(v->word)) : STR(""));
     json_key(j, "trend_bytes_per_h");
     if (known)
         json_i64(j, v->bytes_per_h);
@@ -158,10 +150,10 @@ static void add_conclusions(struct json *j, const struct site *site, const struc
     state = s ? state_moving(s, swap_total(site), moves, killed_ms) : STATE_UNKNOWN;
 
     add_used_pct(j, s);
-    key_maybe_str(j, "limit_from", has(s, METRIC_LIMIT) ? t->limit_from : STR(""));
+    json_key_maybe_str(j, "limit_from", has(s, METRIC_LIMIT) ? t->limit_from : STR(""));
     json_key(j, "limit_certain");
     json_bool(j, has(s, METRIC_LIMIT) && t->limit_certain);
-    key_maybe_str(j, "state", s ? str_of(state_name(state)) : STR(""));
+    json_key_maybe_str(j, "state", s ? str_of(state_name(state)) : STR(""));
     add_moves(j, s, moves);
     json_key(j, "kernel_reclaimable_unknown");
     json_bool(j, s && state_kernel_unsplit(s, t->version == WIRE_CG_V1));
@@ -332,7 +324,7 @@ static void add_victim(struct json *j, const struct wire_oom *o) {
     }
     json_begin_object(j);
     json_key_u64(j, "pid", (uint64_t)o->victim_pid);
-    key_maybe_str(j, "comm", o->comm);
+    json_key_maybe_str(j, "comm", o->comm);
     json_key_u64(j, "anon", o->anon);
     json_key_u64(j, "file", o->file);
     json_key_u64(j, "shmem", o->shmem);
@@ -354,16 +346,16 @@ void web_add_oom(struct buf *out, const struct wire_oom *o, const struct wire_ta
     json_key(&j, "ts");
     json_time_ms(&j, o->at_ms);
     json_key_u64(&j, "uid", o->uid);
-    key_maybe_str(&j, "key", buf_str(&key));
-    key_maybe_str(&j, "name", t ? row_name(t) : STR(""));
-    key_maybe_str(&j, "target", t ? t->path : STR(""));
+    json_key_maybe_str(&j, "key", buf_str(&key));
+    json_key_maybe_str(&j, "name", t ? row_name(t) : STR(""));
+    json_key_maybe_str(&j, "target", t ? t->path : STR(""));
     json_key_u64(&j, "kills", o->kills);
     json_key(&j, "sure");
     json_bool(&j, o->sure);
     json_key(&j, "outside");
     json_bool(&j, o->outside);
     add_victim(&j, o);
-    key_maybe_str(&j, "limit_path", o->limit_path);
+    json_key_maybe_str(&j, "limit_path", o->limit_path);
     json_end(&j);
     buf_done(&key);
 }

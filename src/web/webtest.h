@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -480,4 +481,19 @@ static inline struct str webtest_body(struct buf *b) {
         from += n + 2;
     }
     return (struct str){end, (size_t)(to - end)};
+}
+
+/* Asked and answered with 200 and JSON, whose reference the caller gets. `b` is room for the
+ * answer. */
+static inline json_t *webtest_json(const struct webtest *t, bool local, const char *target,
+                                   struct buf *b) {
+    struct str body;
+    json_t *tree;
+
+    assert_int_equal(webtest_get(t, local, target, NULL, b), 200);
+    body = webtest_body(b);
+    tree = json_loadb(body.p, body.n, 0, NULL);
+    if (!tree)
+        fail_msg("not JSON: %.*s", STR_ARG(str_head(body, 500)));
+    return tree;
 }
