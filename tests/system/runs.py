@@ -163,7 +163,8 @@ class Run:
     def wait_out(self, word, count=1, seconds=10):
         """The numbers behind a word that the demo printed, once there are as many."""
         def numbers():
-            lines = (line.split() for line in self.out.splitlines())
+            whole = self.out.rpartition("\n")[0]
+            lines = (line.split() for line in whole.splitlines())
             return [int(line[1]) for line in lines if len(line) == 2 and line[0] == word]
         end = time.monotonic() + seconds * PATIENCE
         while len(found := numbers()) < count:

@@ -120,10 +120,11 @@ def _():
     nothing_left(box)
 
 
-TRAPS = "import signal, time\n" \
+# One write a line: print() may write the line's end on its own, and a signal may come between.
+TRAPS = "import os, signal, time\n" \
         "for n in (1, 10, 12, 28, 34):\n" \
-        "    signal.signal(n, lambda number, frame: print('got', number, flush=True))\n" \
-        "print('main 1', flush=True)\n" \
+        "    signal.signal(n, lambda number, frame: os.write(1, b'got %d\\n' % number))\n" \
+        "os.write(1, b'main 1\\n')\n" \
         "while True: time.sleep(0.05)\n"
 
 
