@@ -38,7 +38,8 @@ struct cmd {
     const char *synopsis; /* what follows the name in the usage line */
     const char *about;    /* a few lines below it, with an example; NULL: none */
     const struct opt
-        *opts; /* ends with a NULL name; --help, --root, --json, --plain come by themselves */
+        *opts;      /* ends with a NULL name; --help, --root, --json, --plain come by themselves */
+    const char *in; /* the executable beside ours that has it (dispatch.h); NULL: this one */
     bool output_opts;                /* has --json and --plain */
     bool acts;                       /* changes things: this machine alone, so no --root either */
     bool takes_command;              /* the first argument begins another program's command line */
@@ -81,4 +82,6 @@ int cmd_write(struct buf *out, bool *gone_out);
 int cmd_write_until(struct buf *out, int stop, bool *gone_out);
 
 extern const struct cmd cmd_stats, cmd_free, cmd_ps, cmd_map, cmd_top, cmd_run, cmd_agent,
-    cmd_query;
+    cmd_query, cmd_gc, cmd_doctor;
+/* of plimsoll-inspect */
+extern const struct cmd cmd_heap, cmd_gctrace;

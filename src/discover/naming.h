@@ -5,7 +5,7 @@
  * all the same is seen by its first process. Private to discover/.
  */
 #pragma once
-#include "discover/job.h"
+#include "base/job.h"
 #include "discover/node.h"
 
 enum { NAMING_JOBS = 4 }; /* the first asks sockets, the others look inside of containers */

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/beside.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -45,30 +46,6 @@ struct agent {
     struct err *err;
     int result;
 };
-
-/* --- executables ------------------------------------------------------------------------------ */
-
-/* Beside our own executable as in the build, or in libexec as installed. */
-static int find_executable(const char *name, char *out, size_t size, struct err *err) {
-    static const char *const folders[] = {"", "/../libexec/plimsoll"};
-    char own[PATH];
-    struct str path;
-    int r = file_link_at(AT_FDCWD, "/proc/self/exe", own, sizeof(own), &path);
-
-    if (r < 0)
-        return err_set(err, r, "cannot tell where plimsoll itself is:");
-    path.n = (size_t)(str_rfind(path, '/') > 0 ? str_rfind(path, '/') : 0);
-    for (size_t i = 0; i < ARRAY_N(folders); i++) {
-        int n = snprintf(out, size, "%.*s%s/%s", STR_ARG(path), folders[i], name);
-
-        if (n > 0 && (size_t)n < size && access(out, X_OK) == 0)
-            return 0;
-    }
-    return err_set(err, -ENOENT,
-                   "cannot find '%s' beside plimsoll or in ../libexec/plimsoll; "
-                   "the static build has no agent",
-                   name);
-}
 
 static void add_arg(struct child *c, const char *arg) {
     unsigned n = 0;
@@ -103,14 +80,14 @@ static int find_executables(struct agent *a) {
     if (a->options->front)
         r = str_copy(str_of(a->options->front), a->front, sizeof(a->front));
     else
-        r = find_executable("plimsoll-front", a->front, sizeof(a->front), a->err);
+        r = beside_find("plimsoll-front", a->front, sizeof(a->front), a->err);
     if (r < 0)
         return r;
     if (a->only_check)
         return 0;
     if (a->options->remote)
         return str_copy(str_of(a->options->remote), a->remote, sizeof(a->remote));
-    return find_executable("plimsoll-remote", a->remote, sizeof(a->remote), a->err);
+    return beside_find("plimsoll-remote", a->remote, sizeof(a->remote), a->err);
 }
 
 static int run_collector(void *ctx) {

@@ -1,7 +1,6 @@
 #include "net/unixhttp.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -9,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "net/http1.h"
 
 /* ASCII only: no locale. */
 static char lower(char c) {
@@ -90,23 +90,6 @@ int unixhttp_parse(struct str text, struct unixhttp *out) {
     return 0;
 }
 
-/* Waits for the socket; -ETIMEDOUT. */
-static int wait_for(int fd, short events, int64_t deadline_us) {
-    for (;;) {
-        struct pollfd p = {.fd = fd, .events = events};
-        int64_t left_ms = (deadline_us - clock_mono_us() + 999) / 1000;
-        int n;
-
-        if (left_ms <= 0)
-            return -ETIMEDOUT;
-        n = poll(&p, 1, left_ms > 60000 ? 60000 : (int)left_ms);
-        if (n > 0)
-            return 0;
-        if (n < 0 && errno != EINTR)
-            return -errno;
-    }
-}
-
 static int connect_to(const char *path, int64_t deadline_us) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -131,77 +114,9 @@ static int connect_to(const char *path, int64_t deadline_us) {
     return take_fd(&fd);
 }
 
-static int send_all(int fd, struct str text, int64_t deadline_us) {
-    while (text.n > 0) {
-        ssize_t n = send(fd, text.p, text.n, MSG_NOSIGNAL);
-        int r;
-
-        if (n >= 0) {
-            text = str_from(text, (size_t)n);
-            continue;
-        }
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN)
-            return -errno;
-        r = wait_for(fd, POLLOUT, deadline_us);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-static int receive_all(int fd, struct buf *answer, int64_t deadline_us) {
-    for (;;) {
-        char *room = buf_room(answer, 16384);
-        ssize_t n;
-        int r;
-
-        if (!room)
-            return buf_error(answer);
-        n = recv(fd, room, 16384, 0);
-        if (n == 0)
-            return 0;
-        if (n > 0) {
-            buf_grow(answer, (size_t)n);
-            if (clock_mono_us() >= deadline_us)
-                return -ETIMEDOUT; /* a server that never ends */
-            continue;
-        }
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN)
-            return -errno;
-        r = wait_for(fd, POLLIN, deadline_us);
-        if (r < 0)
-            return r;
-    }
-}
-
 int unixhttp_get(const char *socket_path, const char *target, int64_t deadline_us,
                  struct buf *answer, struct unixhttp *out) {
-    struct buf request;
-    auto_close int fd = -1;
-    int r;
+    auto_close int fd = connect_to(socket_path, deadline_us);
 
-    for (const char *c = target; *c; c++)
-        if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f)
-            return -EINVAL;
-    fd = connect_to(socket_path, deadline_us);
-    if (fd < 0)
-        return fd;
-    buf_init(&request, 4096);
-    buf_add_format(&request, "GET %s HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-                   target);
-    r = buf_error(&request);
-    if (r == 0)
-        r = send_all(fd, buf_str(&request), deadline_us);
-    buf_done(&request);
-    if (r < 0)
-        return r;
-    buf_clear(answer);
-    r = receive_all(fd, answer, deadline_us);
-    if (r < 0)
-        return r;
-    return unixhttp_parse(buf_str(answer), out);
+    return fd < 0 ? fd : http1_get(fd, "localhost", target, deadline_us, answer, out);
 }

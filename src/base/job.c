@@ -1,4 +1,4 @@
-#include "discover/job.h"
+#include "base/job.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,46 @@
+/* elf.h - the little of ELF that is needed to know a program: its class, interpreter, notes,
+ * sections and symbols. 64-bit little-endian. Reads with pread, bounded, never maps; the file may
+ * be hostile and may change under us.
+ */
+#pragma once
+#include "base/buf.h"
+
+enum { ELF_SECTIONS_MAX = 4096, ELF_SYMBOL_NAME = 256 };
+
+struct elf {
+    int fd; /* borrowed */
+    uint16_t type, machine, phnum, shnum, shstrndx;
+    uint64_t phoff, shoff, size;
+    uint64_t low;    /* lowest p_vaddr of PT_LOAD: slide = first mapping's start - low (ET_DYN) */
+    bool is_dynamic; /* has a PT_INTERP */
+    char interp[128];
+};
+
+/* 0; -ENOEXEC when it is none we read; -EBADMSG for one that contradicts itself; -errno. */
+int elf_open(int fd, struct elf *out);
+
+struct elf_section {
+    char name[64];
+    uint32_t type, link;
+    uint64_t addr, offset, size, entsize;
+};
+/* By name. 0; -ENOENT; -EBADMSG; -errno. */
+int elf_section(const struct elf *e, const char *name, struct elf_section *out);
+
+/* The value (unslid address) and size of a symbol, from .symtab, else .dynsym. Several names in one
+ * pass: found ones get value != 0. 0 or -errno. */
+struct elf_symbol {
+    const char *name;
+    uint64_t value, size;
+};
+int elf_symbols(const struct elf *e, struct elf_symbol *symbol, size_t n);
+
+/* Bytes at an unslid address, as the file has them. */
+int elf_read(const struct elf *e, uint64_t address, void *out, size_t n);
+
+/* A note's content, e.g. "GNU" 3 (build ID), "Go" 4. Length, -ENOENT, -errno. */
+int elf_note(const struct elf *e, const char *owner, uint32_t type, void *out, size_t size);
+
+/* Go's version from .go.buildinfo ("1.19.8"), both formats (pointers before 1.18, inline since).
+ * 0; -ENOENT: no Go program; -EBADMSG. */
+int elf_go_version(const struct elf *e, char *out, size_t size);

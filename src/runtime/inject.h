@@ -1,0 +1,39 @@
+/* inject.h - calls functions in a process that was not made for it, by ptrace, so that it cannot
+ * be harmed by our death.
+ *
+ * One thread, and only one that waits in a blocking system call which holds no lock of the
+ * allocator (poll, epoll_wait, nanosleep, accept, read ...; never futex, mmap, brk, munmap,
+ * madvise), in no signal handler. The call is made as the kernel would deliver a signal: a signal
+ * frame with all registers, vector ones too, is put on its stack below the red zone, and the
+ * function returns into rt_sigreturn. While we live we take the thread back before that and restore
+ * it so that its system call goes on as if nothing had been; if we die in the middle, the thread
+ * restores itself and sees EINTR.
+ *
+ * Refused: x32 and 32-bit processes, a thread that is traced already, a user shadow stack, a
+ * sanitizer, seccomp that would kill, a group at its limit (the call may need memory: it would
+ * hang).
+ */
+#pragma once
+#include "runtime/rt.h"
+#include "runtime/rtproc.h"
+
+enum { INJECT_ARGS = 6, INJECT_CALLS = 4 };
+
+struct inject_call {
+    uint64_t function; /* address in the process */
+    uint64_t arg[INJECT_ARGS];
+    int64_t result; /* what it returned (rax) */
+    /* Takes the result of an earlier call as an argument: index + 1; 0: none. */
+    uint8_t arg_from[INJECT_ARGS];
+};
+
+/* 0: all were made. Else the process is as it was, and *why says it: -EBUSY: no thread came to a
+ * safe point in time; -EPERM; -EOPNOTSUPP: refused. Blocks until the deadline; a call that has
+ * begun is always waited for. */
+int inject_calls(const struct rtproc *p, struct inject_call *call, unsigned n, int64_t deadline_us,
+                 struct err *why);
+
+/* The address of a symbol that a mapped file exports (dynamic symbols, then .symtab), e.g.
+ * "malloc_trim" of the libc. The name of the file must begin so ("libc.so.6"); "" the executable.
+ * -ENOENT, -errno. */
+int inject_symbol(const struct rtproc *p, const char *file, const char *symbol, uint64_t *out);
