@@ -130,6 +130,10 @@ int file_open_dir_in(int dir, const char *path) {
     return open_in(dir, path, O_PATH | O_DIRECTORY);
 }
 
+int file_open_path_in(int dir, const char *path) {
+    return open_in(dir, path, O_PATH | O_NOFOLLOW);
+}
+
 int file_load_fd(int fd, size_t max, char **out, size_t *len_out) {
     auto_free char *text = NULL;
     struct stat st;

@@ -29,6 +29,9 @@ int file_open_in(int dir, const char *path);
 
 /* The same for a directory, as a place to start from only (O_PATH). */
 int file_open_dir_in(int dir, const char *path);
+/* The same for whatever is there, a symbolic link at the end itself too: to look at it with fstat,
+ * or to connect to a socket by /proc/self/fd/N (O_PATH). */
+int file_open_path_in(int dir, const char *path);
 
 /* The whole of such a file: regular files only (others: -EINVAL), at most `max` bytes (larger:
  * -EFBIG). Returns malloc'ed text with a NUL behind it in *out and its length, the caller frees

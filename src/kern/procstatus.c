@@ -12,13 +12,16 @@ static const struct line_kind {
     enum procstatus_field field;
     enum shape shape;
 } kinds[] = {
-    {{"Tgid", 4}, PROCSTATUS_TGID, NUMBER},       {{"Uid", 3}, PROCSTATUS_EUID, EFFECTIVE_ID},
+    {{"Tgid", 4}, PROCSTATUS_TGID, NUMBER},       {{"TracerPid", 9}, PROCSTATUS_TRACER, NUMBER},
+    {{"Uid", 3}, PROCSTATUS_EUID, EFFECTIVE_ID},  {{"Gid", 3}, PROCSTATUS_EGID, EFFECTIVE_ID},
     {{"NSpid", 5}, PROCSTATUS_NS_PID, LAST_PID},  {{"VmLck", 5}, PROCSTATUS_LOCKED, SIZE_KB},
     {{"VmHWM", 5}, PROCSTATUS_PEAK, SIZE_KB},     {{"VmRSS", 5}, PROCSTATUS_RES, SIZE_KB},
     {{"RssAnon", 7}, PROCSTATUS_ANON, SIZE_KB},   {{"RssFile", 7}, PROCSTATUS_FILE, SIZE_KB},
     {{"RssShmem", 8}, PROCSTATUS_SHMEM, SIZE_KB}, {{"VmSwap", 6}, PROCSTATUS_SWAP, SIZE_KB},
     {{"Threads", 7}, PROCSTATUS_THREADS, NUMBER}, {{"SigPnd", 6}, PROCSTATUS_PENDING, SIGNALS},
-    {{"ShdPnd", 6}, PROCSTATUS_PENDING, SIGNALS},
+    {{"ShdPnd", 6}, PROCSTATUS_PENDING, SIGNALS}, {{"SigBlk", 6}, PROCSTATUS_BLOCKED, SIGNALS},
+    {{"SigIgn", 6}, PROCSTATUS_IGNORED, SIGNALS}, {{"SigCgt", 6}, PROCSTATUS_CAUGHT, SIGNALS},
+    {{"Seccomp", 7}, PROCSTATUS_SECCOMP, NUMBER},
 };
 
 static void set(struct procstatus *s, enum procstatus_field field, uint64_t value) {

@@ -21,6 +21,12 @@ enum procstatus_field {
     PROCSTATUS_NS_PID,   /* the pid in the innermost pid namespace it is in */
     PROCSTATUS_NS_DEPTH, /* how many pid namespaces it is in, seen from here: 1 = ours only */
     PROCSTATUS_PENDING,  /* signals not taken yet, by the thread or the process: bit (number - 1) */
+    PROCSTATUS_EGID,
+    PROCSTATUS_BLOCKED, /* signals that the thread blocks, that the process ignores, and that it */
+    PROCSTATUS_IGNORED, /* has handlers for: bit (number - 1) */
+    PROCSTATUS_CAUGHT,
+    PROCSTATUS_SECCOMP, /* 0: none; 1: strict; 2: filters */
+    PROCSTATUS_TRACER,  /* pid of who traces it; 0: nobody */
     PROCSTATUS_N,
 };
 

@@ -37,6 +37,25 @@ static void sizes_are_bytes(void **state) {
     assert_int_equal(must(&s, PROCSTATUS_NS_DEPTH), 1);
 }
 
+static void signals_and_watchers_are_told(void **state) {
+    struct procstatus s;
+
+    (void)state;
+    assert_int_equal(
+        procstatus_parse(STR("TracerPid:\t77\nGid:\t5\t6\t7\t8\nSigBlk:\t0000000000000001\n"
+                             "SigIgn:\t0000000000001000\nSigCgt:\t0000000180000204\n"
+                             "Seccomp:\t2\n"),
+                         &s),
+        0);
+    assert_int_equal(must(&s, PROCSTATUS_TRACER), 77);
+    assert_int_equal(must(&s, PROCSTATUS_EGID), 6);
+    assert_int_equal(must(&s, PROCSTATUS_BLOCKED), 1ull << (SIGHUP - 1));
+    assert_int_equal(must(&s, PROCSTATUS_IGNORED), 1ull << (SIGPIPE - 1));
+    assert_true(must(&s, PROCSTATUS_CAUGHT) >> (SIGUSR1 - 1) & 1);
+    assert_false(must(&s, PROCSTATUS_CAUGHT) >> (SIGUSR2 - 1) & 1);
+    assert_int_equal(must(&s, PROCSTATUS_SECCOMP), 2);
+}
+
 /* The name says "VmRSS:" behind a newline, which the kernel escapes here. */
 static void a_name_cannot_forge_lines(void **state) {
     auto_close int v1 = proctest_open(PROCTEST_V1);
@@ -151,6 +170,7 @@ static void reads_this_process(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_bytes),
+        cmocka_unit_test(signals_and_watchers_are_told),
         cmocka_unit_test(a_name_cannot_forge_lines),
         cmocka_unit_test(kernel_threads_have_no_sizes),
         cmocka_unit_test(the_last_pid_is_the_innermost),
