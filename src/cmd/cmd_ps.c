@@ -15,12 +15,12 @@
 #include "cmd/agentclient.h"
 #include "cmd/opt.h"
 #include "cmd/pspast.h"
+#include "cmd/scope.h"
 #include "cmd/session.h"
 #include "kern/limit.h"
 #include "kern/meminfo.h"
-#include "kern/procstat.h"
 
-enum { SETTLE_MS = 300, OUTPUT_MAX = 1 << 30 };
+enum { OUTPUT_MAX = 1 << 30 };
 
 struct options {
     bool exact, no_pss, have_columns;
@@ -72,15 +72,6 @@ static void defaults(void *options) {
     (void)psview_parse_sort(STR("res"), &o->sort, &err);
 }
 
-/* Whose processes. */
-struct scope {
-    int32_t pid;       /* this one and its descendants; 0: not by pid */
-    bool has_group;    /* `path` is of the group that the sum is compared with */
-    bool all;          /* all of /proc */
-    int dir;           /* of the group whose processes are shown; -1: not by group */
-    char *path, *name; /* of the group; owned */
-};
-
 struct ps {
     struct cmd_context *context;
     const struct options *options;
@@ -97,88 +88,6 @@ struct ps {
     int stop; /* readable when a stream is to end; -1: not a stream */
     bool gone, told, told_unread;
 };
-
-/* Its name, as the other commands show it. */
-static void name_group(struct ps *ps, struct session *s) {
-    struct str path = str_of(ps->scope.path), name;
-    const struct target *target;
-
-    if (targets_choose(s->targets, path) == 0)
-        targets_settle(s->targets, SETTLE_MS);
-    target = targets_find(s->targets, path);
-    if (!target)
-        return;
-    name = session_name(target);
-    ps->scope.name = strndup(name.p, name.n);
-}
-
-static int scope_of_target(struct ps *ps, struct session *s, struct str text, struct err *err) {
-    struct resolved found;
-    int r = resolve_target(s->targets, text, &found, err);
-
-    if (r < 0)
-        return r;
-    if (found.how == RESOLVE_PID) {
-        ps->scope.pid = found.pid;
-    } else {
-        ps->scope.path = take_ptr(&found.path);
-        ps->scope.has_group = true;
-        name_group(ps, s);
-        ps->scope.dir = cgfs_open_dir(&ps->fs, CG_MEMORY, str_of(ps->scope.path));
-        r = ps->scope.dir < 0
-                ? err_set(err, ps->scope.dir, "cannot open the group '%s':", ps->scope.path)
-                : 0;
-    }
-    resolved_done(&found);
-    return r;
-}
-
-/* A pid needs no groups: also where there are none, or no table of them can be made. */
-static bool is_pid(const struct ps *ps, struct str text, int32_t *out) {
-    struct procstat stat;
-    uint64_t number;
-
-    if (str_to_u64(text, &number) < 0 || number > INT32_MAX || number == 0)
-        return false;
-    if (procstat_read(ps->host.proc, (int32_t)number, &stat) < 0)
-        return false;
-    *out = (int32_t)number;
-    return true;
-}
-
-static int find_target(struct ps *ps, struct str text, struct err *err) {
-    struct session_options open = {TARGETS_CHOSEN, 0, false};
-    struct session session;
-    int r = session_open(&session, ps->context, &open, err);
-
-    if (r < 0)
-        return is_pid(ps, text, &ps->scope.pid) ? 0 : r;
-    r = scope_of_target(ps, &session, text, err);
-    session_close(&session);
-    return r;
-}
-
-/* Without a TARGET it is all processes that can be seen. Inside a container these are the
- * container's, and so the sum is compared with its group. */
-static int find_own_group(struct ps *ps) {
-    struct session_options open = {TARGETS_CHOSEN, 0, false};
-    struct session session;
-    struct err no_name;
-    char path[8192];
-
-    ps->scope.all = true;
-    if (!ps->have_fs || ps->fs.at_top || cgfs_own_path(&ps->host, &ps->fs, path, sizeof(path)) < 0)
-        return 0;
-    ps->scope.path = strdup(path);
-    if (!ps->scope.path)
-        return -ENOMEM;
-    ps->scope.has_group = true;
-    if (session_open(&session, ps->context, &open, &no_name) == 0) {
-        name_group(ps, &session);
-        session_close(&session);
-    }
-    return 0;
-}
 
 static uint32_t wanted(const struct ps *ps) {
     uint32_t want = psview_want(&ps->options->columns, &ps->options->sort);
@@ -201,8 +110,10 @@ static int open_all(struct ps *ps, struct err *err) {
     if (r < 0)
         return r;
     ps->have_fs = cgfs_open(&ps->host, &ps->fs, &no_groups) == 0;
-    r = ps->context->nargs > 0 ? find_target(ps, str_of(ps->context->args[0]), err)
-                               : find_own_group(ps);
+    r = ps->context->nargs > 0
+            ? scope_find(ps->context, &ps->host, ps->have_fs ? &ps->fs : NULL,
+                         str_of(ps->context->args[0]), &ps->scope, err)
+            : scope_own(ps->context, &ps->host, ps->have_fs ? &ps->fs : NULL, &ps->scope);
     if (r == -ENOMEM)
         return err_set(err, r, "out of memory");
     if (r < 0)
@@ -226,12 +137,9 @@ static void close_all(struct ps *ps) {
     procs_done(&ps->procs);
     pidlist_done(&ps->pids);
     passwd_free(ps->users);
-    if (ps->scope.dir >= 0)
-        close(ps->scope.dir);
     if (ps->stop >= 0)
         close(ps->stop);
-    free(ps->scope.path);
-    free(ps->scope.name);
+    scope_done(&ps->scope);
     if (ps->have_fs)
         cgfs_done(&ps->fs);
     host_done(&ps->host);
@@ -242,15 +150,10 @@ static int list(struct ps *ps, struct err *err) {
     int r = 0;
 
     pidlist_clear(&ps->pids);
-    if (ps->scope.pid) {
-        r = procs_descendants(ps->host.proc, ps->scope.pid, &ps->pids);
-        if (r < 0)
-            return err_set(err, r, "there is no process %d", ps->scope.pid);
-    } else if (ps->scope.dir >= 0) {
-        r = procs_of_group(ps->scope.dir, &ps->pids);
-        if (r < 0)
-            return err_set(err, r, "cannot list the processes of '%s':", ps->scope.path);
-    }
+    if (!ps->scope.all)
+        r = scope_pids(&ps->scope, &ps->host, true, &ps->pids, err);
+    if (r < 0)
+        return r;
     r = procs_collect(&ps->procs, ps->scope.all ? NULL : &ps->pids);
     return r < 0 ? err_set(err, r, "cannot list the processes:") : 0;
 }
