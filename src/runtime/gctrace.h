@@ -1,13 +1,19 @@
-/* gctrace.h - the lines that Go's collector writes with GODEBUG=gctrace=1, from Go 1.5 to today,
+/* gctrace.h - the lines that Go's collector writes with GODEBUG=gctrace=1, from Go 1.1 to today,
  * and the scavenger's (scvg, scav). Words are looked for, positions never: new fields do no harm.
  *
  * Pure and without allocation. Lines come mixed with the program's own; whoever is not one of ours
- * is GCTRACE_OTHER, also when it begins like one ("gc 12 foo").
+ * is GCTRACE_OTHER, also when it begins like one ("gc 12 foo"), and when another text was written
+ * into the middle of it: nothing of the program's may be taken for the collector's.
  */
 #pragma once
 #include "base/buf.h"
 
-enum gctrace_kind { GCTRACE_OTHER, GCTRACE_GC, GCTRACE_SCVG };
+enum gctrace_kind {
+    GCTRACE_OTHER,
+    GCTRACE_GC,
+    GCTRACE_SCVG,     /* any line of the scavenger */
+    GCTRACE_PERIODIC, /* "GC forced": two minutes without one, the next collection is for that */
+};
 
 enum gctrace_field {
     GCTRACE_NUMBER,   /* of the collection, since its start */
@@ -27,17 +33,35 @@ enum gctrace_field {
     GCTRACE_INUSE,
     GCTRACE_IDLE,
     GCTRACE_SYS,
-    GCTRACE_RELEASED,
+    GCTRACE_RELEASED, /* given back and not taken again */
     GCTRACE_CONSUMED,
+    GCTRACE_WORK, /* given back since the last such line */
+    GCTRACE_UTIL, /* of what is held, in use; hundredths of a percent */
     GCTRACE_FIELDS,
 };
 
 struct gctrace {
     enum gctrace_kind kind;
-    bool forced;
+    bool forced;   /* by the program: runtime.GC(), debug.FreeOSMemory() */
     uint32_t have; /* bit (1u << field) */
     uint64_t value[GCTRACE_FIELDS];
 };
 
+enum { GCTRACE_LINE = 512 }; /* none of them is longer */
+
 /* A line without its newline. */
 void gctrace_parse(struct str line, struct gctrace *out);
+
+static inline bool gctrace_has(const struct gctrace *g, enum gctrace_field f) {
+    return g->have >> f & 1;
+}
+
+/* How a text compares with the beginnings of such lines. */
+enum gctrace_head {
+    GCTRACE_NEVER, /* it is not one, whatever follows */
+    GCTRACE_MAYBE, /* "g", "gc 12": it may become one */
+    GCTRACE_BEGUN, /* "gc 12 @", "scvg4: ": surely one, but for a program that writes the same */
+};
+
+/* Of the first bytes of a line; the text may be anything, and end anywhere. */
+enum gctrace_head gctrace_head(struct str text);
