@@ -5,7 +5,7 @@
 #pragma once
 #include "base/buf.h"
 
-enum { ELF_SECTIONS_MAX = 4096, ELF_SYMBOL_NAME = 256 };
+enum { ELF_SECTIONS_MAX = 4096, ELF_SYMBOL_NAME = 256, ELF_SYMBOLS_MAX = 64 };
 
 struct elf {
     int fd; /* borrowed */
@@ -28,12 +28,15 @@ struct elf_section {
 int elf_section(const struct elf *e, const char *name, struct elf_section *out);
 
 /* The value (unslid address) and size of a symbol, from .symtab, else .dynsym. Several names in one
- * pass: found ones get value != 0. 0 or -errno. */
+ * pass: found ones get value != 0. At most ELF_SYMBOLS_MAX names. 0 or -errno. */
 struct elf_symbol {
     const char *name;
     uint64_t value, size;
 };
 int elf_symbols(const struct elf *e, struct elf_symbol *symbol, size_t n);
+
+/* The same of what it exports (.dynsym) alone: much smaller than .symtab, and never stripped. */
+int elf_exports(const struct elf *e, struct elf_symbol *symbol, size_t n);
 
 /* Bytes at an unslid address, as the file has them. */
 int elf_read(const struct elf *e, uint64_t address, void *out, size_t n);
@@ -41,6 +44,13 @@ int elf_read(const struct elf *e, uint64_t address, void *out, size_t n);
 /* A note's content, e.g. "GNU" 3 (build ID), "Go" 4. Length, -ENOENT, -errno. */
 int elf_note(const struct elf *e, const char *owner, uint32_t type, void *out, size_t size);
 
-/* Go's version from .go.buildinfo ("1.19.8"), both formats (pointers before 1.18, inline since).
- * 0; -ENOENT: no Go program; -EBADMSG. */
+/* Go's version from .go.buildinfo ("1.19.8"), both formats (pointers before 1.18, inline since);
+ * also where the section's name was stripped. 0; -ENOENT: no Go program; -EBADMSG. */
 int elf_go_version(const struct elf *e, char *out, size_t size);
+
+/* Searches a section piece by piece: `found` is called with each place where `what` (2 to 64 bytes)
+ * stands, with at most `around` (64) bytes before it and up to 256 from it on, until it returns
+ * something other than 0, which is returned. At most `max` bytes are read. 0 at the end; -errno. */
+typedef int elf_found_fn(void *ctx, struct str before, struct str from);
+int elf_search(const struct elf *e, const struct elf_section *s, struct str what, uint64_t max,
+               elf_found_fn *found, void *ctx);
