@@ -22,16 +22,27 @@ struct aware {
     char mend[320]; /* the flag or variable that mends it; "" */
 };
 
-/* limit: bytes of the container, 0: none. machine: bytes of memory of the host. v2: the memory
- * controller's version. Pure but for reading the process's command line and environment and files
- * beside its libjvm. */
+/* limit: bytes of the container, 0: none. seen: the limit of the process's own group, which is all
+ * that a runtime can read, 0: none, or the same as limit when nothing else is known. machine: bytes
+ * of memory of the host. v2: the memory controller's version. threads, cpus: 0 when not known.
+ * Pure but for reading the process's command line and environment. */
 struct aware_ask {
-    uint64_t limit, machine;
+    uint64_t limit, seen, machine;
     bool v2;
+    unsigned threads, cpus;
 };
+
+/* "fits", "too-big", "unbound", "no-limit", "unknown". */
+const char *aware_word_name(enum aware_word word);
+
+/* 0; -ESRCH; -EACCES, -EPERM; -ENOMEM. */
 int aware_look(const struct rtproc *p, const struct rt_id *id, const struct aware_ask *ask,
                struct aware *out);
 
 /* The decisive part, pure: of the command line and environment (NUL between them). */
 void aware_decide(const struct rt_id *id, struct str command, struct str environ,
                   const struct aware_ask *ask, struct aware *out);
+
+/* The whole number at `index` of a version: 17, 0, 15, 6 of "17.0.15+6"; 8, 121 of "8u121". -1 when
+ * it has none. */
+int aware_version(struct str version, unsigned index);

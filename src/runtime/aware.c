@@ -1,0 +1,469 @@
+#include "runtime/aware.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "runtime/awareint.h"
+
+enum { COMMAND_MAX = 1 << 20, ENVIRON_MAX = 1 << 20 };
+
+/* --- words ------------------------------------------------------------------------------------ */
+
+const char *aware_word_name(enum aware_word word) {
+    static const char *const words[] = {
+        [AWARE_FITS] = "fits",         [AWARE_TOO_BIG] = "too-big", [AWARE_UNBOUND] = "unbound",
+        [AWARE_NO_LIMIT] = "no-limit", [AWARE_UNKNOWN] = "unknown",
+    };
+
+    return words[word];
+}
+
+int aware_version(struct str version, unsigned index) {
+    size_t at = 0;
+
+    for (;; index--) {
+        size_t from = at;
+        uint64_t value;
+
+        while (at < version.n && version.p[at] >= '0' && version.p[at] <= '9')
+            at++;
+        if (at == from || str_to_u64(str_head(str_from(version, from), at - from), &value) < 0 ||
+            value > INT32_MAX)
+            return -1;
+        if (index == 0)
+            return (int)value;
+        if (at == version.n || !strchr(".u+", version.p[at]))
+            return -1;
+        at++;
+    }
+}
+
+bool aware_environ(struct str environ, struct str name, struct str *out) {
+    while (environ.n > 0) {
+        struct str line;
+
+        if (!str_cut(&environ, '\0', &line)) {
+            line = environ;
+            environ.n = 0;
+        }
+        if (str_skip(&line, name) && str_skip(&line, STR("="))) {
+            *out = line;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool aware_option_word(struct str *rest, struct str *word) {
+    if (!str_word(rest, word))
+        return false;
+    if (!str_skip(word, STR("\"")))
+        (void)str_skip(word, STR("'"));
+    if (!str_drop(word, STR("\"")))
+        (void)str_drop(word, STR("'"));
+    return true;
+}
+
+const char *aware_size(uint64_t bytes, char out[static 16]) {
+    struct buf b;
+
+    buf_init(&b, 64);
+    num_add_iec(&b, bytes);
+    if (str_copy(buf_str(&b), out, 16) < 0)
+        out[0] = '\0';
+    buf_done(&b);
+    return out;
+}
+
+static void add_name(const struct rt_id *id, char *out, size_t size) {
+    struct buf b;
+
+    buf_init(&b, 128);
+    rt_add_id(&b, id);
+    if (str_copy(buf_str(&b), out, size) < 0)
+        out[0] = '\0';
+    buf_done(&b);
+}
+
+/* --- the verdict ------------------------------------------------------------------------------ */
+
+void aware_judge(struct aware *out, const struct aware_bound *b) {
+    uint64_t limit = b->ask->limit;
+    char name[64], bound[16], size[16], room[16];
+    const char *where = "container";
+
+    add_name(b->id, name, sizeof(name));
+    (void)aware_size(out->bound, bound);
+    out->word = AWARE_FITS;
+    if (limit == 0) {
+        limit = b->ask->machine;
+        where = "machine";
+        out->word = AWARE_NO_LIMIT;
+    }
+    (void)aware_size(limit, size);
+    if (limit == 0 || (out->bound + b->room <= limit)) {
+        (void)snprintf(out->says, sizeof(out->says),
+                       limit ? "%s takes at most %s %s in a %s %s%s" : "%s takes at most %s %s",
+                       name, bound, b->of, size, where, b->more);
+        return;
+    }
+    /* Beyond the machine it is wrong, too; a little below it is everybody's default. */
+    if (b->ask->limit == 0 && out->bound <= limit) {
+        (void)snprintf(out->says, sizeof(out->says), "%s takes at most %s %s on a %s %s%s", name,
+                       bound, b->of, size, where, b->more);
+        return;
+    }
+    out->word = AWARE_TOO_BIG;
+    if (out->bound > limit)
+        (void)snprintf(out->says, sizeof(out->says), "%s would take %s %s %s a %s %s%s", name,
+                       bound, b->of, b->ask->limit ? "in" : "on", size, where, b->more);
+    else
+        (void)snprintf(out->says, sizeof(out->says),
+                       "%s would take %s %s in a %s %s, which leaves less than %s for the rest%s",
+                       name, bound, b->of, size, where, aware_size(b->room, room), b->more);
+    (void)snprintf(out->mend, sizeof(out->mend), "%s", b->mend);
+}
+
+static void unbound(struct aware *out, const struct rt_id *id, const struct aware_ask *ask,
+                    const char *more) {
+    char name[64], size[16];
+
+    add_name(id, name, sizeof(name));
+    out->word = ask->limit ? AWARE_UNBOUND : AWARE_NO_LIMIT;
+    if (ask->limit)
+        (void)snprintf(out->says, sizeof(out->says),
+                       "%s has no bound of its own: only the limit of %s stops it%s", name,
+                       aware_size(ask->limit, size), more);
+    else
+        (void)snprintf(out->says, sizeof(out->says),
+                       "%s has no bound of its own, and the container has no limit%s", name, more);
+}
+
+/* --- Go --------------------------------------------------------------------------------------- */
+
+/* GOMEMLIMIT (Go 1.19): bytes with B, KiB, MiB, GiB or TiB behind, or nothing; "off". */
+static bool go_limit(struct str text, uint64_t *out) {
+    static const struct {
+        struct str unit;
+        unsigned shift;
+    } units[] = {
+        {{"KiB", 3}, 10}, {{"MiB", 3}, 20}, {{"GiB", 3}, 30}, {{"TiB", 3}, 40}, {{"B", 1}, 0},
+    };
+    unsigned shift = 0;
+    uint64_t value;
+
+    for (size_t i = 0; i < ARRAY_N(units); i++)
+        if (str_drop(&text, units[i].unit)) {
+            shift = units[i].shift;
+            break;
+        }
+    if (str_to_u64(text, &value) < 0 || value > (uint64_t)INT64_MAX >> shift)
+        return false;
+    *out = value << shift;
+    return true;
+}
+
+/* Go reads no limit of memory from control groups, in no version up to 1.25, which reads that of
+ * CPUs alone (its release notes); the soft limit is the program's or GOMEMLIMIT's. It covers what
+ * the runtime has mapped, not what C code or files take. */
+static void decide_go(const struct rt_id *id, struct str environ, const struct aware_ask *ask,
+                      struct aware *out) {
+    int major = aware_version(str_of(id->version), 0),
+        minor = aware_version(str_of(id->version), 1);
+    bool has_limit = major > 1 || (major == 1 && minor >= 19);
+    char mend[128] = "";
+    struct str text;
+
+    if (ask->limit && (has_limit || major < 0))
+        (void)snprintf(mend, sizeof(mend), "GOMEMLIMIT=%lluMiB",
+                       (unsigned long long)(ask->limit / 10 * 9 / AWARE_MIB));
+    else if (ask->limit)
+        (void)snprintf(mend, sizeof(mend), "GOGC=50 (GOMEMLIMIT needs Go 1.19 or newer)");
+    if ((has_limit || major < 0) && aware_environ(environ, STR("GOMEMLIMIT"), &text) &&
+        go_limit(text, &out->bound)) {
+        struct aware_bound b = {id, ask, "of memory", ask->limit / 20, mend, ""};
+
+        out->have_bound = true;
+        (void)snprintf(out->bound_from, sizeof(out->bound_from), "GOMEMLIMIT=%.*s",
+                       (int)(text.n < 32 ? text.n : 32), text.p);
+        aware_judge(out, &b);
+        return;
+    }
+    unbound(out, id, ask, has_limit ? "; GOMEMLIMIT would make it collect sooner" : "");
+    (void)snprintf(out->mend, sizeof(out->mend), "%s", mend);
+}
+
+/* --- Node ------------------------------------------------------------------------------------- */
+
+struct node_options {
+    bool have_old, have_semi, have_percent, have_heap;
+    uint64_t old, semi, percent, heap; /* MiB, but percent */
+};
+
+/* --max-old-space-size=N, also with '_' for '-' and a blank for '='. *next is set when the value is
+ * the next word. */
+static bool node_value(struct str word, const char *name, struct str *value, bool *next) {
+    size_t n = strlen(name);
+
+    if (word.n < n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (word.p[i] != name[i] && !(name[i] == '-' && i > 1 && word.p[i] == '_'))
+            return false;
+    *value = str_from(word, n);
+    *next = value->n == 0;
+    return *next || str_skip(value, STR("="));
+}
+
+static bool node_take(struct node_options *o, struct str word, struct str following) {
+    const struct {
+        const char *name;
+        bool *have;
+        uint64_t *value;
+    } known[] = {
+        {"--max-old-space-size", &o->have_old, &o->old},
+        {"--max-semi-space-size", &o->have_semi, &o->semi},
+        {"--max-old-space-size-percentage", &o->have_percent, &o->percent},
+        {"--max-heap-size", &o->have_heap, &o->heap},
+    };
+
+    for (size_t i = 0; i < ARRAY_N(known); i++) {
+        struct str value;
+        bool next = false;
+        uint64_t number;
+
+        if (!node_value(word, known[i].name, &value, &next))
+            continue;
+        if (next)
+            value = following;
+        if (str_to_u64(value, &number) == 0 && number < 1u << 24) {
+            *known[i].value = number;
+            *known[i].have = number > 0;
+        }
+        return next;
+    }
+    return false;
+}
+
+/* What stands before the script is Node's. Those of the command line go before NODE_OPTIONS. */
+static void node_read(struct node_options *o, struct str command, struct str environ) {
+    struct str text, word, following;
+
+    if (aware_environ(environ, STR("NODE_OPTIONS"), &text))
+        while (aware_option_word(&text, &word)) {
+            struct str peek = text;
+
+            following = STR("");
+            (void)aware_option_word(&peek, &following);
+            (void)node_take(o, word, following);
+        }
+    (void)str_cut(&command, '\0', &word);
+    while (command.n > 0) {
+        struct str peek;
+
+        if (!str_cut(&command, '\0', &word)) {
+            word = command;
+            command.n = 0;
+        }
+        if (!str_starts(word, STR("-")) || str_eq(word, STR("--")) || str_eq(word, STR("-")))
+            return;
+        peek = command;
+        if (!str_cut(&peek, '\0', &following))
+            following = command;
+        if (node_take(o, word, following))
+            (void)str_cut(&command, '\0', &word);
+        else if (str_eq(word, STR("-r")) || str_eq(word, STR("-e")) || str_eq(word, STR("-p")) ||
+                 str_eq(word, STR("--require")) || str_eq(word, STR("--import")))
+            (void)str_cut(&command, '\0', &word);
+    }
+}
+
+/* Node sizes V8's heap by the memory it sees since 12.0 (node pull request 25576), by the limit of
+ * a cgroup v1 since 12.7 (27508) and of v2 since 20.3, with libuv 1.45 (libuv pull request 3744).
+ */
+static bool node_knows(int major, int minor, bool v2) {
+    return v2 ? major > 20 || (major == 20 && minor >= 3)
+              : major > 12 || (major == 12 && minor >= 7);
+}
+
+/* V8's default for 64 bits: half of the memory, 256 MiB to 2 GiB, 4 GiB from 15 GiB of memory on;
+ * the young generation has three semi-spaces of 1/128 of that (1/256 up to 256 MiB), at most 16 MiB
+ * each. Measured with Node 20: 128M to 512M give 259M, 1G 524M, 4G 2096M, 24G 4144M. */
+static uint64_t v8_default(uint64_t memory, int major) {
+    uint64_t most = memory >= 15 * AWARE_GIB && major >= 14 ? 4 * AWARE_GIB : 2 * AWARE_GIB;
+    uint64_t old = memory / 2, semi;
+
+    if (old > most)
+        old = most;
+    if (old < 256 * AWARE_MIB)
+        old = 256 * AWARE_MIB;
+    semi = old <= 256 * AWARE_MIB ? old / 256 : old / 128;
+    if (semi > 16 * AWARE_MIB)
+        semi = 16 * AWARE_MIB;
+    return old + 3 * semi;
+}
+
+/* Beside the heap: the program itself, its stacks, and buffers, which live outside of V8's heap. */
+static uint64_t node_room(uint64_t limit) {
+    uint64_t room = limit / 8;
+
+    return room > 512 * AWARE_MIB ? 512 * AWARE_MIB : room < 32 * AWARE_MIB ? 32 * AWARE_MIB : room;
+}
+
+static void node_default(struct aware *out, int major, const struct aware_ask *ask) {
+    bool cgroup = out->knows_cgroups && ask->seen != 0 && ask->seen < ask->machine;
+
+    if (major >= 0 && major < 12) {
+        out->bound = 1432 * AWARE_MIB;
+        (void)snprintf(out->bound_from, sizeof(out->bound_from), "V8's fixed default");
+    } else {
+        out->bound = v8_default(cgroup ? ask->seen : ask->machine, major);
+        (void)snprintf(out->bound_from, sizeof(out->bound_from), "V8's default for %s",
+                       cgroup ? "the container's limit" : "the machine's memory");
+    }
+}
+
+static void decide_node(const struct rt_id *id, struct str command, struct str environ,
+                        const struct aware_ask *ask, struct aware *out) {
+    int major = aware_version(str_of(id->version), 0),
+        minor = aware_version(str_of(id->version), 1);
+    uint64_t limit = ask->limit ? ask->limit : ask->machine;
+    struct node_options o = {.have_old = false};
+    struct aware_bound b = {id, ask, "of heap", node_room(limit), NULL, ""};
+    char mend[96];
+
+    node_read(&o, command, environ);
+    out->knows_cgroups = node_knows(major, minor, ask->v2);
+    if (o.have_heap || o.have_old) {
+        uint64_t young = 3 * (o.have_semi ? o.semi : 16);
+
+        out->bound = (o.have_heap ? o.heap : o.old + young) * AWARE_MIB;
+        (void)snprintf(out->bound_from, sizeof(out->bound_from), "--max-%s-size=%llu",
+                       o.have_heap ? "heap" : "old-space",
+                       (unsigned long long)(o.have_heap ? o.heap : o.old));
+    } else if (major < 0 || ask->machine == 0) {
+        (void)snprintf(out->says, sizeof(out->says),
+                       "node's version or the machine's memory is not known: its heap's bound "
+                       "cannot be told");
+        return;
+    } else if (o.have_percent && o.percent <= 100 && major >= 24) {
+        uint64_t seen = out->knows_cgroups && ask->seen ? ask->seen : ask->machine;
+
+        out->bound = seen / 100 * o.percent;
+        (void)snprintf(out->bound_from, sizeof(out->bound_from),
+                       "--max-old-space-size-percentage=%llu", (unsigned long long)o.percent);
+    } else {
+        node_default(out, major, ask);
+    }
+    out->have_bound = true;
+    (void)snprintf(mend, sizeof(mend), "--max-old-space-size=%llu (or in NODE_OPTIONS)",
+                   (unsigned long long)((limit - (limit / 4 < AWARE_GIB ? limit / 4 : AWARE_GIB)) /
+                                        AWARE_MIB));
+    b.mend = mend;
+    if (!out->knows_cgroups && ask->limit)
+        b.more = "; this version does not see the container's limit";
+    aware_judge(out, &b);
+}
+
+/* --- Python, C and the rest ------------------------------------------------------------------- */
+
+/* glibc opens up to 8 arenas a CPU for threads that collide (M_ARENA_MAX of mallopt(3)), each of
+ * 64 MiB of addresses at first, and what was freed in one serves no other. */
+static void decide_rest(const struct rt_id *id, struct str environ, const struct aware_ask *ask,
+                        struct aware *out) {
+    bool arenas = id->libc == RT_LIBC_GLIBC && id->alloc == RT_ALLOC_LIBC && ask->threads > 1;
+    uint64_t most = 8ull * ask->cpus;
+    char more[160] = "", size[16];
+    struct str text;
+
+    if (arenas && most > 0 && !aware_environ(environ, STR("MALLOC_ARENA_MAX"), &text) &&
+        !aware_environ(environ, STR("GLIBC_TUNABLES"), &text)) {
+        uint64_t arenas_n = ask->threads < most ? ask->threads : most;
+
+        (void)snprintf(more, sizeof(more), "; its %u threads may open %llu arenas of malloc",
+                       ask->threads, (unsigned long long)arenas_n);
+        if (ask->limit && arenas_n * 64 * AWARE_MIB > ask->limit)
+            (void)snprintf(more, sizeof(more),
+                           "; its %u threads may open %llu arenas of malloc, %s if all are full",
+                           ask->threads, (unsigned long long)arenas_n,
+                           aware_size(arenas_n * 64 * AWARE_MIB, size));
+        if (ask->limit && arenas_n > 2)
+            (void)snprintf(out->mend, sizeof(out->mend), "MALLOC_ARENA_MAX=2");
+    }
+    unbound(out, id, ask, more);
+}
+
+void aware_decide(const struct rt_id *id, struct str command, struct str environ,
+                  const struct aware_ask *ask, struct aware *out) {
+    struct aware a = {.word = AWARE_UNKNOWN};
+
+    switch (id->kind) {
+    case RT_GO:
+        decide_go(id, environ, ask, &a);
+        break;
+    case RT_JVM:
+    case RT_OPENJ9:
+        aware_java(id, command, environ, ask, &a);
+        break;
+    case RT_NODE:
+        decide_node(id, command, environ, ask, &a);
+        break;
+    case RT_PYTHON:
+    case RT_NATIVE:
+    case RT_STATIC:
+        decide_rest(id, environ, ask, &a);
+        break;
+    case RT_UNKNOWN:
+    case RT_KINDS:
+        (void)snprintf(a.says, sizeof(a.says), "its runtime is not known");
+        break;
+    }
+    *out = a;
+}
+
+/* --- of a process ----------------------------------------------------------------------------- */
+
+/* A file of its directory in /proc, which has no size: as much of it as `max`. */
+static int load(const struct rtproc *p, const char *name, size_t max, char **out,
+                struct str *text) {
+    size_t size = 16384;
+
+    for (;;) {
+        auto_free char *buf = malloc(size);
+        int r;
+
+        if (!buf)
+            return -ENOMEM;
+        r = file_head_at(p->dir, name, buf, size, text);
+        if (r < 0)
+            return r;
+        if (text->n < size || size >= max) {
+            *out = take_ptr(&buf);
+            return 0;
+        }
+        size *= 4;
+    }
+}
+
+int aware_look(const struct rtproc *p, const struct rt_id *id, const struct aware_ask *ask,
+               struct aware *out) {
+    auto_free char *command_text = NULL, *environ_text = NULL;
+    struct str command = STR(""), environ = STR("");
+    struct aware_ask with = *ask;
+    int r = load(p, "cmdline", COMMAND_MAX, &command_text, &command);
+
+    if (r == 0)
+        r = load(p, "environ", ENVIRON_MAX, &environ_text, &environ);
+    if (r == -ENOENT && !p->host->live)
+        r = 0; /* a captured tree may have no environments: they hold secrets */
+    if (r < 0)
+        return r == -ENOENT ? -ESRCH : r;
+    if (with.threads == 0 && p->status.have & 1U << PROCSTATUS_THREADS)
+        with.threads = (unsigned)p->status.value[PROCSTATUS_THREADS];
+    aware_decide(id, command, environ, &with, out);
+    return 0;
+}
