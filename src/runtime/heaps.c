@@ -15,6 +15,7 @@ static const struct {
     figures_fn *figures;
 } table[RT_KINDS] = {
     [RT_UNKNOWN] = {NULL, NULL, NULL},
+    [RT_PYTHON] = {NULL, python_heap, python_figures},
 };
 
 int rt_collect(const struct rtproc *p, const struct rt_id *id, const struct rt_ask *ask,
