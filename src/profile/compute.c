@@ -103,10 +103,6 @@ static int match_types(struct diff *d, const struct profile *before, const struc
     return d->types > 0 ? 0 : -EINVAL;
 }
 
-static int64_t negated(int64_t value) {
-    return value == INT64_MIN ? INT64_MAX : -value;
-}
-
 static int add_all(const struct diff *d, const struct profile *from, const unsigned *type,
                    bool negative) {
     auto_free uint32_t *known = calloc(profile_frames(from) + 1, sizeof(*known)); /* + 1 */
@@ -131,7 +127,7 @@ static int add_all(const struct diff *d, const struct profile *from, const unsig
             stack[f] = *id - 1;
         }
         for (unsigned t = 0; t < d->types; t++)
-            value[t] = negative ? negated(s.value[type[t]]) : s.value[type[t]];
+            value[t] = negative ? -s.value[type[t]] : s.value[type[t]];
         if (r == 0)
             r = profile_add_stack(d->out, stack, s.frames, value);
         if (r < 0)

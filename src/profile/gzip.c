@@ -7,7 +7,7 @@
 enum {
     WINDOW = 15 + 16, /* the largest, in gzip's frame */
     STEP = 64 << 10,
-    ALWAYS = 64 << 10,
+    ALWAYS = 16 << 20,
 };
 
 bool gzip_is(struct str file) {

@@ -5,8 +5,8 @@
 
 bool gzip_is(struct str file);
 
-/* Unpacks all members into `out`, whose maximum is the bound, and never more than `ratio` times
- * the file (but always 64 KiB). 0; -EBADMSG: damaged, cut off, or followed by something else;
+/* Unpacks all members into `out`, whose maximum is the bound, and above 16 MiB never more than
+ * `ratio` times the file. 0; -EBADMSG: damaged, cut off, or followed by something else;
  * -E2BIG: more than the bounds; -ENOMEM. */
 int gzip_unpack(struct str file, unsigned ratio, struct buf *out);
 

@@ -291,7 +291,7 @@ static int unpack(struct str file, const char *name, struct buf *raw, struct err
     int r = gzip_unpack(file, PPROF_RATIO, raw);
 
     if (r == -E2BIG)
-        return err_set(err, r, "'%s' unpacks to more than %d MiB, or %d times itself", name,
+        return err_set(err, r, "'%s' unpacks to more than %d MiB, or to %d times itself", name,
                        PPROF_OUT_MAX >> 20, PPROF_RATIO);
     if (r == -EBADMSG)
         return err_set(err, r, "'%s' is damaged or cut off: it cannot be unpacked", name);

@@ -6,7 +6,7 @@
 enum {
     PPROF_GZ_MAX = 64 << 20,      /* of the file */
     PPROF_OUT_MAX = 64 << 20,     /* of what it unpacks to */
-    PPROF_RATIO = 200,            /* which is never more than so many times the file */
+    PPROF_RATIO = 200,            /* which above 16 MiB is never more than so many times the file */
     PPROF_MEMORY_MAX = 160 << 20, /* of what that becomes while it is read */
 };
 
@@ -21,3 +21,4 @@ int pprof_write(const struct profile *p, struct buf *out);
 /* The text of /debug/pprof/goroutine?debug=1: goroutines grouped by stack. One type: "goroutines",
  * "count". */
 int goroutines_read(struct str text, struct profile **out, struct err *err);
+bool goroutines_is(struct str text);

@@ -261,8 +261,8 @@ int64_t profile_sum(int64_t a, int64_t b) {
     int64_t sum;
 
     if (__builtin_add_overflow(a, b, &sum))
-        return a < 0 ? INT64_MIN : INT64_MAX;
-    return sum;
+        return a < 0 ? -INT64_MAX : INT64_MAX;
+    return sum == INT64_MIN ? -INT64_MAX : sum;
 }
 
 /* --- what it is ------------------------------------------------------------------------------- */

@@ -70,7 +70,8 @@ size_t profile_cut(const struct profile *p);    /* how many stacks were deeper t
 int64_t profile_at_ms(const struct profile *p); /* 0: not known */
 int64_t profile_duration_ms(const struct profile *p);
 struct str profile_comment(const struct profile *p);
-int64_t profile_sum(int64_t a, int64_t b); /* a + b, stopping at the ends of int64 */
+/* a + b, stopping at INT64_MAX and -INT64_MAX: what is in a profile can be negated. */
+int64_t profile_sum(int64_t a, int64_t b);
 
 /* --- computed --- */
 /* By function: flat is what it has itself, cum with what it calls; recursion is counted once. As
