@@ -12,6 +12,7 @@
 #include "engine/instance.h"
 #include "engine/oomtally.h"
 #include "engine/procwatch.h"
+#include "engine/rtwatch.h"
 #include "engine/stray.h"
 #include "sampler/pace.h"
 #include "sampler/tick.h"
@@ -22,9 +23,18 @@ enum {
     SOON_US = 2000,              /* a name that is due sooner is asked for then */
     PROCS_STEP = 4 << 20,        /* memory that moved by so much: processes are looked at soon */
     PROCS_SOON_US = 1 * 1000000, /* but not sooner than that after the last look */
+    RUNTIMES_US = 15 * 1000000,  /* runtimes are looked at so often, */
+    RUNTIMES_FIRST_US = 2000000, /* first so soon, */
+    RUNTIMES_NEW_US = 2000000,   /* so soon after a target came, */
+    RUNTIMES_REST_US = 8000000,  /* but so long after the last look */
     RING_LEAST = 4 << 20,
     RING_PER_TARGET = 2048, /* a KEY and what it is called, with room to spare */
 };
+
+#define RUNTIME_METRICS                                                                            \
+    (1ull << METRIC_RT_HEAP_USED | 1ull << METRIC_RT_HEAP_COMMITTED |                              \
+     1ull << METRIC_RT_HEAP_IDLE | 1ull << METRIC_RT_GCS | 1ull << METRIC_RT_GC_US |               \
+     1ull << METRIC_RT_TASKS)
 
 /* What is kept of a slot of the table of targets. */
 struct watched {
@@ -39,6 +49,8 @@ struct watched {
     struct tick_limit limit;
     struct pace pace;
     struct sample sent;
+    char lang[RTWATCH_LANG];   /* of its largest process; "": not known */
+    struct rt_figures runtime; /* of the last look */
 };
 
 struct watch {
@@ -49,6 +61,11 @@ struct watch {
     uint64_t boot;
     struct procwatch procs;
     struct hostsample host;
+    struct rtwatch *runtimes;
+    uint32_t runtimes_id;
+    bool has_runtimes; /* a look is going on, and its descriptor is watched */
+    int64_t runtimes_due_us, runtimes_begun_us;
+    struct sample merged;
     struct sample host_now, host_sent;
     bool host_told;
     struct watched *at;    /* by slot */
@@ -96,6 +113,7 @@ static void tell_target(struct watch *w, struct watched *x) {
         .inside = t->inside ? t->inside->path : (struct str){"", 0},
         .limit_from = limit_words(&x->limit),
         .labels = str_of(t->labels),
+        .lang = str_of(x->lang),
     };
     struct wire_out out;
 
@@ -158,6 +176,24 @@ static void tell_change(struct telling *t, uint32_t uid, struct sample *sent,
 
 static void end(struct telling *t) {
     link_put(t->w->o.link, &t->out);
+}
+
+/* The sample with what the runtimes said last; valid until the next call. */
+static const struct sample *with_runtimes(struct watch *w, const struct watched *x,
+                                          const struct sample *s) {
+    static const enum metric metric[RT_FIGURES] = {
+        [RT_HEAP_USED] = METRIC_RT_HEAP_USED, [RT_HEAP_COMMITTED] = METRIC_RT_HEAP_COMMITTED,
+        [RT_HEAP_IDLE] = METRIC_RT_HEAP_IDLE, [RT_GC_COUNT] = METRIC_RT_GCS,
+        [RT_GC_US] = METRIC_RT_GC_US,         [RT_TASKS] = METRIC_RT_TASKS,
+    };
+
+    if (x->runtime.have == 0 && (s->have & RUNTIME_METRICS) == 0)
+        return s;
+    if (s != &w->merged)
+        w->merged = *s;
+    for (enum rt_figure f = 0; f < RT_FIGURES; f++)
+        sample_take(&w->merged, metric[f], x->runtime.have & 1U << f, x->runtime.value[f]);
+    return &w->merged;
 }
 
 /* --- rounds ----------------------------------------------------------------------------------- */
@@ -251,7 +287,7 @@ static void tell_round(struct watch *w, unsigned flags, int64_t now_us) {
         if (!s)
             continue;
         note(w, x, s, now_us);
-        tell_change(&t, x->uid, &x->sent, s, false);
+        tell_change(&t, x->uid, &x->sent, with_runtimes(w, x, s), false);
         x->version = ticker_version(w->ticker, slot);
     }
     w->round_before_us = now_us;
@@ -275,7 +311,7 @@ static void tell_some(struct watch *w, uint32_t n, int64_t now_us) {
         if (!s)
             continue;
         note(w, x, s, now_us);
-        tell_change(&t, x->uid, &x->sent, s, true);
+        tell_change(&t, x->uid, &x->sent, with_runtimes(w, x, s), true);
     }
     if (t.any)
         end(&t);
@@ -341,6 +377,16 @@ static void on_group_went(void *ctx, const struct target *t) {
     oomtally_group_remove(((struct watch *)ctx)->oom, t->path);
 }
 
+/* A target has come: its runtime is not waited for as long as usual. */
+static void hurry_runtimes(struct watch *w, int64_t now_us) {
+    int64_t due = w->runtimes_begun_us + RUNTIMES_REST_US;
+
+    if (due < now_us + RUNTIMES_NEW_US)
+        due = now_us + RUNTIMES_NEW_US;
+    if (w->runtimes_due_us > due)
+        w->runtimes_due_us = due;
+}
+
 static void on_added(void *ctx, const struct target *t) {
     struct watch *w = ctx;
     struct watched *x;
@@ -362,6 +408,7 @@ static void on_added(void *ctx, const struct target *t) {
                           .due_us = INT64_MAX,
                           .look_due_us = now_us + PROCS_SOON_US};
     w->figures.targets++;
+    hurry_runtimes(w, now_us);
     (void)oomtally_add(w->oom, x->uid, t->path, oomtally_kind_of(t),
                        w->round_due_us > 0 && instance_is_new(t));
 }
@@ -529,6 +576,98 @@ static void look_around(struct watch *w, int64_t now_us) {
     }
 }
 
+/* --- runtimes --------------------------------------------------------------------------------- */
+
+static bool same_figures(const struct rt_figures *a, const struct rt_figures *b) {
+    if (a->have != b->have)
+        return false;
+    for (enum rt_figure f = 0; f < RT_FIGURES; f++)
+        if (a->have & 1U << f && a->value[f] != b->value[f])
+            return false;
+    return true;
+}
+
+static struct watched *find_uid(struct watch *w, uint32_t uid) {
+    for (uint32_t slot = 0; slot < w->slots; slot++)
+        if (w->at[slot].target && w->at[slot].uid == uid)
+            return &w->at[slot];
+    return NULL;
+}
+
+/* What came of a look: told at once, beside the rounds. */
+static void take_runtimes(struct watch *w, const struct rtwatch_answer *answer, size_t n) {
+    struct telling t;
+
+    for (size_t i = 0; i < n; i++) {
+        struct watched *x = find_uid(w, answer[i].uid);
+
+        if (!x || strcmp(x->lang, answer[i].lang) == 0)
+            continue;
+        memcpy(x->lang, answer[i].lang, sizeof(x->lang));
+        if (x->told)
+            tell_target(w, x);
+    }
+    begin(&t, w, 0, clock_wall_ms());
+    for (size_t i = 0; i < n; i++) {
+        struct watched *x = find_uid(w, answer[i].uid);
+
+        if (!x || !x->told || same_figures(&x->runtime, &answer[i].sum))
+            continue;
+        x->runtime = answer[i].sum;
+        if (x->sent.have == 0)
+            continue; /* goes with its first sample */
+        w->merged = x->sent;
+        tell_change(&t, x->uid, &x->sent, with_runtimes(w, x, &w->merged), false);
+    }
+    if (t.any)
+        end(&t);
+}
+
+static int on_runtimes(struct loop *loop, uint32_t what, void *ctx) {
+    const struct rtwatch_answer *answer;
+    struct watch *w = ctx;
+    enum job_state state;
+    size_t n;
+
+    (void)what;
+    state = rtwatch_poll(w->runtimes, &answer, &n);
+    if (state == JOB_RUNNING)
+        return 0;
+    if (w->has_runtimes)
+        loop_remove(loop, w->runtimes_id);
+    w->has_runtimes = false;
+    if (state != JOB_DONE)
+        return 0;
+    take_runtimes(w, answer, n);
+    (void)link_send(w->o.link);
+    return 0;
+}
+
+static void look_at_runtimes(struct watch *w, int64_t now_us) {
+    uint32_t slots = targets_slots(w->targets), n = 0;
+    auto_free struct rtwatch_target *list = NULL;
+
+    if (w->has_runtimes)
+        (void)on_runtimes(w->o.loop, 0, w); /* it may be over its time */
+    if (w->has_runtimes || !w->o.host->live || now_us < w->runtimes_due_us)
+        return;
+    w->runtimes_due_us = now_us + RUNTIMES_US;
+    w->runtimes_begun_us = now_us;
+    list = calloc(slots ? slots : 1, sizeof(*list));
+    if (!list)
+        return;
+    for (uint32_t slot = 0; slot < slots && slot < w->slots; slot++) {
+        const struct watched *x = &w->at[slot];
+
+        if (x->target && has_own_processes(x->target))
+            list[n++] = (struct rtwatch_target){x->uid, x->target->path};
+    }
+    if (n == 0 || rtwatch_begin(w->runtimes, list, n) < 0)
+        return;
+    w->has_runtimes = loop_add_fd(w->o.loop, rtwatch_fd(w->runtimes), EPOLLIN, on_runtimes, w,
+                                  &w->runtimes_id) == 0;
+}
+
 /* --- the loop --------------------------------------------------------------------------------- */
 
 static int on_round(struct loop *loop, uint32_t what, void *ctx) {
@@ -546,6 +685,7 @@ static int on_round(struct loop *loop, uint32_t what, void *ctx) {
     w->figures.round_us = (uint64_t)(clock_mono_us() - began_us);
     w->figures.fast = w->fast;
     look_around(w, now_us);
+    look_at_runtimes(w, now_us);
     (void)link_send(w->o.link); /* a broken socket is seen by whoever reads it */
     return w->failed ? -ENOMEM : 0;
 }
@@ -611,6 +751,8 @@ static int open_parts(struct watch *w, struct err *err) {
         r = oomtally_new(w->o.loop, w->o.host, w->o.fs, on_kill, w, &w->oom, err);
     if (r == 0 && procwatch_init(&w->procs, w->o.host, w->o.fs, w->o.processes) < 0)
         r = err_set(err, -ENOMEM, "cannot read processes:");
+    if (r == 0 && rtwatch_new(w->o.host, w->o.fs, &w->runtimes) < 0)
+        r = err_set(err, -ENOMEM, "cannot look at runtimes:");
     if (r == 0)
         r = targets_new(w->o.host, w->o.fs, &table, &w->targets, err);
     return r;
@@ -622,6 +764,8 @@ static int join_loop(struct watch *w) {
     if (r == 0 && targets_fd(w->targets) >= 0)
         r = loop_add_fd(w->o.loop, targets_fd(w->targets), EPOLLIN, on_groups, w, &w->watch_id);
     w->round_due_us = clock_mono_us();
+    w->runtimes_due_us = w->round_due_us + RUNTIMES_FIRST_US;
+    w->runtimes_begun_us = w->round_due_us - RUNTIMES_REST_US;
     return r;
 }
 
@@ -657,6 +801,9 @@ void watch_free(struct watch *w) {
         loop_remove(w->o.loop, w->fast_id);
     if (w->has_soon)
         loop_remove(w->o.loop, w->soon_id);
+    if (w->has_runtimes)
+        loop_remove(w->o.loop, w->runtimes_id);
+    rtwatch_free(w->runtimes);
     targets_free(w->targets);
     oomtally_free(w->oom);
     ticker_free(w->ticker);

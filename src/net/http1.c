@@ -69,14 +69,20 @@ static int receive_all(int fd, struct buf *answer, int64_t deadline_us) {
     }
 }
 
+bool http1_is_target(const char *target) {
+    for (const char *c = target; *c; c++)
+        if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f)
+            return false;
+    return true;
+}
+
 int http1_get(int fd, const char *host, const char *target, int64_t deadline_us, struct buf *answer,
               struct unixhttp *out) {
     struct buf request;
     int r;
 
-    for (const char *c = target; *c; c++)
-        if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f)
-            return -EINVAL;
+    if (!http1_is_target(target))
+        return -EINVAL;
     buf_init(&request, 4096);
     buf_add_format(&request, "GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n", target,
                    host);

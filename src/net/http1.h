@@ -9,6 +9,9 @@
 int http1_get(int fd, const char *host, const char *target, int64_t deadline_us, struct buf *answer,
               struct unixhttp *out);
 
+/* Whether it has no blanks or controls. */
+bool http1_is_target(const char *target);
+
 /* Waits for a descriptor; sends all of a text. 0; -ETIMEDOUT; -errno. */
 int http1_wait(int fd, short events, int64_t deadline_us);
 int http1_send(int fd, struct str text, int64_t deadline_us);

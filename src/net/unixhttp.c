@@ -116,7 +116,10 @@ static int connect_to(const char *path, int64_t deadline_us) {
 
 int unixhttp_get(const char *socket_path, const char *target, int64_t deadline_us,
                  struct buf *answer, struct unixhttp *out) {
-    auto_close int fd = connect_to(socket_path, deadline_us);
+    auto_close int fd = -1;
 
+    if (!http1_is_target(target))
+        return -EINVAL;
+    fd = connect_to(socket_path, deadline_us);
     return fd < 0 ? fd : http1_get(fd, "localhost", target, deadline_us, answer, out);
 }

@@ -99,12 +99,12 @@ void live_set_kills(struct live *l, int64_t series, uint64_t total, int64_t kill
 }
 
 /* The texts of a target, for loops over all of them. */
-enum { TEXTS = 11 };
+enum { TEXTS = 12 };
 
 static void list_texts(struct wire_target *t, struct str *text[TEXTS]) {
     struct str *all[TEXTS] = {&t->path,   &t->name,       &t->id,        &t->image,
                               &t->pod,    &t->namespace,  &t->container, &t->unit,
-                              &t->inside, &t->limit_from, &t->labels};
+                              &t->inside, &t->limit_from, &t->labels,    &t->lang};
 
     memcpy(text, all, sizeof(all));
 }

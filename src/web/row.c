@@ -92,6 +92,7 @@ static void add_identity(struct json *j, const struct site *site, const struct r
     json_key_str(j, "kind", str_of(target_kind_name(t->kind)));
     json_key_maybe_str(j, "runtime",
                        t->runtime == RUNTIME_NONE ? STR("") : str_of(runtime_name(t->runtime)));
+    json_key_maybe_str(j, "lang", t->lang);
     json_key_maybe_str(j, "image", t->image);
     json_key_maybe_str(j, "pod", t->pod);
     json_key_maybe_str(j, "namespace", t->namespace);

@@ -92,6 +92,7 @@ bool wire_add_target(struct wire_out *w, const struct wire_target *t) {
     put_text(w, t->labels);
     put(w, t->run);
     put_signed(w, t->run_ms);
+    put_text(w, t->lang);
     return settle(w, from);
 }
 
@@ -355,6 +356,8 @@ int wire_read_target(struct wire_in *in, struct wire_target *out) {
         t.run = get(&r);
         t.run_ms = get_signed(&r);
     }
+    if (r.in.n > 0) /* ... and those of before runtimes were looked at here */
+        t.lang = get_text(&r);
     result = finish_whole(&r, in);
     if (result == 0)
         *out = t;

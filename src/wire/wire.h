@@ -78,6 +78,7 @@ struct wire_target {
     struct str inside;     /* path of the container around it; empty: none */
     struct str limit_from; /* "host", "outside" or the path of the group whose limit it is */
     struct str labels;     /* as in model/labellist.h; empty: none, or not known */
+    struct str lang;       /* the runtime of its largest process: "go 1.19.8"; empty: not known */
 };
 
 bool wire_add_target(struct wire_out *w, const struct wire_target *t);

@@ -41,6 +41,7 @@ static const struct wire_target target = {
     .image = {"busybox:latest", 14},
     .limit_from = {"/docker/abc", 11},
     .labels = {"a=b\nc=d\n", 8},
+    .lang = {"go 1.19.8", 9},
 };
 
 static void a_target_comes_back_as_it_was(void **state) {
@@ -64,20 +65,22 @@ static void a_target_comes_back_as_it_was(void **state) {
     assert_int_equal(back.init_pid, 4711);
     assert_true(str_eq(back.path, target.path) && str_eq(back.name, target.name));
     assert_true(str_eq(back.image, target.image) && back.pod.n == 0 && back.inside.n == 0);
-    assert_true(str_eq(back.labels, target.labels));
+    assert_true(str_eq(back.labels, target.labels) && str_eq(back.lang, target.lang));
     /* Whatever is cut off, it is no target any more; but without runs and labels it is what was
      * written before there were any. */
     for (size_t n = 0; n < w.n; n++) {
-        size_t before_runs = w.n - 3, before_labels = before_runs - 1 - target.labels.n;
+        size_t before_lang = w.n - 1 - target.lang.n, before_runs = before_lang - 3,
+               before_labels = before_runs - 1 - target.labels.n;
 
         struct wire_head head;
 
         in = (struct wire_in){w.p, n};
-        if (n == before_runs || n == before_labels) {
+        if (n == before_lang || n == before_runs || n == before_labels) {
             assert_int_equal(wire_read_head(&in, &head), 0);
             assert_int_equal(wire_read_target(&in, &back), 0);
             assert_true(str_eq(back.limit_from, target.limit_from));
-            assert_true((back.labels.n == 0) == (n == before_labels) && back.run == 0);
+            assert_true((back.labels.n == 0) == (n == before_labels) && back.lang.n == 0);
+            assert_true((back.run == 0) == (n != before_lang));
             continue;
         }
         assert_true(wire_read_head(&in, &head) < 0 || wire_read_target(&in, &back) == -EBADMSG);
