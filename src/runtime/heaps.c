@@ -15,6 +15,8 @@ static const struct {
     figures_fn *figures;
 } table[RT_KINDS] = {
     [RT_UNKNOWN] = {NULL, NULL, NULL},
+    [RT_GO] = {go_collect, go_heap, go_figures},
+    [RT_NODE] = {node_collect, NULL, NULL},
     [RT_PYTHON] = {NULL, python_heap, python_figures},
 };
 
