@@ -189,6 +189,15 @@ function pressureOf(target, ms) {
         psi_some_us: counter(target, ms, some * 1e4), psi_full_us: counter(target, ms, some * 6e3) };
 }
 
+/** What the runtime of a saw says of its heap, every 15 s. */
+function runtimeOf(target, ms) {
+    const then = Math.floor(ms / 15_000) * 15_000;
+    const { anon } = memoryOf(target, then);
+    return { rt_heap_used: pages(anon * 0.7), rt_heap_committed: pages(anon * 0.95),
+        rt_heap_idle: pages(anon * 0.25), rt_gcs: counter(target, then, 2),
+        rt_gc_us: counter(target, then, 30_000), rt_tasks: 23 };
+}
+
 function countersOf(target, ms) {
     const thrashing = target.kind === "thrashing";
     return {
@@ -199,6 +208,7 @@ function countersOf(target, ms) {
         refault_file: counter(target, ms, thrashing ? 900 : 0.2),
         refault_anon: 0,
         cpu_us: counter(target, ms, 120_000),
+        ...(target.kind === "saw" ? runtimeOf(target, ms) : {}),
         net_rx: counter(target, ms, 9000),
         net_tx: counter(target, ms, 4000),
         blk_read: counter(target, ms, 20_000),
@@ -275,6 +285,7 @@ function identityOf(target, ms) {
         name: target.name,
         kind: isService ? "service" : "container",
         runtime: target.runtime,
+        lang: target.kind === "saw" ? "java 17.0.15+6" : target.kind === "steady" ? "go 1.19.8" : null,
         image: isService ? null : `registry.example/${target.kind}:1.${target.index}`,
         pod: isPod ? `${target.name}-0` : null,
         namespace: isPod ? "shop" : null,

@@ -1,7 +1,7 @@
 // The text filter of the list: words that must all hold. The language is that of `plimsoll top`.
 //
 //   web  "two words"  name:web     in the name
-//   state:growing  image:nginx  pod:shop  runtime:docker  compose:shop  slice:...  path:...
+//   state:growing  image:nginx  pod:shop  runtime:docker   compose:shop  slice:...  path:...
 //   kind:service  kind:any         what is listed at all
 //   label:tier  label:tier=front   has the label; has it with this value
 //   state:high,at-limit            one of these

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Curves, Point } from "../src/api/types.ts";
 import { tens, timeLabels } from "../src/charts/axis.ts";
-import { difference, ratesOf, shareOf } from "../src/charts/rates.ts";
+import { difference, ratesOf, shareOf, slowRatesOf } from "../src/charts/rates.ts";
 import { partsAt, runsOf, stackOf } from "../src/charts/stack.ts";
 import { timeTicks } from "../src/charts/ticks.ts";
 import {
@@ -193,4 +193,16 @@ test("a compressed axis has powers of ten and 0", () => {
     assert.deepEqual(tens(110), [0, 10, 100]);
     assert.deepEqual(tens(2000), [0, 10, 100, 2000]);
     assert.deepEqual(tens(0.5), [0]);
+});
+
+test("a counter that is read every 3 s on steps of 1 s grows smoothly, and over no gap", () => {
+    const at = [0, 1000, 2000, 3000, 4000, 5000, 6000, 7000];
+    const counter = [0, 0, 0, 30, 30, 30, 60, 60];
+    const rates = slowRatesOf(at, counter, 1000, 20_000, 3000);
+    assert.deepEqual(rates, [null, null, null, 10, 10, 10, 10, 10]);
+    assert.deepEqual(slowRatesOf([0, 5000], [0, 50], 5000, 20_000, 3000), [null, 10]);
+    const again = slowRatesOf(at, [90, 90, 90, 0, 3, 6, 9, 12], 1000, 20_000, 3000);
+    assert.deepEqual(again, [null, null, null, null, null, null, 3, 3]);
+    const gap = slowRatesOf([0, 1000, 60_000, 61_000, 62_000, 63_000], [0, 1, 2, 3, 4, 5], 1000, 1e6, 3000);
+    assert.deepEqual(gap, [null, null, null, null, null, 1]);
 });

@@ -13,6 +13,7 @@ export function rowOf(known: Partial<Row> & { name: string }): Row {
         id: null,
         kind: "container",
         runtime: null,
+        lang: null,
         image: null,
         pod: null,
         namespace: null,

@@ -30,6 +30,7 @@ export interface Row {
     name: string;
     kind: string; // "container", "vm", "pod", "service", "group", ...
     runtime: Text; // the engine: "docker", "podman", ...
+    lang: Text; // the language runtime of its largest process: "java 17.0.15+6"
     image: Text;
     pod: Text;
     namespace: Text;

@@ -22,6 +22,30 @@ export function ratesOf(
     });
 }
 
+/** A counter that is read every `windowMs` only, on shorter steps: its growth over that time. */
+export function slowRatesOf(
+    at: readonly number[],
+    counter: Column,
+    stepMs: number,
+    endMs: number,
+    windowMs: number,
+): Column {
+    const back = Math.max(1, Math.ceil(windowMs / stepMs));
+    if (back === 1) return ratesOf(at, counter, stepMs, endMs);
+    let first = 0; // since when it is known without a gap
+    return counter.map((value, row) => {
+        if (value === null || (row > 0 && isGap(at[row - 1] ?? 0, at[row] ?? 0, stepMs))) {
+            first = value === null ? row + 1 : row;
+            return null;
+        }
+        if ((counter[row - 1] ?? value) > value) first = row; // began anew
+        const from = row - back;
+        const before = counter[from] ?? null;
+        if (from < first || before === null) return null;
+        return (value - before) / (((at[row] ?? 0) - (at[from] ?? 0)) / 1000);
+    });
+}
+
 /** Of seconds in a second: percent, of which there are at most 100. */
 export function shareOf(rates: Column): Column {
     return rates.map((rate) => (rate === null ? null : Math.min(100, rate * 100)));

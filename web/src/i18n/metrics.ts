@@ -57,4 +57,10 @@ export const metricZh: Readonly<Record<string, string>> = {
     net_tx: "容器网络接口发出的字节数，不含环回接口。",
     blk_read: "从块设备读取的字节数。",
     blk_write: "写入块设备的字节数。",
+    rt_heap_used: "语言运行时中存活的以及尚未回收的对象所占内存。",
+    rt_heap_committed: "语言运行时的堆向内核占有的内存。",
+    rt_heap_idle: "运行时持有但未使用、也未归还的内存：不是泄漏。",
+    rt_gcs: "垃圾回收的次数。",
+    rt_gc_us: "花在垃圾回收上的时间；对 Go 而言是程序停顿的时间。",
+    rt_tasks: "协程数，或运行时所知的线程数。",
 };

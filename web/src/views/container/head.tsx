@@ -225,6 +225,7 @@ function Facts(props: { row: Row; at: number | null }) {
             <Fact label={t("container.runtime")}>
                 {[row.runtime, row.kind].filter(Boolean).join(" ")}
             </Fact>
+            {row.lang && <Fact label={t("container.lang")}>{visible(row.lang)}</Fact>}
             {row.image && <Fact label={t("container.image")}>{visible(row.image)}</Fact>}
             {id && (
                 <Fact label={t("container.id")}>

@@ -27,7 +27,10 @@ export const RATE_METRICS = [
     "pgmajfault",
     "cpu_us",
 ] as const;
-const ASKED = [SIZE_METRICS, RATE_METRICS];
+/** What language runtimes say, every 15 s. */
+export const RUNTIME_SIZES = ["rt_heap_used", "rt_heap_committed", "rt_heap_idle", "rt_tasks"] as const;
+export const RUNTIME_COUNTERS = ["rt_gcs", "rt_gc_us"] as const;
+const ASKED = [SIZE_METRICS, [...RATE_METRICS, ...RUNTIME_SIZES, ...RUNTIME_COUNTERS]];
 
 const SPECS: readonly ColumnSpec[] = [
     ...[...PART_METRICS, "used", "swap"].map((metric) => ({
@@ -38,7 +41,11 @@ const SPECS: readonly ColumnSpec[] = [
     { name: "peak", metric: "usage", pick: "max" },
     { name: "limit", metric: "limit", pick: "last" },
     { name: "high", metric: "high", pick: "last" },
-    ...RATE_METRICS.map((metric) => ({ name: metric, metric, pick: "last" as const })),
+    ...[...RATE_METRICS, ...RUNTIME_SIZES, ...RUNTIME_COUNTERS].map((metric) => ({
+        name: metric,
+        metric,
+        pick: "last" as const,
+    })),
 ];
 
 /** Many starts and ends must not hide these. */

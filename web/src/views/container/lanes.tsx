@@ -6,7 +6,7 @@ import { BYTE_STEPS } from "../../charts/axis.ts";
 import { ChartCard, type LegendEntry } from "../../charts/card.tsx";
 import type { ChartGroup } from "../../charts/group.ts";
 import type { Line } from "../../charts/plot.tsx";
-import { difference, ratesOf, scaled, shareOf } from "../../charts/rates.ts";
+import { difference, ratesOf, scaled, shareOf, slowRatesOf } from "../../charts/rates.ts";
 import { isKnown, isUsed, type Column, type Table } from "../../charts/table.ts";
 import { bytes, percent, UNKNOWN } from "../../format.ts";
 import { t, type TextKey } from "../../i18n/index.ts";
@@ -49,6 +49,115 @@ function percentText(value: number): string {
 
 const FIRST = { colour: "--part-anon", width: 1.5, filled: true };
 const SECOND = { colour: "--mark-alert", width: 1.75, dash: [5, 3] };
+
+const THIRD = { colour: "--part-file", width: 1.5, dash: [2, 3] };
+
+/** The agent looks at runtimes so often. */
+const RUNTIME_MS = 15_000;
+
+/** What language runtimes say of themselves: only lanes of which something is known. */
+function runtimeLanes(table: Table, endMs: number): Lane[] {
+    const column = (name: string): Column => table.columns[name] ?? [];
+    const rate = (name: string): Column =>
+        slowRatesOf(table.at, column(name), table.stepMs, endMs, RUNTIME_MS);
+    const lanes: Lane[] = [
+        {
+            id: "rtheap",
+            title: "lane.heap",
+            hint: "lane.heapHint",
+            asked: ["rt_heap_used", "rt_heap_committed", "rt_heap_idle"],
+            format: bytes,
+            least: 1 << 20,
+            steps: BYTE_STEPS,
+            missing: "lane.nothing",
+            lines: [
+                {
+                    ...FIRST,
+                    name: "heap_used",
+                    label: t("lane.heapUsed"),
+                    values: column("rt_heap_used"),
+                    metric: "rt_heap_used",
+                    unit: "bytes",
+                },
+                {
+                    ...SECOND,
+                    name: "heap_committed",
+                    label: t("lane.heapCommitted"),
+                    values: column("rt_heap_committed"),
+                    metric: "rt_heap_committed",
+                    unit: "bytes",
+                },
+                {
+                    ...THIRD,
+                    name: "heap_idle",
+                    label: t("lane.heapIdle"),
+                    values: column("rt_heap_idle"),
+                    metric: "rt_heap_idle",
+                    unit: "bytes",
+                },
+            ],
+        },
+        {
+            id: "rtgctime",
+            title: "lane.gcTime",
+            hint: "lane.gcTimeHint",
+            asked: ["rt_gc_us"],
+            format: percentText,
+            least: 1,
+            most: 100,
+            missing: "lane.nothing",
+            lines: [
+                {
+                    ...FIRST,
+                    name: "gc_time",
+                    label: t("lane.gcShare"),
+                    values: shareOf(rate("rt_gc_us")),
+                    metric: "rt_gc_us",
+                    unit: "percent",
+                },
+            ],
+        },
+        {
+            id: "rtgcs",
+            title: "lane.gcs",
+            hint: "lane.gcsHint",
+            asked: ["rt_gcs"],
+            format: rateText,
+            least: 1,
+            missing: "lane.nothing",
+            lines: [
+                {
+                    ...FIRST,
+                    name: "collections",
+                    label: t("lane.gcsLabel"),
+                    values: rate("rt_gcs"),
+                    metric: "rt_gcs",
+                    unit: "per_second",
+                },
+            ],
+        },
+        {
+            id: "rttasks",
+            title: "lane.tasks",
+            hint: "lane.tasksHint",
+            asked: ["rt_tasks"],
+            format: rateText,
+            least: 10,
+            missing: "lane.nothing",
+            lines: [
+                {
+                    ...FIRST,
+                    name: "tasks",
+                    label: t("lane.tasksLabel"),
+                    values: column("rt_tasks"),
+                    metric: "rt_tasks",
+                    unit: "count",
+                },
+            ],
+        },
+    ];
+    return lanes.filter(({ asked }) => asked.some((metric) => isKnown(table.columns[metric])));
+}
 
 function lanesOf(table: Table, endMs: number): Lane[] {
     const rate = (name: string): Column =>
@@ -180,7 +289,7 @@ function lanesOf(table: Table, endMs: number): Lane[] {
                 },
             ],
         });
-    return lanes;
+    return [...lanes, ...runtimeLanes(table, endMs)];
 }
 
 /** The last step is not over while it is live: the one before it is the newest that is known. */

@@ -55,6 +55,19 @@ function Name(props: { row: Row }) {
 }
 
 /** Whose limit it is, where it is not its own. */
+/** Runtimes that collect garbage: of the rest nobody asks in a list. */
+const LANGUAGES = ["go", "java", "openj9", "node", "python"];
+
+function LanguageBadge(props: { text: string | null }) {
+    const word = props.text?.split(" ")[0] ?? "";
+    if (!LANGUAGES.includes(word)) return null;
+    return (
+        <span class="badge" title={visible(props.text ?? "")} data-testid="lang">
+            {word}
+        </span>
+    );
+}
+
 function limitNotes(row: Row): string[] {
     if (isUnlimited(row)) return [t("limit.noneTitle")];
     const notes: string[] = [];
@@ -248,6 +261,7 @@ export class RowLine extends Component<RowProps & { lang: string }> {
                 </div>
                 <div role="cell" class="c-runtime">
                     <span class="badge">{row.runtime ?? row.kind}</span>
+                    <LanguageBadge text={row.lang} />
                 </div>
                 <Spark
                     row={row}
