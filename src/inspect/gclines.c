@@ -1,0 +1,227 @@
+#include "inspect/gclines.h"
+
+#include <string.h>
+
+enum {
+    WEAK_US = 100000,    /* for what only might be one */
+    STRONG_US = 2000000, /* the machine may be busy, or the program stopped */
+    TORN_LINES = 4,      /* of the program's, between two pieces */
+};
+
+void gclines_init(struct gclines *l, void (*text)(void *, struct str),
+                  void (*line)(void *, const struct gctrace *, struct str), void *ctx) {
+    l->text = text;
+    l->line = line;
+    l->ctx = ctx;
+    l->n = l->first = l->newest = 0;
+    l->lines = l->torn = 0;
+}
+
+static void pass(struct gclines *l, struct str s) {
+    struct str rest = s, line;
+
+    if (s.n == 0)
+        return;
+    while (str_cut(&rest, '\n', &line))
+        l->lines++;
+    l->text(l->ctx, s);
+}
+
+static struct str held(const struct gclines *l) {
+    return (struct str){l->held, l->n};
+}
+
+static void forget(struct gclines *l) {
+    l->n = l->first = l->newest = 0;
+}
+
+/* --- where one may begin -----------------------------------------------------------------------
+ */
+
+/* The first place at or after `from` where a collector's line may begin; s.n: none. */
+static size_t find_head(struct str s, size_t from) {
+    for (size_t i = from; i < s.n; i++) {
+        char c = s.p[i], next = i + 1 < s.n ? s.p[i + 1] : 'c';
+
+        if (((c == 'g' || c == 's') && next == 'c') || (c == 'G' && (next == 'C' || i + 1 == s.n)))
+            if (gctrace_head(str_from(s, i)) != GCTRACE_NEVER)
+                return i;
+    }
+    return s.n;
+}
+
+/* --- lines that are whole ----------------------------------------------------------------------
+ */
+
+/* The collector's line within a line that begins like one and is none: "gc 7 @ gc 8 @0.2s ...".
+ */
+static bool find_within(struct gclines *l, struct str line) {
+    struct gctrace g;
+
+    for (size_t i = find_head(line, 1); i < line.n; i = find_head(line, i + 1)) {
+        gctrace_parse(str_from(line, i), &g);
+        if (g.kind == GCTRACE_OTHER)
+            continue;
+        pass(l, str_head(line, i));
+        l->line(l->ctx, &g, str_from(line, i));
+        return true;
+    }
+    return false;
+}
+
+static bool in_number(char c) {
+    return (c >= '0' && c <= '9') || c == '.';
+}
+
+/* The first line up to a place, and the newest one, as one line: where that is a collector's, and
+ * in just one way. The runtime writes each number in one piece. */
+static bool mend(struct gclines *l, struct str newest) {
+    char whole[GCTRACE_LINE];
+    struct gctrace g, found = {.kind = GCTRACE_OTHER};
+    size_t at = 0, length = l->first - 1;
+
+    if (newest.n == 0)
+        return false;
+    for (size_t k = length; k >= 3 && k + newest.n <= sizeof(whole); k--) {
+        if (in_number(l->held[k - 1]) && in_number(newest.p[0]))
+            continue;
+        memcpy(whole, l->held, k);
+        memcpy(whole + k, newest.p, newest.n);
+        gctrace_parse((struct str){whole, k + newest.n}, &g);
+        if (g.kind == GCTRACE_OTHER)
+            continue;
+        if (found.kind != GCTRACE_OTHER)
+            return false;
+        found = g;
+        at = k;
+    }
+    if (found.kind == GCTRACE_OTHER)
+        return false;
+    pass(l, str_head(str_from(held(l), at), l->newest - at));
+    memcpy(whole, l->held, at);
+    memcpy(whole + at, newest.p, newest.n);
+    l->line(l->ctx, &found, (struct str){whole, at + newest.n});
+    l->torn++;
+    return true;
+}
+
+static unsigned lines_held(const struct gclines *l) {
+    struct str rest = held(l), line;
+    unsigned n = 0;
+
+    while (str_cut(&rest, '\n', &line))
+        n++;
+    return n;
+}
+
+/* The newest held line is whole, its newline is the last byte. */
+static void end_line(struct gclines *l) {
+    struct str line = {l->held + l->newest, l->n - 1 - l->newest};
+    struct gctrace g;
+
+    gctrace_parse(line, &g);
+    if (g.kind != GCTRACE_OTHER) {
+        pass(l, str_head(held(l), l->newest));
+        l->line(l->ctx, &g, line);
+        forget(l);
+        return;
+    }
+    if (l->first > 0 && mend(l, line)) {
+        forget(l);
+        return;
+    }
+    if (l->first == 0 && find_within(l, line)) {
+        forget(l);
+        return;
+    }
+    if (l->first == 0)
+        l->first = l->n;
+    l->newest = l->n;
+    if (lines_held(l) > TORN_LINES || l->n + GCTRACE_LINE > sizeof(l->held)) {
+        pass(l, held(l));
+        forget(l);
+    }
+}
+
+/* --- the stream --------------------------------------------------------------------------------
+ */
+
+/* What is held does not begin a collector's line: its first byte goes out, the rest is looked at
+ * anew. */
+static void let_go(struct gclines *l) {
+    char rest[GCLINES_HELD];
+    size_t n = l->n - 1;
+
+    memcpy(rest, l->held + 1, n);
+    pass(l, str_head(held(l), 1));
+    forget(l);
+    gclines_feed(l, (struct str){rest, n});
+}
+
+/* Lines of the program's that were held for a rest that did not come. */
+static void let_go_lines(struct gclines *l) {
+    char rest[GCLINES_HELD];
+    size_t n = l->n - l->newest;
+
+    memcpy(rest, l->held + l->newest, n);
+    pass(l, str_head(held(l), l->newest));
+    forget(l);
+    gclines_feed(l, (struct str){rest, n});
+}
+
+/* Takes bytes to those that are held; how many. */
+static size_t hold(struct gclines *l, struct str s) {
+    ptrdiff_t newline = str_find(s, '\n');
+    size_t room = GCTRACE_LINE + 1 - (l->n - l->newest),
+           n = newline >= 0 ? (size_t)newline + 1 : s.n;
+
+    /* While it only might be one, byte by byte. */
+    if (l->newest == 0 && gctrace_head(held(l)) == GCTRACE_MAYBE)
+        n = 1;
+    if (n > room)
+        n = room;
+    memcpy(l->held + l->n, s.p, n);
+    l->n += n;
+    return n;
+}
+
+void gclines_feed(struct gclines *l, struct str s) {
+    while (s.n > 0) {
+        if (l->n == 0) {
+            size_t at = find_head(s, 0);
+
+            pass(l, str_head(s, at));
+            s = str_from(s, at);
+            if (s.n == 0)
+                return;
+        }
+        s = str_from(s, hold(l, s));
+        if (l->newest == 0 && gctrace_head(held(l)) == GCTRACE_NEVER)
+            let_go(l);
+        else if (l->held[l->n - 1] == '\n')
+            end_line(l);
+        else if (l->n - l->newest > GCTRACE_LINE)
+            l->newest > 0 ? let_go_lines(l) : let_go(l);
+    }
+}
+
+int64_t gclines_patience_us(const struct gclines *l) {
+    if (l->n == 0)
+        return 0;
+    return gctrace_head(held(l)) == GCTRACE_BEGUN ? STRONG_US : WEAK_US;
+}
+
+void gclines_flush(struct gclines *l, bool end) {
+    struct gctrace g;
+
+    if (l->n == 0)
+        return;
+    if (end && l->newest > 0)
+        let_go_lines(l);
+    gctrace_parse(held(l), &g);
+    if (end && l->first == 0 && g.kind != GCTRACE_OTHER)
+        l->line(l->ctx, &g, held(l));
+    else
+        pass(l, held(l));
+    forget(l);
+}

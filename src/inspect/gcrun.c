@@ -1,0 +1,361 @@
+#include "inspect/gcrun.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "act/signals.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cmd/cmd.h"
+#include "inspect/gcchild.h"
+#include "inspect/gcout.h"
+#include "inspect/gcsay.h"
+#include "net/loop.h"
+
+enum {
+    READ = 64 << 10,
+    LINGER_US = 1000000, /* others may still have the program's stderr */
+    END_US = 5000000,    /* for a reader to take the last of it */
+};
+
+struct gcrun {
+    const struct gcrun_options *options;
+    struct loop *loop;
+    struct gclines lines;
+    struct gcstats stats;
+    struct gcout text, events; /* the program's, and JSON */
+    int64_t began_us;
+
+    int in, in_ready; /* in_ready: what the loop watches for it, a file is always ready */
+    uint32_t in_id, stuck_id, patience_id, linger_id;
+    bool watches_in, stuck, has_patience, lingers;
+    bool ended; /* of the input */
+
+    int signals;
+    struct gcchild child; /* pid 0: none, or reaped */
+    bool has_child;
+    int code;
+    unsigned interrupts;
+    char chunk[READ];
+};
+
+/* --- what comes out ----------------------------------------------------------------------------
+ */
+
+static int64_t now_ms(const struct gcrun *run) {
+    return (clock_mono_us() - run->began_us) / 1000;
+}
+
+static void on_text(void *ctx, struct str s) {
+    gcout_add(&((struct gcrun *)ctx)->text, s);
+}
+
+static void tell_collection(struct gcrun *run, const struct gctrace *g, int64_t at_ms) {
+    struct json j;
+
+    if (run->events.gone)
+        return;
+    json_start(&j, &run->events.buf);
+    gcsay_collection(&j, &run->stats, g, at_ms);
+    gcout_add(&run->events, STR("\n"));
+}
+
+static void on_line(void *ctx, const struct gctrace *g, struct str line) {
+    struct gcrun *run = ctx;
+    int64_t at_ms = gcstats_add(&run->stats, g, now_ms(run));
+
+    if (run->options->keep) {
+        gcout_add(&run->text, line);
+        gcout_add(&run->text, STR("\n"));
+    }
+    if (at_ms >= 0 && run->options->json)
+        tell_collection(run, g, at_ms);
+}
+
+/* --- reading -----------------------------------------------------------------------------------
+ */
+
+static void look_at_end(struct gcrun *run) {
+    bool program_ended = !run->has_child || run->child.pid == 0;
+
+    if (run->ended && program_ended && !run->stuck)
+        loop_stop(run->loop);
+}
+
+static void stop_reading(struct gcrun *run) {
+    if (run->watches_in)
+        loop_remove(run->loop, run->in_id);
+    run->watches_in = false;
+}
+
+static void end_input(struct gcrun *run) {
+    stop_reading(run);
+    if (!run->ended)
+        gclines_flush(&run->lines, true);
+    run->ended = true;
+    mem_close_fd(&run->in);
+    run->in = -1;
+}
+
+static int on_input(struct loop *loop, uint32_t what, void *ctx);
+
+static int on_unstuck(struct loop *loop, uint32_t what, void *ctx);
+
+/* Writes what there is. What is not taken has to be before more is read. */
+static int push(struct gcrun *run) {
+    bool text = gcout_push(&run->text), events = gcout_push(&run->events);
+    struct gcout *slow = !text ? &run->text : !events ? &run->events : NULL;
+    int r = 0;
+
+    if (run->stuck)
+        loop_remove(run->loop, run->stuck_id);
+    run->stuck = false;
+    /* Nobody reads the program's stderr: it is told so by its pipe, as without us. */
+    if (run->text.gone && !run->ended)
+        end_input(run);
+    if (slow) {
+        stop_reading(run);
+        r = loop_add_fd(run->loop, slow->fd, EPOLLOUT, on_unstuck, run, &run->stuck_id);
+        run->stuck = r == 0;
+    } else if (!run->watches_in && !run->ended) {
+        r = loop_add_fd(run->loop, run->in_ready, EPOLLIN, on_input, run, &run->in_id);
+        run->watches_in = r == 0;
+    }
+    look_at_end(run);
+    return r;
+}
+
+static int on_unstuck(struct loop *loop, uint32_t what, void *ctx) {
+    (void)loop, (void)what;
+    return push(ctx);
+}
+
+static int on_patience(struct loop *loop, uint32_t what, void *ctx) {
+    struct gcrun *run = ctx;
+
+    (void)loop, (void)what;
+    run->has_patience = false;
+    gclines_flush(&run->lines, false);
+    return push(run);
+}
+
+/* What is held back waits for its rest, but not for ever. */
+static void set_patience(struct gcrun *run) {
+    int64_t us = gclines_patience_us(&run->lines);
+
+    if (run->has_patience)
+        loop_remove(run->loop, run->patience_id);
+    run->has_patience = us > 0 && !run->ended &&
+                        loop_add_timer(run->loop, us, 0, on_patience, run, &run->patience_id) == 0;
+}
+
+static int on_input(struct loop *loop, uint32_t what, void *ctx) {
+    struct gcrun *run = ctx;
+    ssize_t n = read(run->in, run->chunk, sizeof(run->chunk));
+
+    (void)loop, (void)what;
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return 0;
+    if (n > 0)
+        gclines_feed(&run->lines, (struct str){run->chunk, (size_t)n});
+    else
+        end_input(run);
+    set_patience(run);
+    return push(run);
+}
+
+/* --- signals and the program -------------------------------------------------------------------
+ */
+
+static int on_linger(struct loop *loop, uint32_t what, void *ctx) {
+    struct gcrun *run = ctx;
+    struct pollfd p = {.fd = run->in, .events = POLLIN};
+
+    (void)loop, (void)what;
+    if (run->stuck || run->ended || poll(&p, 1, 0) != 0)
+        return 0; /* there is more to come, or to be taken */
+    end_input(run);
+    return push(run);
+}
+
+static int begin_linger(struct gcrun *run) {
+    look_at_end(run);
+    if (run->ended || run->lingers)
+        return 0;
+    run->lingers = true;
+    return loop_add_timer(run->loop, LINGER_US, LINGER_US, on_linger, run, &run->linger_id);
+}
+
+/* The shell waits for us, not for the program: when that was stopped from its terminal, so are we.
+ */
+static void follow_stop(int how) {
+    if (how == SIGTSTP || how == SIGTTIN || how == SIGTTOU)
+        (void)kill(getpid(), SIGSTOP);
+}
+
+static int reap(struct gcrun *run) {
+    int status;
+    pid_t pid;
+
+    while (run->child.pid > 0 &&
+           (pid = waitpid(run->child.pid, &status, WNOHANG | WUNTRACED)) > 0) {
+        if (WIFSTOPPED(status)) {
+            follow_stop(WSTOPSIG(status));
+            continue;
+        }
+        run->code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        run->child.pid = 0;
+        return begin_linger(run);
+    }
+    return 0;
+}
+
+/* Of a filter: who interrupts the whole pipeline wants to see its end, too. */
+static void end_filter(struct gcrun *run, const struct signal_got *got) {
+    if (!signals_ends(got->number) || (got->number == SIGINT && run->interrupts++ == 0))
+        return;
+    run->code = 128 + got->number;
+    end_input(run);
+}
+
+static int on_signal(struct loop *loop, uint32_t what, void *ctx) {
+    struct gcrun *run = ctx;
+    struct signal_got got;
+
+    (void)loop, (void)what;
+    while (signals_next(run->signals, &got) > 0) {
+        if (got.number == SIGCHLD) {
+            int r = reap(run);
+
+            if (r < 0)
+                return r;
+        } else if (got.number == SIGCONT && got.from_self) {
+            continue;
+        } else if (run->child.pid > 0 && !got.from_terminal) {
+            (void)kill(run->child.pid, got.number);
+        } else if (!run->has_child || run->child.pid == 0) {
+            end_filter(run, &got);
+        }
+    }
+    return run->has_child ? 0 : push(run);
+}
+
+/* --- from beginning to end ---------------------------------------------------------------------
+ */
+
+/* A file is always ready, which epoll does not say. */
+static int watch_input(struct gcrun *run) {
+    int r;
+
+    run->in_ready = run->in;
+    r = loop_add_fd(run->loop, run->in, EPOLLIN, on_input, run, &run->in_id);
+    if (r == -EPERM) {
+        run->in_ready = eventfd(1, EFD_CLOEXEC);
+        r = run->in_ready < 0
+                ? -errno
+                : loop_add_fd(run->loop, run->in_ready, EPOLLIN, on_input, run, &run->in_id);
+    }
+    run->watches_in = r == 0;
+    return r;
+}
+
+static int begin(struct gcrun *run, struct err *err) {
+    const struct gcrun_options *o = run->options;
+    struct gcchild_options child = {
+        .argv = o->argv, .ignores_pipe = o->ignores_pipe, .stdout_to_err = o->json};
+    int r;
+
+    run->signals = signals_open(&child.mask);
+    r = run->signals < 0 ? run->signals : loop_new(&run->loop);
+    if (r == 0)
+        r = loop_add_fd(run->loop, run->signals, EPOLLIN, on_signal, run, NULL);
+    if (r < 0) {
+        err_set(err, r, "cannot begin:");
+        return EXIT_RUN_FAILED;
+    }
+    run->has_child = o->argv;
+    if (o->argv)
+        r = gcchild_start(&child, &run->child, err);
+    if (r != 0)
+        return r;
+    run->in = o->argv ? run->child.err : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    r = run->in < 0 ? -errno : watch_input(run);
+    if (r < 0) {
+        err_set(err, r, "cannot read %s:", o->argv ? "the program's stderr" : "the standard input");
+        return EXIT_RUN_FAILED;
+    }
+    return 0;
+}
+
+static void tell_summary(struct gcrun *run) {
+    struct gcsummary sum;
+    struct json j;
+
+    gcstats_sum(&run->stats, &sum);
+    if (run->options->json) {
+        json_start(&j, &run->events.buf);
+        json_begin_object(&j);
+        json_key(&j, "summary");
+        json_begin_object(&j);
+        gcsay_summary(&j, &sum, &run->lines);
+        json_end(&j);
+        json_end(&j);
+        gcout_add(&run->events, STR("\n"));
+    } else {
+        struct gcout words;
+
+        gcout_init(&words, STDERR_FILENO);
+        gcsay_words(&words.buf, &sum, &run->lines);
+        gcout_end(&words, END_US);
+        gcout_done(&words);
+    }
+    gcout_end(&run->events, END_US);
+}
+
+static void release(struct gcrun *run) {
+    loop_free(run->loop);
+    if (run->in_ready >= 0 && run->in_ready != run->in)
+        close(run->in_ready);
+    mem_close_fd(&run->in);
+    mem_close_fd(&run->signals);
+    gcout_done(&run->text);
+    gcout_done(&run->events);
+    free(run);
+}
+
+int gcrun(const struct gcrun_options *o, struct err *err) {
+    struct gcrun *run = calloc(1, sizeof(*run));
+    int code, r;
+
+    if (!run) {
+        err_set(err, -ENOMEM, "cannot begin:");
+        return EXIT_RUN_FAILED;
+    }
+    run->options = o;
+    run->in = run->in_ready = run->signals = -1;
+    run->began_us = clock_mono_us();
+    gclines_init(&run->lines, on_text, on_line, run);
+    gcstats_init(&run->stats, !o->argv);
+    /* A filter's text goes on to the next; a program's goes where it would have gone. */
+    gcout_init(&run->text, o->argv || o->json ? STDERR_FILENO : STDOUT_FILENO);
+    gcout_init(&run->events, STDOUT_FILENO);
+    code = begin(run, err);
+    if (code == 0) {
+        r = loop_run(run->loop);
+        if (r < 0) {
+            err_set(err, r, "cannot go on:");
+            run->code = EXIT_RUN_FAILED;
+        }
+        gcout_end(&run->text, END_US);
+        tell_summary(run);
+        code = run->code;
+    }
+    release(run);
+    return code;
+}
