@@ -2,8 +2,16 @@
 #include "base/mem.h"
 #include "cmd/dispatch.h"
 
-static const struct cmd *const commands[] = {&cmd_stats, &cmd_free,  &cmd_ps,    &cmd_map, &cmd_top,
-                                             &cmd_run,   &cmd_agent, &cmd_query, &cmd_gc};
+/* What needs more libraries than a supervisor should carry lives in an executable of its own. */
+static const struct cmd gctrace = {
+    .name = "gctrace",
+    .brief = "a Go program's collector, live: from GODEBUG=gctrace=1",
+    .in = "plimsoll-inspect",
+};
+
+static const struct cmd *const commands[] = {&cmd_stats, &cmd_free, &cmd_ps,    &cmd_map,
+                                             &cmd_top,   &cmd_run,  &cmd_agent, &cmd_query,
+                                             &cmd_gc,    &gctrace};
 
 int main(int argc, char **argv) {
     return dispatch(commands, ARRAY_N(commands), argc, argv);
