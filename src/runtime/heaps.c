@@ -16,6 +16,7 @@ static const struct {
 } table[RT_KINDS] = {
     [RT_UNKNOWN] = {NULL, NULL, NULL},
     [RT_GO] = {go_collect, go_heap, go_figures},
+    [RT_JVM] = {jvm_collect, jvm_heap, jvm_figures},
     [RT_NODE] = {node_collect, NULL, NULL},
     [RT_PYTHON] = {NULL, python_heap, python_figures},
 };
