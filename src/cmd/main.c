@@ -9,9 +9,9 @@ static const struct cmd gctrace = {
     .in = "plimsoll-inspect",
 };
 
-static const struct cmd *const commands[] = {&cmd_stats, &cmd_free, &cmd_ps,    &cmd_map,
-                                             &cmd_top,   &cmd_run,  &cmd_agent, &cmd_query,
-                                             &cmd_gc,    &gctrace};
+static const struct cmd *const commands[] = {&cmd_stats,  &cmd_free, &cmd_ps,    &cmd_map,
+                                             &cmd_top,    &cmd_run,  &cmd_agent, &cmd_query,
+                                             &cmd_doctor, &cmd_gc,   &gctrace};
 
 int main(int argc, char **argv) {
     return dispatch(commands, ARRAY_N(commands), argc, argv);

@@ -195,6 +195,10 @@ static void say_from(struct aware *out, const char *what, bool cgroup) {
                    cgroup ? "the container's limit" : "the machine's memory");
 }
 
+static uint64_t part_of(uint64_t memory, uint64_t hundredths) {
+    return memory / 10000 * hundredths + memory % 10000 * hundredths / 10000;
+}
+
 /* HotSpot's own rule (Arguments::set_heap_size): a quarter of the memory it believes in, or half of
  * it where that is below the built-in maximum of 124.8 MiB (96M scaled for 64 bits). Without more
  * said, MaxRAM is 128G and compressed pointers end at 32G. Measured with 17: 128M gives 64M, 256M
@@ -211,10 +215,10 @@ static void by_memory(const struct java_options *o, uint64_t memory, bool cgroup
         memory = o->ram;
         cgroup = false;
     }
-    most = memory / 10000 * percent;
+    most = part_of(memory, percent);
     if (o->have_fraction && !o->have_percent)
         most = memory / o->fraction;
-    small = memory / 10000 * min_percent;
+    small = part_of(memory, min_percent);
     if (small < built_in) {
         out->bound = small;
         (void)snprintf(text, sizeof(text), "%llu.%02llu %% of",

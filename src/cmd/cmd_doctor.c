@@ -1,0 +1,401 @@
+/* cmd_doctor.c - who believes in the wrong memory size: the heap that each process would take
+ * beside the limit of its container, and the flag that mends it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cmd/doctorview.h"
+#include "cmd/session.h"
+#include "kern/procstat.h"
+#include "runtime/recognise.h"
+#include "sampler/procs.h"
+
+enum { OUTPUT_MAX = 256 << 20, SETTLE_MS = 300, PROCESSES_MAX = 100000 };
+
+struct look {
+    struct cmd_context *context;
+    struct session session;
+    bool have_groups; /* the session is open: else only pids can be told */
+    struct host host;
+    struct rt_cache *cache;
+    struct doctor doctor;
+    struct pidlist seen; /* shown already, under a container inside */
+    int32_t *pid;        /* of TARGETs that are pids */
+    size_t pids;
+    unsigned cpus;
+};
+
+static const struct host *host_of(const struct look *l) {
+    return l->have_groups ? &l->session.host : &l->host;
+}
+
+/* --- one process ------------------------------------------------------------------------------ */
+
+static void look_at_heap(const struct rtproc *p, struct doctor_process *out) {
+    struct rt_figures figures;
+    uint64_t anon;
+
+    out->have_rss = rtproc_rss(p, &out->rss, &anon) == 0;
+    if (p->host->live && out->have_rss && rt_figures(p, &out->id, &figures) == 0)
+        out->have_held = doctor_held(&figures, out->rss, &out->held, &out->holds_much);
+}
+
+/* 0; -ENODATA for what has no memory of its own; -ESRCH; -EACCES, -EPERM. */
+static int look_at(struct look *l, int32_t pid, const struct aware_ask *ask,
+                   struct doctor_process *out) {
+    struct doctor_process row = {.pid = pid};
+    struct rtproc p;
+    int r = rtproc_open(host_of(l), pid, &p, NULL);
+
+    if (r < 0)
+        return r;
+    memcpy(row.comm, p.comm, sizeof(row.comm));
+    r = rt_cache_recognise(l->cache, pid, &row.id);
+    if (r == 0)
+        r = aware_look(&p, &row.id, ask, &row.aware);
+    if (r == 0)
+        look_at_heap(&p, &row);
+    rtproc_done(&p);
+    if (r == 0)
+        *out = row;
+    return r;
+}
+
+/* --- a container's ---------------------------------------------------------------------------- */
+
+static struct doctor_process *next_row(struct doctor_target *t) {
+    if (t->n == t->size) {
+        size_t size = t->size ? 2 * t->size : 16;
+        struct doctor_process *grown = reallocarray(t->process, size, sizeof(*grown));
+
+        if (!grown)
+            return NULL;
+        t->process = grown;
+        t->size = size;
+    }
+    return &t->process[t->n];
+}
+
+static int by_size(const void *a, const void *b) {
+    const struct doctor_process *x = a, *y = b;
+
+    if ((x->aware.word == AWARE_TOO_BIG) != (y->aware.word == AWARE_TOO_BIG))
+        return x->aware.word == AWARE_TOO_BIG ? -1 : 1;
+    if (x->rss != y->rss)
+        return x->rss < y->rss ? 1 : -1;
+    return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+static int look_at_pids(struct look *l, const int32_t *pid, size_t n, const struct aware_ask *ask,
+                        struct doctor_target *t) {
+    for (size_t i = 0; i < n && t->n < PROCESSES_MAX; i++) {
+        struct doctor_process *row = next_row(t);
+        int r;
+
+        if (!row)
+            return -ENOMEM;
+        r = look_at(l, pid[i], ask, row);
+        if (r == -ENOMEM)
+            return r;
+        if (r == 0) {
+            l->doctor.bad += row->aware.word == AWARE_TOO_BIG;
+            t->n++;
+        } else if (r == -EACCES || r == -EPERM) {
+            t->unread++;
+            l->doctor.unread++;
+        }
+    }
+    if (t->n > 1)
+        qsort(t->process, t->n, sizeof(*t->process), by_size);
+    return 0;
+}
+
+/* Limits: the tightest one counts, but Node and HotSpot on v2 read that of their own group alone.
+ */
+static struct aware_ask ask_of(struct look *l, uint32_t slot) {
+    const struct sample *s = ticker_sample(l->session.ticker, slot);
+    struct aware_ask ask = {.cpus = l->cpus};
+    struct tick_limit from;
+
+    ask.v2 = l->session.fs.ctl[CG_MEMORY].version == CG_V2;
+    if (host_mem_total(&l->session.host, &ask.machine) < 0)
+        ask.machine = 0;
+    if (!s)
+        return ask;
+    ticker_limit(l->session.ticker, slot, &from);
+    if (sample_has(s, METRIC_LIMIT) && from.from != LIMIT_HOST)
+        ask.limit = s->value[METRIC_LIMIT];
+    ask.seen = ask.limit;
+    if (ask.v2 && sample_has(s, METRIC_OWN_LIMIT))
+        ask.seen = s->value[METRIC_OWN_LIMIT] == SAMPLE_NONE ? 0 : s->value[METRIC_OWN_LIMIT];
+    return ask;
+}
+
+/* Those that a container inside of this one has not shown already. */
+static int remember_new(struct look *l, struct pidlist *pids) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < pids->n; i++)
+        if (!pidlist_has(&l->seen, pids->pid[i]))
+            pids->pid[kept++] = pids->pid[i];
+    pids->n = kept;
+    for (size_t i = 0; i < pids->n; i++) {
+        int r = pidlist_add(&l->seen, pids->pid[i]);
+
+        if (r < 0)
+            return r;
+    }
+    pidlist_sort(&l->seen);
+    return 0;
+}
+
+static int look_at_target(struct look *l, uint32_t slot, struct doctor_target *out) {
+    const struct target *target = targets_at(l->session.targets, slot);
+    struct aware_ask ask = ask_of(l, slot);
+    auto_close int dir = cgfs_open_dir(&l->session.fs, CG_MEMORY, target->path);
+    struct pidlist pids = {.pid = NULL};
+    int r = 0;
+
+    *out = (struct doctor_target){
+        .name = session_name(target),
+        .path = target->path,
+        .engine = target->runtime == RUNTIME_NONE ? "" : runtime_name(target->runtime),
+        .limit = ask.limit,
+        .machine = ask.machine,
+    };
+    if (l->pids > 0)
+        return look_at_pids(l, l->pid, l->pids, &ask, out);
+    if (dir >= 0)
+        r = procs_of_group(dir, &pids);
+    if (r != -ENOMEM)
+        r = remember_new(l, &pids);
+    if (r == 0)
+        r = look_at_pids(l, pids.pid, pids.n, &ask, out);
+    pidlist_done(&pids);
+    return r;
+}
+
+struct place {
+    uint32_t slot;
+    size_t depth; /* length of its path */
+    struct str name;
+};
+
+static int inner_first(const void *a, const void *b) {
+    const struct place *x = a, *y = b;
+
+    return x->depth < y->depth ? 1 : x->depth > y->depth ? -1 : 0;
+}
+
+static int by_name(const void *a, const void *b) {
+    const struct doctor_target *x = a, *y = b;
+    size_t n = x->name.n < y->name.n ? x->name.n : y->name.n;
+    int r = n ? memcmp(x->name.p, y->name.p, n) : 0;
+
+    return r ? r : (x->name.n > y->name.n) - (x->name.n < y->name.n);
+}
+
+static int look_at_all(struct look *l) {
+    uint32_t slots = targets_slots(l->session.targets);
+    auto_free struct place *place = calloc(slots + 1, sizeof(*place));
+    size_t n = 0;
+    int r = 0;
+
+    l->doctor.target = calloc(slots + 1, sizeof(*l->doctor.target));
+    if (!place || !l->doctor.target)
+        return -ENOMEM;
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        const struct target *t = targets_at(l->session.targets, slot);
+
+        if (t)
+            place[n++] = (struct place){slot, t->path.n, session_name(t)};
+    }
+    if (n > 1)
+        qsort(place, n, sizeof(*place), inner_first);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = look_at_target(l, place[i].slot, &l->doctor.target[l->doctor.n++]);
+    if (l->doctor.n > 1)
+        qsort(l->doctor.target, l->doctor.n, sizeof(*l->doctor.target), by_name);
+    return r;
+}
+
+/* --- TARGETs ---------------------------------------------------------------------------------- */
+
+static int choose(struct look *l, struct err *err) {
+    for (size_t i = 0; i < l->context->nargs; i++) {
+        struct resolved found;
+        int r = resolve_target(l->session.targets, str_of(l->context->args[i]), &found, err);
+
+        if (r < 0)
+            return r;
+        if (found.how == RESOLVE_PID && l->context->nargs > 1)
+            r = err_set(err, -EINVAL, "a pid is looked at alone: '%s'", l->context->args[i]);
+        else if (found.how == RESOLVE_PID)
+            l->pid[l->pids++] = found.pid;
+        if (r == 0)
+            r = targets_choose(l->session.targets, (struct str){found.path, found.path_len});
+        if (r == 0 && !targets_find(l->session.targets, (struct str){found.path, found.path_len}))
+            r = err_set(err, -ENOENT, "there is no group '%s'", found.path);
+        resolved_done(&found);
+        if (r == -ENOMEM)
+            return err_set(err, r, "out of memory");
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Inside a container that shows no others: its own group. */
+static void choose_own(struct look *l) {
+    char path[8192];
+
+    if (l->session.fs.at_top || targets_shown(l->session.targets) > 0)
+        return;
+    if (cgfs_own_path(&l->session.host, &l->session.fs, path, sizeof(path)) == 0)
+        (void)targets_choose(l->session.targets, str_of(path));
+}
+
+/* A pid can be looked at where there are no groups, too: then there is no limit to compare with. */
+static int only_pid(struct look *l, struct err *err) {
+    struct aware_ask ask = {.cpus = l->cpus};
+    struct err no_host;
+    uint64_t number;
+
+    if (l->context->nargs != 1 || str_to_u64(str_of(l->context->args[0]), &number) < 0 ||
+        number == 0 || number > INT32_MAX)
+        return err->code;
+    if (host_open(l->context->root, &l->host, &no_host) < 0)
+        return err->code;
+    if (rt_cache_new(&l->host, &l->cache) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    (void)host_mem_total(&l->host, &ask.machine);
+    l->doctor.target = calloc(1, sizeof(*l->doctor.target));
+    if (!l->doctor.target)
+        return err_set(err, -ENOMEM, "out of memory");
+    l->doctor.n = 1;
+    l->doctor.target[0] = (struct doctor_target){
+        .name = str_of(l->context->args[0]), .engine = "", .machine = ask.machine};
+    l->pid[0] = (int32_t)number;
+    l->pids = 1;
+    return look_at_pids(l, l->pid, 1, &ask, &l->doctor.target[0]);
+}
+
+static int look(struct look *l, struct err *err) {
+    struct session_options open = {
+        .scope = l->context->nargs > 0 ? TARGETS_CHOSEN : TARGETS_CONTAINERS, .want = TICK_BOUNDS};
+    int r = session_open(&l->session, l->context, &open, err);
+
+    if (r < 0)
+        return only_pid(l, err);
+    l->have_groups = true;
+    if (rt_cache_new(&l->session.host, &l->cache) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    r = choose(l, err);
+    if (r < 0)
+        return r;
+    if (l->context->nargs == 0)
+        choose_own(l);
+    targets_settle(l->session.targets, SETTLE_MS);
+    if (targets_update(l->session.targets, clock_mono_us()) < 0 ||
+        ticker_run(l->session.ticker) < 0 || look_at_all(l) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    return 0;
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static int print(struct look *l) {
+    struct buf out;
+    size_t width = 0, height;
+    int r;
+
+    buf_init(&out, OUTPUT_MAX);
+    if (l->context->terminal)
+        cmd_terminal_size(&width, &height);
+    if (l->context->json)
+        r = doctor_print_json(&l->doctor, clock_wall_ms(), &out);
+    else if (l->context->plain)
+        r = doctor_print_plain(&l->doctor, &out);
+    else
+        r = doctor_print_text(&l->doctor, l->context, width, &out);
+    r = r < 0 ? cmd_failf("out of memory") : cmd_write(&out, NULL);
+    buf_done(&out);
+    return r;
+}
+
+/* A pid that was asked for, and could not be looked at. */
+static int say_unread(const struct look *l) {
+    struct rtproc p;
+    struct err err;
+    int r = rtproc_open(host_of(l), l->pid[0], &p, &err);
+
+    if (r < 0)
+        return cmd_fail(&err);
+    rtproc_done(&p);
+    return cmd_failf("permission denied to look into process %d (try: as root, or as its user)",
+                     l->pid[0]);
+}
+
+static int tell(struct look *l) {
+    int status;
+
+    if (l->pids > 0 && l->doctor.n > 0 && l->doctor.target[0].n == 0)
+        return say_unread(l);
+    if (l->doctor.n == 0 && l->context->nargs == 0) {
+        cmd_warn("no containers are running here; `plimsoll doctor TARGET` looks at any group or "
+                 "process");
+        if (!l->context->json)
+            return EXIT_DONE;
+    }
+    status = print(l);
+    if (status != EXIT_DONE)
+        return status;
+    return l->doctor.bad > 0 ? EXIT_BAD : EXIT_DONE;
+}
+
+static int run(struct cmd_context *context, void *options) {
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    struct look l = {
+        .context = context,
+        .host = {.root = -1, .proc = -1},
+        .cpus = cpus > 0 && cpus < 100000 && !context->root ? (unsigned)cpus : 0,
+    };
+    struct err err = {.code = 0};
+    int status;
+
+    (void)options;
+    l.pid = calloc(context->nargs + 1, sizeof(*l.pid));
+    if (!l.pid)
+        return cmd_failf("out of memory");
+    status = look(&l, &err) < 0 ? cmd_fail(&err) : tell(&l);
+    doctor_done(&l.doctor);
+    pidlist_done(&l.seen);
+    rt_cache_free(l.cache);
+    if (l.have_groups)
+        session_close(&l.session);
+    else
+        host_done(&l.host);
+    free(l.pid);
+    return status;
+}
+
+static const struct opt opts[] = {{NULL, 0, NULL, NULL, NULL}};
+
+const struct cmd cmd_doctor = {
+    .name = "doctor",
+    .brief = "who believes in the wrong memory size, and the flag that mends it",
+    .synopsis = "[TARGET...]",
+    .about =
+        "For each process of the containers, or of TARGETs: the runtime, how large its heap may\n"
+        "become and why, whether that fits the container's limit, and the flag or variable that\n"
+        "mends it. The exit code is 3 when something does not fit.\n\n"
+        "  plimsoll doctor\n"
+        "  plimsoll doctor web --json\n"
+        "  plimsoll doctor 4711\n",
+    .opts = opts,
+    .output_opts = true,
+    .run = run,
+};

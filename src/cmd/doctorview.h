@@ -1,0 +1,49 @@
+/* doctorview.h - what `plimsoll doctor` found, and how it is printed: processes by container, which
+ * memory size each believes in, and the flag that mends it.
+ */
+#pragma once
+#include "cmd/cmd.h"
+#include "runtime/aware.h"
+#include "runtime/heaps.h"
+
+struct doctor_process {
+    int32_t pid;
+    char comm[64];
+    struct rt_id id;
+    struct aware aware;
+    bool have_rss;
+    uint64_t rss;
+    bool have_held;
+    uint64_t held;   /* bytes that the runtime holds and does not use */
+    bool holds_much; /* enough of RSS to be mistaken for a leak */
+};
+
+struct doctor_target {
+    struct str name, path;
+    const char *engine;             /* "docker"; "" */
+    uint64_t limit;                 /* 0: none */
+    uint64_t machine;               /* 0: not known */
+    struct doctor_process *process; /* owned; the largest first */
+    size_t n, size;
+    size_t unread; /* processes that may not be looked into */
+};
+
+struct doctor {
+    struct doctor_target *target;
+    size_t n;
+    size_t bad, unread; /* processes */
+};
+
+/* "held by the runtime, not leaked": true when what is held explains a large part of RSS. */
+bool doctor_held(const struct rt_figures *f, uint64_t rss, uint64_t *held_out, bool *much_out);
+
+/* What the heaps of a container may take together; false when fewer than two have a bound. */
+bool doctor_sum(const struct doctor_target *t, uint64_t *out);
+
+void doctor_done(struct doctor *d);
+
+/* 0 or -ENOMEM. */
+int doctor_print_text(const struct doctor *d, const struct cmd_context *context, size_t width,
+                      struct buf *out);
+int doctor_print_plain(const struct doctor *d, struct buf *out);
+int doctor_print_json(const struct doctor *d, int64_t at_ms, struct buf *out);
