@@ -68,10 +68,11 @@ static bool has_collected(const struct go_state *before, const struct go_state *
  * and the first of them wakes the thread that forces collections. */
 static void knock(struct run *u) {
     int64_t now = clock_mono_us();
-    bool idle = !go_has(&u->now, GO_ASLEEP) || u->now.value[GO_ASLEEP];
+    bool known = go_has(&u->now, GO_ASLEEP);
     int fd;
 
-    if (u->port.port == 0 || !idle || now - u->knocked_us < KNOCK_US)
+    if (u->port.port == 0 || (known && !u->now.value[GO_ASLEEP]) ||
+        now - u->knocked_us < (known ? KNOCK_US : KNOCK_BLIND_US))
         return;
     u->knocked_us = now;
     fd = rtproc_connect(u->p, u->port.port, u->port.six, now + KNOCK_US);
@@ -289,6 +290,7 @@ int go_collect_words(const struct rtproc *p, const struct rt_id *id, const struc
     if (r < 0)
         return rt_refuse(out, "root, or CAP_SYS_PTRACE", "%s", err.text);
     find_port(&u);
+    u.knocked_us = clock_mono_us() - KNOCK_US;
     r = collect(&u);
     if (r == 0 && (kept = lasting_limit(&u)) > 0) {
         if (kept < u.first.value[GO_LIMIT] &&

@@ -50,6 +50,7 @@ enum {
     SEARCH_PIECE = 256 << 10,
     PROCESSORS_MAX = 1024,
     CACHE_N = 32,
+    LIMIT_LEAST = 1 << 20,
 };
 static const uint64_t address_max = UINT64_C(1) << 47;
 
@@ -112,7 +113,9 @@ bool go_controller_fits(const struct go_layout *l, const void *bytes) {
 
     if (percent < -1 || percent > 1000000 || u32_at(bytes, 4) != 0 || limit > INT64_MAX)
         return false;
-    if (percent >= 0 && minimum != UINT64_C(4194304) * (uint64_t)percent / 100)
+    /* 4 MiB at GOGC=100; computed without a sign, so that -1 gives an odd number, always the same.
+     */
+    if (minimum != UINT64_C(4194304) * (uint64_t)(int64_t)percent / 100)
         return false;
     if (in_use % SPAN_PAGE || free % 4096 || released % 4096 || in_use == 0)
         return false;
@@ -142,6 +145,14 @@ bool go_stats_fit(const struct go_layout *l, const void *bytes, uint64_t now_ns)
     return sum <= total + 1000000000 && (count > PAUSES || total <= sum + 1000000000);
 }
 
+/* Much of a program's data is zeros, which a state that was found by its symbol may have as well.
+ */
+static bool stands_out(const struct go_layout *l, const void *bytes) {
+    return u32_at(bytes, l->controller.percent) != 0 &&
+           u64_at(bytes, l->controller.limit) >= LIMIT_LEAST &&
+           u64_at(bytes, l->controller.alloc) > 0 && u64_at(bytes, l->controller.live) > 0;
+}
+
 void go_search(const struct go_layout *l, const void *bytes, size_t n, uint64_t address,
                struct go_hits *hits) {
     const char *at = bytes;
@@ -150,7 +161,7 @@ void go_search(const struct go_layout *l, const void *bytes, size_t n, uint64_t 
         if (u64_at(at, i) == (uint64_t)l->period) {
             if (hits->periods++ == 0)
                 hits->period = address + i;
-        } else if (u32_at(at, i + 4) == 0 && go_controller_fits(l, at + i)) {
+        } else if (stands_out(l, at + i) && go_controller_fits(l, at + i)) {
             if (hits->controllers++ == 0)
                 hits->controller = address + i;
         }
