@@ -11,12 +11,13 @@
 #include "runtime/gopprof.h"
 
 enum {
-    LOOK_US = 1000,      /* between two looks at the words */
-    KNOCK_US = 60000,    /* between two connections to a program that is idle */
-    SWEEP_US = 200000,   /* for sweeping, when memory has stopped moving */
-    SWEPT_LOOKS = 5,     /* looks without a change: sweeping is done */
-    RELEASE_US = 700000, /* for giving back */
-    END_US = 300000,     /* kept of the time we have, for undoing */
+    LOOK_US = 1000,          /* between two looks at the words */
+    KNOCK_BLIND_US = 150000, /* the same when it cannot be seen whether it is idle */
+    KNOCK_US = 60000,        /* between two connections to a program that is idle */
+    SWEEP_US = 200000,       /* for sweeping, when memory has stopped moving */
+    SWEPT_LOOKS = 5,         /* looks without a change: sweeping is done */
+    RELEASE_US = 700000,     /* for giving back */
+    END_US = 300000,         /* kept of the time we have, for undoing */
     SETTLE_US = 10 * 1000 * 1000,
     SLACK = 2 << 20,       /* of memory above what is in use that a soft limit leaves */
     HELD_LITTLE = 4 << 20, /* unused memory below this is not worth waiting for */
