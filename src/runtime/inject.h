@@ -17,7 +17,7 @@
 #include "runtime/rt.h"
 #include "runtime/rtproc.h"
 
-enum { INJECT_ARGS = 6, INJECT_CALLS = 4 };
+enum { INJECT_ARGS = 6, INJECT_CALLS = 4, INJECT_DATA = 1024 };
 
 struct inject_call {
     uint64_t function; /* address in the process */
@@ -25,11 +25,22 @@ struct inject_call {
     int64_t result; /* what it returned (rax) */
     /* Takes the result of an earlier call as an argument: index + 1; 0: none. */
     uint8_t arg_from[INJECT_ARGS];
+    /* Copied to its stack before the call and back after it: at most INJECT_DATA bytes, NULL: none.
+     * Their address there is argument data_arg (1: the first). */
+    void *data;
+    uint16_t data_n;
+    uint8_t data_arg;
+    /* While the function waits for a lock it holds no other, as malloc_trim: if the lock is not
+     * had by the deadline the thread is taken out of it. Else it is waited for. */
+    bool may_leave_lock;
 };
 
 /* 0: all were made. Else the process is as it was, and *why says it: -EBUSY: no thread came to a
- * safe point in time; -EPERM; -EOPNOTSUPP: refused. Blocks until the deadline; a call that has
- * begun is always waited for. */
+ * safe point in time, or a lock was not had; -EPERM; -EOPNOTSUPP: refused; -ENOMEM: its group is at
+ * its limit; -EFAULT: the call ended in a fault, and what it had begun may be half done; -ESRCH.
+ * Blocks until the deadline; a call that has begun is always waited for. Only in a process of its
+ * own, of one thread: it uses SIGCHLD, and a thread that cannot be stopped stays seized until we
+ * end. Traces nobody when it returns but then. */
 int inject_calls(const struct rtproc *p, struct inject_call *call, unsigned n, int64_t deadline_us,
                  struct err *why);
 

@@ -1,0 +1,269 @@
+#include "runtime/safepoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "kern/maps.h"
+#include "kern/procfile.h"
+#include "kern/procstat.h"
+#include "runtime/sigframe.h"
+
+enum {
+    ROOM = 64 * 1024,     /* that the stack must have below what we put there */
+    LOOK_UP = 128 * 1024, /* how far a signal frame is looked for */
+    IN_FRAME_MASK = 8 + 40 + 256,
+    IN_FRAME_SIGNAL = 8 + 304,
+};
+
+/* Calls that wait for something outside of the process, hold no lock of its own, and either go on
+ * after an interruption by the kernel's rules or may be begun anew. */
+static const struct {
+    uint64_t nr;
+    const char *name;
+} allowed[] = {
+    {SYS_read, "read"},
+    {SYS_poll, "poll"},
+    {SYS_select, "select"},
+    {SYS_pause, "pause"},
+    {SYS_nanosleep, "nanosleep"},
+    {SYS_accept, "accept"},
+    {SYS_recvfrom, "recvfrom"},
+    {SYS_recvmsg, "recvmsg"},
+    {SYS_wait4, "wait4"},
+    {SYS_rt_sigsuspend, "rt_sigsuspend"},
+    {SYS_clock_nanosleep, "clock_nanosleep"},
+    {SYS_epoll_wait, "epoll_wait"},
+    {SYS_waitid, "waitid"},
+    {SYS_pselect6, "pselect6"},
+    {SYS_ppoll, "ppoll"},
+    {SYS_epoll_pwait, "epoll_pwait"},
+    {SYS_accept4, "accept4"},
+    {SYS_epoll_pwait2, "epoll_pwait2"},
+};
+
+const char *safepoint_name(uint64_t nr) {
+    if (nr == SYS_futex)
+        return "futex";
+    for (size_t i = 0; i < ARRAY_N(allowed); i++)
+        if (allowed[i].nr == nr)
+            return allowed[i].name;
+    return "";
+}
+
+bool safepoint_allows(uint64_t nr) {
+    return nr != SYS_futex && safepoint_name(nr)[0];
+}
+
+static int hex_u64(struct str s, uint64_t *out) {
+    uint64_t value = 0;
+
+    if (!str_skip(&s, STR("0x")) || s.n == 0 || s.n > 16)
+        return -EBADMSG;
+    for (size_t i = 0; i < s.n; i++) {
+        int digit = str_hex(s.p[i]);
+
+        if (digit < 0)
+            return -EBADMSG;
+        value = value << 4 | (unsigned)digit;
+    }
+    *out = value;
+    return 0;
+}
+
+int safepoint_parse(struct str text, struct safepoint *out) {
+    struct safepoint s = {.tid = out->tid};
+    struct str word;
+    uint64_t value[8];
+
+    text = str_trim(text);
+    if (str_eq(text, STR("running")) || str_starts(text, STR("-1 ")))
+        return -EAGAIN;
+    if (!str_word(&text, &word) || str_to_u64(word, &s.nr) < 0)
+        return -EBADMSG;
+    for (unsigned i = 0; i < ARRAY_N(value); i++)
+        if (!str_word(&text, &word) || hex_u64(word, &value[i]) < 0)
+            return -EBADMSG;
+    s.sp = value[6];
+    s.pc = value[7];
+    *out = s;
+    return 0;
+}
+
+uint64_t safepoint_restarted(const struct rtproc *p, uint64_t pc) {
+    unsigned char code[7];
+    uint32_t nr;
+
+    /* mov $nr, %eax; syscall */
+    if (rtproc_read(p, pc - sizeof(code), code, sizeof(code)) < 0 || code[0] != 0xb8 ||
+        code[5] != 0x0f || code[6] != 0x05)
+        return UINT64_MAX;
+    memcpy(&nr, code + 1, sizeof(nr));
+    return nr;
+}
+
+struct stack {
+    uint64_t sp, low, high;
+    bool grows, writable;
+};
+
+static int find_stack(void *ctx, const struct mapping *m) {
+    struct stack *s = ctx;
+
+    if (s->sp < m->start || s->sp >= m->end)
+        return 0;
+    s->low = m->start;
+    s->high = m->end;
+    s->writable = m->perms[0] == 'r' && m->perms[1] == 'w';
+    s->grows = str_eq(m->path, STR("[stack]"));
+    return 1;
+}
+
+/* A word on the stack that could be the beginning of a signal frame: is its handler at work? */
+static bool is_handler(const char *frame, size_t n, uint64_t blocked) {
+    int32_t signal;
+
+    if (n < IN_FRAME_SIGNAL + sizeof(signal))
+        return true; /* its end is not to be seen: careful */
+    memcpy(&signal, frame + IN_FRAME_SIGNAL, sizeof(signal));
+    if (signal < 1 || signal > 64)
+        return false;
+    if (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE ||
+        signal == SIGABRT)
+        return true;
+    /* A handler runs with its signal blocked. Where it is not, this is what an earlier one left. */
+    return blocked >> (signal - 1) & 1;
+}
+
+static bool in_handler(const struct rtproc *p, const struct stack *s, uint64_t trampoline,
+                       uint64_t blocked) {
+    uint64_t from = s->sp & ~7ull;
+    size_t n = s->high - from < LOOK_UP ? (size_t)(s->high - from) : LOOK_UP;
+    auto_free char *bytes = malloc(n);
+
+    if (!bytes || rtproc_read(p, from, bytes, n) < 0)
+        return true;
+    for (size_t i = 0; i + 8 <= n; i += 8) {
+        uint64_t word;
+
+        memcpy(&word, bytes + i, sizeof(word));
+        if (word == trampoline && is_handler(bytes + i, n - i, blocked))
+            return true;
+    }
+    return false;
+}
+
+static uint64_t status_value(const struct procstatus *s, enum procstatus_field f) {
+    return s->have & 1U << f ? s->value[f] : 0;
+}
+
+static int look_call(const struct rtproc *p, struct safepoint *s, struct err *why) {
+    char name[64], buf[512];
+    struct str text;
+    unsigned char code[2];
+    int r;
+
+    (void)snprintf(name, sizeof(name), "task/%d/syscall", s->tid);
+    r = file_read_at(p->dir, name, buf, sizeof(buf), &text);
+    if (r == -ENOENT || r == -ESRCH)
+        return err_set(why, -ESRCH, "thread %d is gone", s->tid);
+    if (r == -EPERM || r == -EACCES)
+        return err_set(why, -EPERM, "process %d may not be traced by us", p->pid);
+    if (r == 0)
+        r = safepoint_parse(text, s);
+    if (r == -EAGAIN)
+        return err_set(why, -EAGAIN, "thread %d is running", s->tid);
+    if (r < 0)
+        return err_set(why, r, "cannot read what thread %d waits for:", s->tid);
+    if (s->nr == SYS_restart_syscall)
+        s->nr = safepoint_restarted(p, s->pc);
+    if (!safepoint_allows(s->nr))
+        return err_set(why, -EAGAIN, "thread %d is in system call %d %s", s->tid, (int)s->nr,
+                       safepoint_name(s->nr));
+    /* Not int 0x80, sysenter or the vsyscall page. */
+    if (rtproc_read(p, s->pc - 2, code, 2) < 0 || code[0] != 0x0f || code[1] != 0x05)
+        return err_set(why, -EAGAIN, "thread %d calls the kernel in an unknown way", s->tid);
+    return 0;
+}
+
+static int look_stack(const struct rtproc *p, const struct safepoint *s, uint64_t trampoline,
+                      uint64_t blocked, struct err *why) {
+    struct stack stack = {.sp = s->sp};
+    uint64_t need = SIGFRAME_MAX + SIGFRAME_RED_ZONE;
+
+    if (maps_each(p->host->proc, p->pid, find_stack, &stack) != 1 || !stack.writable)
+        return err_set(why, -EAGAIN, "thread %d has no stack to be seen", s->tid);
+    if (!stack.grows)
+        need += ROOM;
+    if (stack.sp - stack.low < need)
+        return err_set(why, -EAGAIN, "the stack of thread %d has no room for a call", s->tid);
+    if (in_handler(p, &stack, trampoline, blocked))
+        return err_set(why, -EAGAIN, "thread %d is in a signal handler", s->tid);
+    return 0;
+}
+
+int safepoint_look(const struct rtproc *p, int32_t tid, uint64_t trampoline, struct safepoint *out,
+                   struct err *why) {
+    struct safepoint s = {.tid = tid};
+    struct procstatus status;
+    struct procstat stat;
+    int r = procstat_read(p->host->proc, tid, &stat);
+
+    if (r == 0)
+        r = procstatus_read(p->host->proc, tid, &status);
+    if (r < 0)
+        return err_set(why, procfile_gone(r) ? -ESRCH : r, "thread %d cannot be read:", tid);
+    if (status_value(&status, PROCSTATUS_TRACER) != 0)
+        return err_set(why, -EOPNOTSUPP, "it is being traced by process %d",
+                       (int)status_value(&status, PROCSTATUS_TRACER));
+    if (status_value(&status, PROCSTATUS_SECCOMP) != 0)
+        return err_set(why, -EOPNOTSUPP,
+                       "seccomp restricts its system calls: one that a call of ours makes may be "
+                       "its death");
+    if (stat.state == 'T' || stat.state == 't')
+        return err_set(why, -EOPNOTSUPP, "it is stopped: a call would never come back");
+    if (stat.state != 'S')
+        return err_set(why, -EAGAIN, "thread %d is %s", tid,
+                       stat.state == 'D' ? "in an uninterruptible wait" : "running");
+    r = look_call(p, &s, why);
+    if (r == 0)
+        r = look_stack(p, &s, trampoline, status_value(&status, PROCSTATUS_BLOCKED), why);
+    if (r == 0)
+        *out = s;
+    return r;
+}
+
+struct threads {
+    int32_t *tid;
+    size_t n, size;
+    int32_t first;
+};
+
+static int take_thread(void *ctx, const char *name) {
+    struct threads *t = ctx;
+    uint64_t tid;
+
+    if (str_to_u64(str_of(name), &tid) < 0 || tid > INT32_MAX || (int32_t)tid == t->first)
+        return 0;
+    if (t->n == t->size)
+        return 1;
+    t->tid[t->n++] = (int32_t)tid;
+    return 0;
+}
+
+int safepoint_threads(const struct rtproc *p, int32_t *out, size_t size) {
+    auto_close int dir = openat(p->dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct threads t = {out, 0, size, p->pid};
+    int r;
+
+    if (dir < 0)
+        return errno == ENOENT ? -ESRCH : -errno;
+    out[t.n++] = p->pid;
+    r = procfile_names(dir, take_thread, &t);
+    return r < 0 ? (procfile_gone(r) ? -ESRCH : r) : (int)t.n;
+}
