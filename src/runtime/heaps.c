@@ -17,8 +17,8 @@ static const struct {
     [RT_UNKNOWN] = {NULL, NULL, NULL},
     [RT_GO] = {go_collect, go_heap, go_figures},
     [RT_JVM] = {jvm_collect, jvm_heap, jvm_figures},
-    [RT_NODE] = {node_collect, NULL, NULL},
-    [RT_PYTHON] = {NULL, python_heap, python_figures},
+    [RT_NODE] = {node_collect, node_heap, NULL},
+    [RT_PYTHON] = {python_collect, python_heap, python_figures},
 };
 
 int rt_collect(const struct rtproc *p, const struct rt_id *id, const struct rt_ask *ask,
