@@ -120,6 +120,7 @@ static int open_all(struct ps *ps, struct err *err) {
         return r;
     collect.proc = ps->host.proc;
     collect.live = ps->host.live;
+    collect.host = &ps->host;
     r = procs_init(&ps->procs, &collect);
     if (r == 0)
         r = passwd_open(ps->host.root, &ps->users);

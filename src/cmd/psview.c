@@ -46,6 +46,7 @@ static const struct column {
     {"THREADS", "threads", PROC_THREADS, SHAPE_COUNT, 6},
     {"FDS", "fds", PROC_FDS, SHAPE_COUNT, 8},
     {"STATE", "state", PROC_STATE, SHAPE_LETTER, 5},
+    {"RUNTIME", "runtime", PROC_RUNTIME, SHAPE_TEXT, 5},
     {"COMMAND", "command", PROC_COMMAND, SHAPE_TEXT, 0},
     {"PPID", "ppid", PROC_PPID, SHAPE_NUMBER, 3},
     {"COMM", "comm", PROC_COMM, SHAPE_COMM, 3},
@@ -58,7 +59,7 @@ static const struct column {
     {"CGROUP", "cgroup", PROC_CGROUP, SHAPE_TEXT, 3},
 };
 
-enum { DEFAULT_COLUMNS = 14, COLUMNS = ARRAY_N(columns) };
+enum { DEFAULT_COLUMNS = 15, COLUMNS = ARRAY_N(columns) };
 
 void psview_default_columns(struct psview_columns *out) {
     for (unsigned i = 0; i < DEFAULT_COLUMNS; i++)
@@ -97,11 +98,12 @@ static int find_column(struct str name, unsigned char *out, struct err *err) {
     if (near)
         return err_set(err, -EINVAL, "unknown column '%.*s', did you mean '%s'?", STR_ARG(name),
                        near);
-    return err_set(err, -EINVAL,
-                   "unknown column '%.*s'; known are pid, user, virt, res, shr, data, code, swap, "
-                   "pss, uss, threads, fds, state, command, ppid, comm, anon, file, shmem, "
-                   "lazyfree, oom, start, cgroup",
-                   STR_ARG(name));
+    return err_set(
+        err, -EINVAL,
+        "unknown column '%.*s'; known are pid, user, virt, res, shr, data, code, swap, "
+        "pss, uss, threads, fds, state, runtime, command, ppid, comm, anon, file, shmem, "
+        "lazyfree, oom, start, cgroup",
+        STR_ARG(name));
 }
 
 int psview_parse_columns(struct str text, struct psview_columns *out, struct err *err) {
@@ -147,7 +149,7 @@ uint32_t psview_want(const struct psview_columns *chosen, const struct psview_so
 }
 
 uint32_t psview_want_json(void) {
-    return PROC_BIT(PROC_N) - 1;
+    return (PROC_BIT(PROC_N) - 1) | PROC_BIT(PROC_RUNTIME);
 }
 
 static struct str user_of(const struct psview *v, const struct proc_row *row, char number[12]) {
@@ -157,6 +159,13 @@ static struct str user_of(const struct psview *v, const struct proc_row *row, ch
         return name;
     snprintf(number, 12, "%u", row->uid);
     return str_of(number);
+}
+
+static struct str long_text(const struct psview *v, enum proc_field field,
+                            const struct proc_row *row) {
+    return procs_text(v->procs, field == PROC_COMMAND   ? row->command
+                                : field == PROC_RUNTIME ? row->runtime
+                                                        : row->cgroup);
 }
 
 /* Rows in their order. */
@@ -173,8 +182,7 @@ static struct str text_of(const struct order *o, const struct proc_row *row, cha
     case SHAPE_COMM:
         return procs_comm(row);
     case SHAPE_TEXT:
-        return procs_text(o->v->procs,
-                          o->column->field == PROC_COMMAND ? row->command : row->cgroup);
+        return long_text(o->v, o->column->field, row);
     case SHAPE_LETTER:
     case SHAPE_PID:
     case SHAPE_SIZE:
@@ -323,9 +331,7 @@ static void add_cell(const struct psview *v, const struct column *c, const struc
         text_add_visible(b, procs_comm(row), v->ascii);
         break;
     case SHAPE_TEXT:
-        text_add_visible(
-            b, procs_text(v->procs, c->field == PROC_COMMAND ? row->command : row->cgroup),
-            v->ascii);
+        text_add_visible(b, long_text(v, c->field, row), v->ascii);
         break;
     }
 }
@@ -343,6 +349,7 @@ static void set_heads(const struct psview *v, struct table_column head[static PS
                                         .align = is_left(c->shape) ? TABLE_LEFT : TABLE_RIGHT,
                                         .weight = c->weight,
                                         .cut = c->shape != SHAPE_TEXT     ? TABLE_WHOLE
+                                               : c->field == PROC_RUNTIME ? TABLE_WHOLE
                                                : c->field == PROC_COMMAND ? TABLE_CUT_END
                                                                           : TABLE_CUT_PATH};
     }
@@ -621,8 +628,7 @@ static void json_row(const struct psview *v, struct json *j, const struct proc_r
     json_number(j, "oom_score", proc_has(row, PROC_OOM_SCORE), row->oom_score);
     json_number(j, "start_ms", proc_has(row, PROC_START), row->start_ms);
     json_text(j, "cgroup", proc_has(row, PROC_CGROUP), procs_text(v->procs, row->cgroup));
-    json_key(j, "runtime");
-    json_unknown(j); /* nobody recognises runtimes yet */
+    json_text(j, "runtime", proc_has(row, PROC_RUNTIME), procs_text(v->procs, row->runtime));
     json_end(j);
     buf_add_char(j->out, '\n');
 }

@@ -25,6 +25,7 @@ enum proc_field {
     PROC_COMMAND,
     PROC_CGROUP,
     PROC_N,
+    PROC_RUNTIME = PROC_N + 1, /* of the language; never recorded */
 };
 
 #define PROC_BIT(field) (1U << (field))

@@ -16,6 +16,7 @@
 #include "kern/procstatm.h"
 #include "kern/procstatus.h"
 #include "kern/smaps.h"
+#include "runtime/recognise.h"
 
 enum {
     TEXT_MAX = 256 << 20,    /* bytes of all command lines and group paths */
@@ -38,6 +39,8 @@ static uint32_t files_for(uint32_t want) {
     /* A PSS is planned by resident size, remembered by start time, guessed by name. */
     if (want & FROM_PSS)
         want |= PROC_BIT(PROC_RES) | PROC_BIT(PROC_COMM);
+    if (want & PROC_BIT(PROC_RUNTIME)) /* threads of the kernel and zombies have none */
+        want |= PROC_BIT(PROC_STATE);
     return want;
 }
 
@@ -53,6 +56,12 @@ int procs_init(struct procs *p, const struct procs_options *options) {
     /* On a machine without swap nothing can be in it: a file less for each process. */
     made.no_swap = meminfo_read(options->proc, &mem) == 0 &&
                    meminfo_has(&mem, MEMINFO_SWAP_TOTAL) && mem.value[MEMINFO_SWAP_TOTAL] == 0;
+    if (made.options.want & PROC_BIT(PROC_RUNTIME) && options->host) {
+        int r = rt_cache_new(options->host, &made.runtimes);
+
+        if (r < 0)
+            return r;
+    }
     buf_init(&made.text, TEXT_MAX);
     pssplan_init(&made.plan);
     *p = made;
@@ -64,6 +73,7 @@ void procs_done(struct procs *p) {
     buf_done(&p->text);
     pidlist_done(&p->pids);
     pssplan_done(&p->plan);
+    rt_cache_free(p->runtimes);
     *p = (struct procs){0};
 }
 
@@ -226,6 +236,23 @@ static int read_oom_score(struct procs *p, struct proc_row *row) {
     return r;
 }
 
+/* What it is not known of, or may not be looked into, stays unknown. */
+static int read_runtime(struct procs *p, struct proc_row *row) {
+    size_t from = p->text.n;
+    struct rt_id id;
+    int r;
+
+    if (is_empty(row) || !p->runtimes)
+        return 0;
+    r = rt_cache_recognise(p->runtimes, row->pid, &id);
+    if (r < 0 || id.kind == RT_UNKNOWN)
+        return r;
+    rt_add_id(&p->text, &id);
+    if (text_since(p, from, &row->runtime))
+        set(row, PROC_BIT(PROC_RUNTIME));
+    return 0;
+}
+
 /* A file a line, in this order: later ones build on stat. */
 static const struct source {
     uint32_t fields;
@@ -239,6 +266,7 @@ static const struct source {
     {PROC_BIT(PROC_COMMAND), read_command},
     {PROC_BIT(PROC_OOM_SCORE), read_oom_score},
     {PROC_BIT(PROC_CGROUP), read_cgroup},
+    {PROC_BIT(PROC_RUNTIME), read_runtime},
 };
 
 static bool exists(struct procs *p, int32_t pid) {
@@ -467,7 +495,7 @@ bool proc_value(const struct proc_row *row, enum proc_field field, uint64_t *out
         *out = row->threads;
         return true;
     }
-    if (place_of[field] == 0)
+    if ((unsigned)field >= PROC_N || place_of[field] == 0)
         return false;
     memcpy(out, (const char *)row + place_of[field], sizeof(*out));
     return true;
@@ -476,7 +504,7 @@ bool proc_value(const struct proc_row *row, enum proc_field field, uint64_t *out
 void proc_put(struct proc_row *row, enum proc_field field, uint64_t value) {
     if (field == PROC_THREADS && value <= UINT32_MAX)
         row->threads = (uint32_t)value;
-    else if (place_of[field] != 0)
+    else if ((unsigned)field < PROC_N && place_of[field] != 0)
         memcpy((char *)row + place_of[field], &value, sizeof(value));
     else
         return;

@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "base/buf.h"
+#include "kern/host.h"
 #include "kern/pidlist.h"
 #include "model/procfield.h"
 #include "sampler/pssplan.h"
@@ -31,6 +32,7 @@ struct proc_row {
     uint64_t start_ticks;
     struct proc_text command; /* raw arguments, blanks between them; "[comm]" when there are none */
     struct proc_text cgroup;  /* of the memory controller */
+    struct proc_text runtime; /* of the language: "java 17.0.15+6" */
 };
 
 enum procs_pss {
@@ -40,11 +42,12 @@ enum procs_pss {
 };
 
 struct procs_options {
-    int proc;           /* open directory, borrowed */
-    bool live;          /* it is this machine's /proc, not a captured tree */
-    uint32_t want;      /* PROC_BITs */
-    enum procs_pss pss; /* NONE also switches PROC_PSS, USS and LAZYFREE off in `want` */
-    bool streaming;     /* collected again and again: the budget grows with the time between */
+    int proc;                /* open directory, borrowed */
+    bool live;               /* it is this machine's /proc, not a captured tree */
+    uint32_t want;           /* PROC_BITs */
+    enum procs_pss pss;      /* NONE also switches PROC_PSS, USS and LAZYFREE off in `want` */
+    const struct host *host; /* borrowed; for PROC_RUNTIME, which is unknown without it */
+    bool streaming;          /* collected again and again: the budget grows with the time between */
 };
 
 struct procs {
@@ -54,6 +57,7 @@ struct procs {
     struct buf text;
     struct pidlist pids;
     struct pssplan plan;
+    struct rt_cache *runtimes;
     int64_t boot_s;
     int64_t last_us; /* of the last collect; 0: none yet */
     bool have_boot, no_swap;
