@@ -14,8 +14,9 @@ struct pylayout {
     uint16_t initialized, finalizing, interpreters;
     /* PyInterpreterState */
     uint16_t interp_next, interp_id, interp_finalizing, interp_threads, interp_runtime, interp_gc;
-    /* PyThreadState */
-    uint16_t thread_native;
+    /* The lock that lets one thread at a time run Python: within the runtime, or pointed to by an
+     * interpreter; 0: the other */
+    uint16_t runtime_gil, interp_gil;
     /* PyHeapTypeObject */
     uint16_t heap_qualname;
     /* str: where its characters begin */
@@ -28,6 +29,11 @@ enum {
     PY_THREAD_PREV = 0,
     PY_THREAD_NEXT = 8,
     PY_THREAD_INTERP = 16,
+
+    PY_GIL_HOLDER = 8, /* the last one */
+    PY_GIL_LOCKED = 16,
+    PY_GIL_SWITCHES = 24,
+    PY_GIL_SIZE = 32,
 
     PY_GC_ENABLED = 12, /* within interp->gc */
     PY_GC_GENERATION = 24,

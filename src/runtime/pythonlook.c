@@ -55,49 +55,62 @@ static int find_images(const struct rtproc *p, struct search *s) {
     return maps_each(p->host->proc, p->pid, each_mapping, s);
 }
 
-/* Its version and where its state is, by what the file exports. */
-static int look_into(int fd, uint64_t start, struct pygcread *read, struct python *out) {
-    struct elf_symbol symbol[] = {{.name = "_PyRuntime"}, {.name = "Py_Version"}};
+/* What the file exports, where it is mapped. */
+static int resolve(int fd, uint64_t start, struct elf_symbol *symbol, size_t n) {
     struct elf e;
-    uint64_t slide;
     int err = elf_open(fd, &e);
 
     if (err == 0)
-        err = elf_exports(&e, symbol, ARRAY_N(symbol));
+        err = elf_exports(&e, symbol, n);
     if (err < 0)
         return err;
-    if (!symbol[0].value)
-        return -ENOENT;
-    if (e.type != ET_EXEC && !start)
-        return -ENOENT;
-    slide = e.type == ET_EXEC ? 0 : start - (e.low & ~UINT64_C(4095));
-    out->runtime = symbol[0].value + slide;
-    out->version = 0;
-    if (!symbol[1].value)
+    if (e.type == ET_EXEC)
         return 0;
-    return read->fn(read->ctx, symbol[1].value + slide, &out->version, sizeof(out->version));
+    if (!start)
+        return -ENOENT;
+    for (size_t i = 0; i < n; i++)
+        if (symbol[i].value)
+            symbol[i].value += start - (e.low & ~UINT64_C(4095));
+    return 0;
 }
 
-static int find_runtime(const struct rtproc *p, struct pygcread *read, struct python *out) {
+static int resolve_in(const struct rtproc *p, bool in_library, struct elf_symbol *symbol,
+                      size_t n) {
     auto_free struct search *s = calloc(1, sizeof(*s));
-    auto_close int exe = -1, lib = -1;
+    auto_close int fd = -1;
     int err = s ? find_images(p, s) : -ENOMEM;
 
     if (err < 0)
         return err;
-    if (s->lib.start) {
-        lib = rtproc_open_mapped(p, s->lib.start, s->lib.end, s->lib.path);
-        err = lib < 0 ? lib : look_into(lib, s->lib.start, read, out);
-        if (err == 0) {
-            struct str path = str_of(s->lib.path);
+    if (in_library && !s->lib.start)
+        return -ENOENT;
+    fd = in_library ? rtproc_open_mapped(p, s->lib.start, s->lib.end, s->lib.path)
+                    : rtproc_open_exe(p);
+    return fd < 0 ? fd : resolve(fd, in_library ? s->lib.start : s->exe.start, symbol, n);
+}
 
-            (void)str_copy(str_from(path, (size_t)(str_rfind(path, '/') + 1)), out->file,
-                           sizeof(out->file));
+static int find_runtime(const struct rtproc *p, struct pygcread *read, struct python *out) {
+    int err = -ENOENT;
+
+    for (int in_library = 1; in_library >= 0; in_library--) {
+        struct elf_symbol symbol[] = {{.name = "_PyRuntime"}, {.name = "Py_Version"}};
+
+        err = resolve_in(p, in_library, symbol, ARRAY_N(symbol));
+        if (err < 0 || !symbol[0].value)
+            continue;
+        out->in_library = in_library;
+        out->runtime = symbol[0].value;
+        out->version = 0;
+        if (!symbol[1].value)
             return 0;
-        }
+        return read->fn(read->ctx, symbol[1].value, &out->version, sizeof(out->version));
     }
-    exe = rtproc_open_exe(p);
-    return exe < 0 ? exe : look_into(exe, s->exe.start, read, out);
+    return err < 0 ? err : -ENOENT;
+}
+
+int python_symbols(const struct rtproc *p, const struct python *py, struct elf_symbol *symbol,
+                   size_t n) {
+    return resolve_in(p, py->in_library, symbol, n);
 }
 
 /* --- what must hold --------------------------------------------------------------------------- */
@@ -209,6 +222,25 @@ int python_look(const struct rtproc *p, struct pygcread *read, struct python *ou
 
 uint64_t python_gc(const struct python *py, unsigned i) {
     return py->interpreter[i] + py->layout->interp_gc;
+}
+
+int python_gil(struct pygcread *read, const struct python *py, struct python_gil *out) {
+    uint64_t gil = py->runtime + py->layout->runtime_gil;
+    char raw[PY_GIL_SIZE];
+    int32_t locked;
+    int err = 0;
+
+    if (!py->layout->runtime_gil)
+        err = word_at(read, py->interpreter[py->n - 1] + py->layout->interp_gil, &gil);
+    if (err == 0)
+        err = pygcread_is_place(gil) ? read->fn(read->ctx, gil, raw, sizeof(raw)) : -EBADMSG;
+    if (err < 0)
+        return err;
+    memcpy(&locked, raw + PY_GIL_LOCKED, sizeof(locked));
+    memcpy(&out->holder, raw + PY_GIL_HOLDER, sizeof(out->holder));
+    memcpy(&out->switches, raw + PY_GIL_SWITCHES, sizeof(out->switches));
+    out->locked = locked == 1;
+    return locked >= -1 && locked <= 1 ? 0 : -EBADMSG;
 }
 
 int python_threads(struct pygcread *read, const struct python *py) {

@@ -11,7 +11,7 @@ struct python {
     const struct pylayout *layout;
     uint64_t version; /* as Py_Version has it */
     uint64_t runtime; /* _PyRuntime */
-    char file[64];    /* where it was found: "libpython3.11.so.1.0", "" the executable */
+    bool in_library;  /* found in a libpython, else in the executable */
     bool finalizing;  /* it is at its end: nothing may be called */
     unsigned n;       /* interpreters, newest first: the last is the main one */
     uint64_t interpreter[PYTHON_INTERPRETERS];
@@ -24,6 +24,18 @@ int python_look(const struct rtproc *p, struct pygcread *read, struct python *ou
 
 /* The part that reads memory alone: version and runtime of *out are set. */
 int python_check(struct pygcread *read, struct python *out, struct err *err);
+
+/* Addresses of what its file exports, several in one pass: found ones get a value. 0 or -errno. */
+struct elf_symbol;
+int python_symbols(const struct rtproc *p, const struct python *py, struct elf_symbol *symbol,
+                   size_t n);
+
+/* The lock that a thread has while it runs Python. */
+struct python_gil {
+    bool locked;
+    uint64_t holder, switches;
+};
+int python_gil(struct pygcread *read, const struct python *py, struct python_gil *out);
 
 uint64_t python_gc(const struct python *py, unsigned i); /* address of interpreter i's gc */
 

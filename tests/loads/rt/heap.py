@@ -1,9 +1,11 @@
-"""heap.py [--mb N] [--churn N] [--freeze] [--idle] - a Python program with a heap to look into.
+"""heap.py [--plain N] [--types N] [--churn N] [--freeze] - a Python program with a heap to look into.
 
 Makes objects of types that are easy to count, prints a line of JSON with how many it tracks of each
 type itself (gc.get_objects) and then waits for lines on its standard input:
   count    prints that line again
-  garbage  makes cycles of garbage and lets go of them; prints "garbage"
+  garbage  makes 50,000 cycles of garbage, some 35 MB, and lets go of them
+  disable, enable  automatic collection
+  work     allocates a little
   quit     ends
 --churn N: N threads make and drop cycles all the while, and check that their data stays right.
 --freeze: the first objects are frozen (gc.freeze).
@@ -71,12 +73,10 @@ def make_types(n):
 
 
 def counts():
-    gc.disable()
     found = collections.Counter(type(thing) for thing in gc.get_objects())
     names = collections.Counter()
     for kind, n in found.items():
         names[type_name(kind)] += n
-    gc.enable()
     return names
 
 
@@ -86,14 +86,14 @@ def say(**more):
 
 
 def make_garbage(n):
+    """Cycles that are old when they are let go of: no collection but a full one finds them."""
+    kept = []
     for _ in range(n):
         first, second = Plain(0), Plain(1)
         first.other, second.other = second, first
         first.data = bytearray(400)
-
-
-class Broken(Exception):
-    pass
+        kept.append(first)
+    gc.collect()
 
 
 def churn(stop, wrong):
@@ -135,12 +135,13 @@ def main():
         if word == "count":
             say(counts=counts(), wrong=wrong, alive=sum(t.is_alive() for t in threads))
         elif word == "garbage":
-            gc.disable()
             make_garbage(50000)
             say(garbage=True)
-        elif word == "enable":
-            gc.enable()
-            say(enabled=True)
+        elif word in ("enable", "disable"):
+            getattr(gc, word)()
+            say(enabled=gc.isenabled())
+        elif word == "work":
+            say(work=sum(len([[]]) for _ in range(100000)))
         elif word == "quit":
             break
     stop.set()
