@@ -30,7 +30,8 @@ export const RATE_METRICS = [
 /** What language runtimes say, every 15 s. */
 export const RUNTIME_SIZES = ["rt_heap_used", "rt_heap_committed", "rt_heap_idle", "rt_tasks"] as const;
 export const RUNTIME_COUNTERS = ["rt_gcs", "rt_gc_us"] as const;
-const ASKED = [SIZE_METRICS, [...RATE_METRICS, ...RUNTIME_SIZES, ...RUNTIME_COUNTERS]];
+const MORE_METRICS = [...RATE_METRICS, ...RUNTIME_SIZES, ...RUNTIME_COUNTERS] as const;
+const ASKED = [SIZE_METRICS, MORE_METRICS];
 
 const SPECS: readonly ColumnSpec[] = [
     ...[...PART_METRICS, "used", "swap"].map((metric) => ({
@@ -41,11 +42,7 @@ const SPECS: readonly ColumnSpec[] = [
     { name: "peak", metric: "usage", pick: "max" },
     { name: "limit", metric: "limit", pick: "last" },
     { name: "high", metric: "high", pick: "last" },
-    ...[...RATE_METRICS, ...RUNTIME_SIZES, ...RUNTIME_COUNTERS].map((metric) => ({
-        name: metric,
-        metric,
-        pick: "last" as const,
-    })),
+    ...MORE_METRICS.map((metric) => ({ name: metric, metric, pick: "last" as const })),
 ];
 
 /** Many starts and ends must not hide these. */
@@ -180,7 +177,7 @@ export class History {
             // Of a name that may be wrong one request tells, and there are no others.
             const first = ask(SIZE_METRICS);
             if (!this.isListed()) await first;
-            const answers = await Promise.all([first, ask(RATE_METRICS)]);
+            const answers = await Promise.all([first, ask(MORE_METRICS)]);
             batch(() => {
                 this.isLoading = false;
                 this.phase.value = { name: "ready" };

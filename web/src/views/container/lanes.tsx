@@ -50,7 +50,7 @@ function percentText(value: number): string {
 const FIRST = { colour: "--part-anon", width: 1.5, filled: true };
 const SECOND = { colour: "--mark-alert", width: 1.75, dash: [5, 3] };
 
-const THIRD = { colour: "--part-file", width: 1.5, dash: [2, 3] };
+const THIRD = { colour: "--part-active", width: 1.5, dash: [2, 3] };
 
 /** The agent looks at runtimes so often. */
 const RUNTIME_MS = 15_000;
