@@ -16,12 +16,14 @@
 #include "inspect/gcchild.h"
 #include "inspect/gcout.h"
 #include "inspect/gcsay.h"
+#include "inspect/gcserver.h"
 #include "net/loop.h"
 
 enum {
     READ = 64 << 10,
     LINGER_US = 1000000, /* others may still have the program's stderr */
     END_US = 5000000,    /* for a reader to take the last of it */
+    PAGE_US = 500000,    /* for the page to hear of the end */
 };
 
 struct gcrun {
@@ -42,6 +44,10 @@ struct gcrun {
     bool has_child;
     int code;
     unsigned interrupts;
+
+    struct gcpage page;
+    struct gcserver *server; /* NULL: none */
+    bool over;               /* told to end */
     char chunk[READ];
 };
 
@@ -84,7 +90,13 @@ static void on_line(void *ctx, const struct gctrace *g, struct str line) {
 static void look_at_end(struct gcrun *run) {
     bool program_ended = !run->has_child || run->child.pid == 0;
 
-    if (run->ended && program_ended && !run->stuck)
+    if (!run->ended || !program_ended || run->stuck)
+        return;
+    if (!run->page.ended && run->server && run->options->stay && !run->over)
+        cmd_warn("the program has ended; its page is there until we are interrupted");
+    run->page.ended = true;
+    run->page.code = run->code;
+    if (!run->server || !run->options->stay || run->over)
         loop_stop(run->loop);
 }
 
@@ -218,10 +230,15 @@ static int reap(struct gcrun *run) {
 
 /* Of a filter: who interrupts the whole pipeline wants to see its end, too. */
 static void end_filter(struct gcrun *run, const struct signal_got *got) {
-    if (!signals_ends(got->number) || (got->number == SIGINT && run->interrupts++ == 0))
+    bool first = got->number == SIGINT && !run->page.ended && run->interrupts++ == 0;
+
+    if (!signals_ends(got->number) || first)
         return;
-    run->code = 128 + got->number;
+    if (!run->page.ended)
+        run->code = 128 + got->number;
+    run->over = true;
     end_input(run);
+    look_at_end(run);
 }
 
 static int on_signal(struct loop *loop, uint32_t what, void *ctx) {
@@ -265,6 +282,24 @@ static int watch_input(struct gcrun *run) {
     return r;
 }
 
+static int serve(struct gcrun *run, struct err *err) {
+    const struct gcrun_options *o = run->options;
+    struct buf where;
+    int r;
+
+    run->page = (struct gcpage){
+        .stats = &run->stats, .lines = &run->lines, .argv = o->argv, .began_ms = clock_wall_ms()};
+    if (o->listening < 0)
+        return 0;
+    buf_init(&where, 128);
+    gcserver_where(o->listening, &where);
+    r = gcserver_new(run->loop, o->listening, &run->page, o->token, &run->server, err);
+    if (r == 0)
+        cmd_warn("the page is at http://%.*s/", STR_ARG(buf_str(&where)));
+    buf_done(&where);
+    return r;
+}
+
 static int begin(struct gcrun *run, struct err *err) {
     const struct gcrun_options *o = run->options;
     struct gcchild_options child = {
@@ -279,6 +314,8 @@ static int begin(struct gcrun *run, struct err *err) {
         err_set(err, r, "cannot begin:");
         return EXIT_RUN_FAILED;
     }
+    if (serve(run, err) < 0)
+        return EXIT_RUN_FAILED;
     run->has_child = o->argv;
     if (o->argv)
         r = gcchild_start(&child, &run->child, err);
@@ -319,6 +356,7 @@ static void tell_summary(struct gcrun *run) {
 }
 
 static void release(struct gcrun *run) {
+    gcserver_free(run->server);
     loop_free(run->loop);
     if (run->in_ready >= 0 && run->in_ready != run->in)
         close(run->in_ready);
@@ -353,6 +391,8 @@ int gcrun(const struct gcrun_options *o, struct err *err) {
             run->code = EXIT_RUN_FAILED;
         }
         gcout_end(&run->text, END_US);
+        if (run->server)
+            gcserver_finish(run->server, PAGE_US);
         tell_summary(run);
         code = run->code;
     }

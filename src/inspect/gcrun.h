@@ -7,15 +7,14 @@
 #include "base/err.h"
 
 struct gcrun_options {
-    char **argv;         /* NULL: the standard input */
-    bool json;           /* an object for each collection on stdout; the program's text to stderr */
-    bool spark;          /* a line at the bottom of the terminal */
-    bool keep;           /* the collector's lines go on as well */
-    bool stay;           /* the page is served until we are told to end */
-    bool ignores_pipe;   /* SIGPIPE was ignored when we were started */
-    int listening;       /* a socket, -1: none; taken */
-    const char *token;   /* of the page's data, or NULL */
-    const char *address; /* as in the URL: "127.0.0.1:7534" */
+    char **argv;       /* NULL: the standard input */
+    bool json;         /* an object for each collection on stdout; the program's text to stderr */
+    bool spark;        /* a line at the bottom of the terminal */
+    bool keep;         /* the collector's lines go on as well */
+    bool stay;         /* the page is served until we are told to end */
+    bool ignores_pipe; /* SIGPIPE was ignored when we were started */
+    int listening;     /* a socket, -1: none; taken */
+    const char *token; /* of the page's data, or NULL */
 };
 
 /* Runs to the end, blocks. The exit code: the program's, or as a shell gives it (128 + signal, 126,
