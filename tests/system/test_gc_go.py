@@ -1,0 +1,274 @@
+"""`plimsoll gc` makes Go programs collect and give memory back, and does them no harm: by pprof,
+and with --inject by two words of their memory that are put back whatever happens."""
+import json
+import os
+import random
+import re
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+
+import harness
+from harness import MIB, PATIENCE, Skip, check, equal, main, note, plimsoll, read, test
+
+TRIES = int(os.environ.get("PLIMSOLL_TRIES", "5"))
+NO_LIMIT = (1 << 63) - 1
+PERIOD = 120 * 10**9
+KEEP = 4  # MB in use
+
+
+class Go:
+    """A Go program with memory in use that it checks, and garbage. Ends with `with`."""
+
+    def __init__(self, name="goheap", *args, garbage=150, program=None, **environ):
+        self.program = program or program_of(name)
+        self.process = subprocess.Popen(
+            [self.program, "-keep", str(KEEP), "-garbage", str(garbage), *args],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, **environ})
+        words = self._line().split()
+        self.pid, self.port = int(words[1]), int(words[2])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+    def _line(self):
+        ready = select.select([self.process.stdout], [], [], 20 * PATIENCE)[0]
+        check(ready, f"{self.program} does not answer")
+        return self.process.stdout.readline().strip()
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self._line()
+
+    def stats(self):
+        return json.loads(self.ask("stats"))
+
+    def unharmed(self):
+        """It answers, all that it keeps is as it was, and its soft limit is too."""
+        word, checks, broken = self.ask("ping").split()
+        equal((word, broken), ("pong", "0"), f"what {self.program} says of its memory")
+        check(int(checks) > 0, "it has checked nothing")
+
+    def anon(self):
+        return int(re.search(r"RssAnon:\s+(\d+)", read(f"/proc/{self.pid}/status"))[1]) * 1024
+
+
+def program_of(name):
+    path = os.path.join(harness.options.loads, "rt", name)
+    if not os.access(path, os.X_OK):
+        raise Skip(f"no {name}: Go was not there to build it")
+    return path
+
+
+def needs_root():
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+
+
+def gc(go, *args):
+    found = plimsoll("gc", "--json", *args, go.pid, code=None).objects
+    equal(len(found), 1, "objects")
+    equal((found[0]["pid"], found[0]["runtime"]), (go.pid, "go 1.19.8"), "who was asked")
+    return found[0]
+
+
+def words_of(go):
+    """Where the two words are, by Go's own tools."""
+    table = subprocess.run(["go", "tool", "nm", go.program], check=True, capture_output=True,
+                           text=True, env={**os.environ, "GOFLAGS": "", "GO111MODULE": "off"})
+    at = {name: int(place, 16) for place, name in
+          re.findall(r"^ *([0-9a-f]+) \w runtime\.(gcController|forcegcperiod)$", table.stdout, re.M)}
+    return at["forcegcperiod"], at["gcController"] + 8
+
+
+def needs_go_tool():
+    if shutil.which("go") is None:
+        raise Skip("needs Go's tools")
+
+
+for how in ([], ["-idle"]):
+    @test(f"a program with pprof gives back its garbage within 10 s{', idle too' if how else ''}",
+          [needs_root])
+    def _(how=how):
+        with Go("goheap-pprof", *how) as go:
+            before = go.anon()
+            said = gc(go)
+            equal(said["outcome"], "collected", f"outcome of {said}")
+            equal(said["how"], f"pprof on port {go.port}: heap?gc=1", "how")
+            check(said["anon_before"] > 150 * MIB and before > 150 * MIB, "there was no garbage")
+            check(said["anon_after"] <= 25 * MIB, f"{said['anon_after'] >> 20} MiB are left")
+            check(said["settled_ms"] <= 10000 * PATIENCE, f"settled in {said['settled_ms']} ms")
+            go.unharmed()
+
+
+@test("without pprof and without --inject nothing is done, and what would help is said",
+      [needs_root])
+def _():
+    with Go() as go:
+        before = go.stats()
+        said = gc(go)
+        equal(said["outcome"], "refused", "outcome")
+        check("--inject" in said["next"] and "net/http/pprof" in said["next"], said["next"])
+        equal(go.stats()["gc_count"], before["gc_count"], "collections")
+        go.unharmed()
+
+
+for name in ("goheap", "goheap-stripped", "goheap-pie", "goheap-pie-stripped", "goheap-pprof"):
+    @test(f"--inject: {name} is at its live memory within 1 s, {TRIES} times, unharmed",
+          [needs_root])
+    def _(name=name):
+        took = []
+        with Go(name) as go:
+            for _ in range(TRIES):
+                said = gc(go, "--inject")
+                equal(said["outcome"], "collected", f"outcome of {said}")
+                check(said["anon_after"] <= 25 * MIB, f"{said['anon_after'] >> 20} MiB are left")
+                equal(go.stats()["limit"], NO_LIMIT, "soft limit after")
+                took.append(said["took_ms"] + said["settled_ms"])
+                go.unharmed()
+                equal(go.ask("make 150"), "made", "new garbage")
+                check(go.anon() > 100 * MIB, "there was no garbage")
+        note(f"ms: median {sorted(took)[len(took) // 2]}, most {max(took)}")
+
+
+@test("--inject wakes an idle program that listens, and says of another how it could be had",
+      [needs_root])
+def _():
+    with Go("goheap-pprof", "-idle") as go:
+        said = gc(go, "--inject")
+        equal(said["outcome"], "collected", f"outcome of {said}")
+        check(f"to port {go.port}" in said["how"], said["how"])
+        check(said["anon_after"] <= 25 * MIB, f"{said['anon_after'] >> 20} MiB are left")
+        go.unharmed()
+    with Go("goheap", "-idle") as go:
+        time.sleep(0.2)
+        said = gc(go, "--inject", "--timeout", "1s")
+        equal(said["outcome"], "failed", f"outcome of {said}")
+        check("idle" in said["why"] and "--timeout 70s" in said["next"], f"{said}")
+        equal(go.stats()["limit"], NO_LIMIT, "soft limit after")
+        go.unharmed()
+
+
+@test(f"both words are put back when plimsoll is killed at any moment, {2 * TRIES} times",
+      [needs_root, needs_go_tool])
+def _():
+    caught = [0, 0]
+    with Go() as go, open(f"/proc/{go.pid}/mem", "rb", 0) as memory:
+        places = words_of(go)
+
+        def changed():
+            now = [struct.unpack("q", os.pread(memory.fileno(), 8, at))[0] for at in places]
+            return [now[0] != PERIOD, now[1] != NO_LIMIT]
+
+        equal(changed(), [False, False], "the words before")
+        for i in range(2 * TRIES):
+            doing = subprocess.Popen([harness.options.binary, "gc", "--inject", str(go.pid)],
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                     start_new_session=True)
+            end = time.monotonic() + 5
+            if i % 3 == 2:
+                time.sleep(random.uniform(0, 0.3))
+            else:  # as soon as this word is seen changed
+                while doing.poll() is None and time.monotonic() < end and not changed()[i % 3]:
+                    pass
+            seen = changed()
+            caught = [caught[0] + seen[0], caught[1] + seen[1]]
+            try:
+                os.killpg(doing.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            doing.wait()
+            end = time.monotonic() + 5 * PATIENCE
+            while any(changed()) and time.monotonic() < end:
+                time.sleep(0.001)
+            equal(changed(), [False, False], "still changed: period, limit")
+            equal(go.ask("make 60"), "made", "new garbage")
+        go.unharmed()
+    note(f"changed when it was killed: period {caught[0]}, limit {caught[1]}")
+    check(caught[0] > 0 and caught[1] > 0, "no kill came while a word was changed")
+
+
+@test("a limit that the program has itself is the one that is put back", [needs_root])
+def _():
+    with Go(GOMEMLIMIT="1GiB") as go:
+        equal(gc(go, "--inject")["outcome"], "collected", "outcome")
+        equal(go.stats()["limit"], 1 << 30, "soft limit after")
+        equal(go.ask("limit 900000000"), "set", "another limit")
+        equal(gc(go, "--inject")["outcome"], "collected", "outcome")
+        equal(go.stats()["limit"], 900000000, "soft limit after")
+        go.unharmed()
+
+
+@test("with GOGC=off the soft limit alone brings a collection about", [needs_root])
+def _():
+    with Go(GOGC="off") as go:
+        said = gc(go, "--inject")
+        equal(said["outcome"], "collected", f"outcome of {said}")
+        check(said["anon_after"] < said["anon_before"] / 3, f"{said['anon_after'] >> 20} MiB")
+        equal(go.stats()["limit"], NO_LIMIT, "soft limit after")
+        go.unharmed()
+
+
+@test("a stopped program is left alone, and goes on when it is continued", [needs_root])
+def _():
+    with Go() as go:
+        os.kill(go.pid, signal.SIGSTOP)
+        said = gc(go, "--inject", "--timeout", "1s")
+        os.kill(go.pid, signal.SIGCONT)
+        equal((said["outcome"], said["why"]), ("refused", "the process is stopped"), "it was said")
+        equal(go.stats()["limit"], NO_LIMIT, "soft limit after")
+        go.unharmed()
+
+
+@test("a Go version that was not verified is refused by name", [needs_root])
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        other = os.path.join(folder, "goother")
+        with open(program_of("goheap"), "rb") as file:
+            text = file.read()
+        check(b"go1.19.8" in text, "the version does not stand in the program")
+        with open(other, "wb") as file:
+            file.write(text.replace(b"go1.19.8", b"go1.19.7"))
+        os.chmod(other, 0o755)
+        with Go(program=other) as go:
+            before = go.stats()["gc_count"]
+            said = plimsoll("gc", "--json", "--inject", go.pid, code=None).objects[0]
+            equal((said["outcome"], said["runtime"]), ("refused", "go 1.19.7"), "it was said")
+            check("1.19.7 was not verified" in said["why"], said["why"])
+            equal(go.stats()["gc_count"], before, "collections")
+            go.unharmed()
+
+
+for kind, word in (("silent", "no pprof answers"), ("binary", "no pprof answers"),
+                   ("head", "no pprof answers"), ("other", "no pprof answers"),
+                   ("endless", "went on"), ("slow", "did not end"), ("redirect", "refused"),
+                   ("closed", "did not answer"), ("bomb", None), ("short", None)):
+    @test(f"what answers on the port may lie: {kind}", [needs_root])
+    def _(kind=kind, word=word):
+        with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+            to = str(elsewhere.getsockname()[1])
+            with Go("goheap-lies", "-idle", garbage=20, LIE=kind, TO=to) as go:
+                began = time.monotonic()
+                said = gc(go, "--timeout", "2s")
+                took = time.monotonic() - began
+                if word:  # the others are answers whose content nobody looks at
+                    check(said["outcome"] in ("refused", "failed"), f"{said}")
+                    check(word in said["why"], said["why"])
+                check(took < 10 * PATIENCE, f"it took {took:.1f} s")
+                equal(select.select([elsewhere], [], [], 0)[0], [], "redirects followed")
+                go.unharmed()
+
+
+if __name__ == "__main__":
+    main()
