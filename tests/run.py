@@ -25,7 +25,10 @@ PYTHON = "/usr/bin/python3"
 CPUS = os.cpu_count() or 1
 VM_SECONDS = 1500
 # What these claim has nothing to do with the version of cgroups: once is enough.
-SAME_ON_BOTH = {"test_agent_http.py", "test_agent_remote.py", "test_manual.py"}
+SAME_ON_BOTH = {"test_agent_http.py", "test_agent_remote.py", "test_manual.py", "test_doctor.py",
+                "test_gc_go.py", "test_gc_jvm.py", "test_gc_native.py", "test_gc_node.py",
+                "test_gc_python.py", "test_gctrace.py", "test_heap.py", "test_recognise.py",
+                "test_untouchable.py"}
 OUTPUT_SHOWN = 120  # lines of a failing program
 
 
@@ -200,11 +203,18 @@ def case_of(label, found, notes):
 
 def static_programs(options):
     checks = ["check_layers", "check_format", "check_sizes", "check_text"]
-    deep = [Program(f"check_deep {tool}", [PYTHON, "tools/check_deep", tool, options.build],
-                    timeout=700, tap=False) for tool in ("cppcheck", "analyzer", "tidy")]
     gates = [Program(path.name, [PYTHON, str(path)]) for path in test_files("tests/tools")]
-    clang = Program("clang 14 builds it too", ["make", "fuzz-build"], env={"MAKEFLAGS": ""}, tap=False)
-    return [*(Program(name, [f"tools/{name}"], tap=False) for name in checks), *deep, clang, *gates]
+    return [*(Program(name, [f"tools/{name}"], tap=False) for name in checks), *gates]
+
+
+def deep_programs(options):
+    """Minutes of CPU time, for which nobody waits: with what the tests beside leave over."""
+    idle = ["nice", "-n", "19"]
+    deep = [Program(f"check_deep {tool}", [*idle, PYTHON, "tools/check_deep", tool, options.build],
+                    timeout=1500, tap=False) for tool in ("cppcheck", "analyzer", "tidy")]
+    clang = Program("clang 14 builds it too", [*idle, "make", "fuzz-build"], timeout=1500,
+                    env={"MAKEFLAGS": ""}, tap=False)
+    return [*deep, clang]
 
 
 def test_files(folder):
@@ -289,8 +299,7 @@ def list_kernels():
 
 
 STAGES = [
-    Stage("static", "layers, format, sizes, text, cppcheck, gcc -fanalyzer, clang-tidy, clang",
-          static_programs, 1100),
+    Stage("static", "layers, format, sizes, text", static_programs, 300),
     Stage("unit", "the modules, one by one", unit_programs, 300, CPUS),
     Stage("asan", "the same with address and undefined-behaviour sanitizers",
           asan_programs, 600, CPUS),
@@ -299,6 +308,8 @@ STAGES = [
     Stage("system", "the program on this machine's cgroups", system_programs, 1800),
     Stage("docker", "the program beside real container engines", docker_programs, 900),
     Stage("browser", "the page in a real browser, over a real agent", browser_programs, 600),
+    Stage("deep", "cppcheck, gcc -fanalyzer, clang-tidy, clang", deep_programs, 1800,
+          beside="system"),
     Stage("vm", "the system tests on cgroup v2, in a virtual machine", vm_programs, 1800,
           beside="system"),
 ]
