@@ -1,12 +1,6 @@
-/* What a Node program's heap holds, through its inspector (nodeinspect.h):
- *
- * figures: process.memoryUsage() and V8's own statistics;
- * constructors: counted in a heap snapshot as it streams by (nodesnap.h). Exact, and the same
- *   objects that the developer tools count. V8 collects garbage first, stands still meanwhile, and
- *   needs memory of about the heap's size for it: so it is left out where there may be no room,
- *   unless --live asks for it. Runtime.queryObjects would keep every object alive through a handle,
- *   and sees no strings, code or buffers;
- * sampling profile: where objects come from that are allocated while it runs and live at its end.
+/* What a Node program's heap holds, through its inspector (nodeinspect.h): process.memoryUsage()
+ * and V8's own statistics; its objects by constructor (nodecount.h); where objects come from that
+ * are allocated while we watch and live at the end of that (V8's sampling profile).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,8 +10,8 @@
 #include "base/mem.h"
 #include "kern/meminfo.h"
 #include "runtime/heaps.h"
+#include "runtime/nodecount.h"
 #include "runtime/nodeinspect.h"
-#include "runtime/nodesnap.h"
 
 enum {
     CLOSING_US = 1000 * 1000,
@@ -26,9 +20,8 @@ enum {
     SPACES = 32,
 };
 
-/* Twice the heap: V8's graph of it, and what the heap grows by meanwhile. */
-enum { SNAPSHOT_FACTOR = 2 };
-static const uint64_t snapshot_unasked = 512ULL << 20;
+/* What may be taken in a program whose limit is not known. */
+static const uint64_t unasked = 1024ULL << 20;
 
 struct work {
     const struct rtproc *p;
@@ -108,15 +101,16 @@ static bool number_at(const json_t *from, const char *path, uint64_t *out) {
 
 static void add_space(struct heapview *v, const json_t *space) {
     struct str name = cdp_text(space, "space_name");
-    uint64_t value;
+    uint64_t used, size;
 
     for (size_t i = 0; i < ARRAY_N(spaces); i++) {
         if (!str_eq(name, str_of(spaces[i].name)))
             continue;
-        if (number_at(space, "space_used_size", &value))
-            heapview_figure(v, spaces[i].used_key, spaces[i].used_says, HEAP_BYTES, value);
-        if (number_at(space, "space_size", &value) && value > 0)
-            heapview_figure(v, spaces[i].size_key, spaces[i].size_says, HEAP_BYTES, value);
+        if (!number_at(space, "space_size", &size) || size == 0)
+            return;
+        if (number_at(space, "space_used_size", &used))
+            heapview_figure(v, spaces[i].used_key, spaces[i].used_says, HEAP_BYTES, used);
+        heapview_figure(v, spaces[i].size_key, spaces[i].size_says, HEAP_BYTES, size);
         return;
     }
 }
@@ -197,82 +191,66 @@ static int read_figures(struct work *w) {
 
 /* ---- constructors ---- */
 
-struct chunks {
-    struct nodesnap *snap;
-    int error;
-};
-
-static int take_chunk(void *ctx, struct str method, const json_t *params) {
-    struct chunks *c = ctx;
-
-    if (str_eq(method, STR("HeapProfiler.addHeapSnapshotChunk")) && c->error == 0)
-        c->error = nodesnap_feed(c->snap, cdp_text(params, "chunk"));
-    return 0; /* what still comes must be read: the program has written it */
-}
-
-static int take_snapshot(struct work *w, struct tally *into) {
-    struct chunks chunks = {.error = 0};
-    struct cdp *c = &w->inspector.cdp;
-    int r = nodesnap_new(&chunks.snap);
-
-    if (r < 0)
-        return r;
-    c->event = take_chunk;
-    c->ctx = &chunks;
-    r = cdp_call(c, "HeapProfiler.takeHeapSnapshot", json_pack("{s:b}", "reportProgress", 0),
-                 w->until_us, NULL);
-    c->event = NULL;
-    if (r == 0)
-        r = nodesnap_finish(chunks.snap, into);
-    nodesnap_free(chunks.snap);
-    return r;
-}
-
-/* Whether a snapshot finds room: in its container as far as that is known, and in the machine. */
-static bool has_room(const struct work *w, uint64_t used, uint64_t rss) {
+/* Whether there is room for so much more: in its container as far as that is known, and in the
+ * machine. */
+static bool has_room(const struct work *w, uint64_t need, uint64_t rss) {
     struct meminfo m;
-    uint64_t need = used * SNAPSHOT_FACTOR, limit = w->ask->ask.limit;
+    uint64_t limit = w->ask->ask.limit;
 
     if (w->p->host->live && meminfo_read(w->p->host->proc, &m) == 0 &&
-        m.have & 1U << MEMINFO_AVAILABLE && m.value[MEMINFO_AVAILABLE] / 2 < need)
+        meminfo_has(&m, MEMINFO_AVAILABLE) && m.value[MEMINFO_AVAILABLE] / 2 < need)
         return false;
     if (limit == 0)
-        return used <= snapshot_unasked;
+        return need <= unasked;
     return rss < limit && limit - rss > need;
 }
 
-static int count_constructors(struct work *w) {
+static int keep_types(struct work *w, struct tally *types, int r, const char *how) {
+    if (r == 0) {
+        w->view->types = types;
+        w->view->types_are = "constructors";
+        w->view->types_how = how;
+        return 0;
+    }
+    tally_free(types);
+    heapview_note(w->view, "constructors are not counted: %s", words_of(w, r));
+    return r;
+}
+
+static int look_at_types(struct work *w) {
     uint64_t used, rss;
     struct tally *types;
+    struct cdp *c = &w->inspector.cdp;
     int r;
 
     if (!heapview_value(w->view, "heap_used", &used) || !heapview_value(w->view, "rss", &rss) ||
-        used > UINT64_MAX / 4) {
+        used > UINT64_MAX / 64) {
         heapview_note(w->view, "constructors are not counted: the size of the heap is not known");
         return 0;
     }
-    if (!w->ask->live && !has_room(w, used, rss)) {
+    if (!has_room(w, used * NODE_COUNT_FACTOR, rss)) {
         heapview_note(w->view,
-                      "constructors are not counted: the snapshot could take %llu MiB more in the "
-                      "program, for which there may be no room; --live takes it nonetheless",
-                      (unsigned long long)(used * SNAPSHOT_FACTOR >> 20));
+                      "constructors are not counted: that could take %llu MiB more in the program, "
+                      "for which there may be no room",
+                      (unsigned long long)(used * NODE_COUNT_FACTOR >> 20));
         return 0;
     }
     r = tally_new(&types);
     if (r < 0)
         return r;
-    r = take_snapshot(w, types);
-    if (r == 0) {
-        w->view->types = types;
-        w->view->types_are = "constructors";
-        w->view->types_how = "reachable objects, their own sizes (a heap snapshot: the program "
-                             "stood still for it, and garbage was collected first)";
-        return 0;
-    }
-    tally_free(types);
-    heapview_note(w->view, "constructors are not counted: the heap snapshot failed: %s",
-                  words_of(w, r));
-    return r == -EPIPE || r == -ETIMEDOUT ? r : 0;
+    if (w->ask->live && has_room(w, used * NODE_WEIGH_FACTOR, rss))
+        return keep_types(w, types, node_weigh_objects(c, w->until_us, types),
+                          "all reachable, with their own sizes (a heap snapshot; the program stood "
+                          "still for it)");
+    if (w->ask->live)
+        heapview_note(
+            w->view,
+            "sizes are not told: a heap snapshot could take %llu MiB more in the program, "
+            "for which there may be no room",
+            (unsigned long long)(used * NODE_WEIGH_FACTOR >> 20));
+    return keep_types(w, types, node_count_objects(c, w->until_us, types),
+                      "reachable objects, without strings and code (garbage was collected first; "
+                      "--live tells sizes too, by a heap snapshot)");
 }
 
 /* ---- sampling ---- */
@@ -352,7 +330,7 @@ static int look(struct work *w, struct err *err) {
             heapview_note(w->view, "no sampling profile: %s", words_of(w, r));
     }
     if (r != -EPIPE && r != -ETIMEDOUT)
-        (void)count_constructors(w);
+        (void)look_at_types(w);
     return 0;
 }
 
