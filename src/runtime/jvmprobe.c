@@ -83,16 +83,33 @@ static int from_environment(struct str all, struct str name) {
     return found;
 }
 
-static int from_file(const struct rtproc *p, const char *file, bool is_environ, struct str name) {
+/* Of any length: the kernel does not say how long it is. */
+static int load(const struct rtproc *p, const char *file, struct buf *out) {
     auto_close int fd = openat(p->dir, file, O_RDONLY | O_CLOEXEC);
-    auto_free char *text = NULL;
-    size_t n;
-    struct str all;
 
-    if (fd < 0 || file_load_fd(fd, ARGS_MAX, &text, &n) < 0)
-        return -1;
-    all = (struct str){text, n};
-    return is_environ ? from_environment(all, name) : last_of(all, false, name);
+    if (fd < 0)
+        return -errno;
+    for (;;) {
+        enum { PIECE = 16384 };
+        char *room = buf_room(out, PIECE);
+        ssize_t n = room ? read(fd, room, PIECE) : -1;
+
+        if (n <= 0)
+            return room ? (int)n : buf_error(out);
+        buf_grow(out, (size_t)n);
+    }
+}
+
+static int from_file(const struct rtproc *p, const char *file, bool is_environ, struct str name) {
+    struct buf text;
+    int found = -1;
+
+    buf_init(&text, ARGS_MAX);
+    if (load(p, file, &text) == 0)
+        found = is_environ ? from_environment(buf_str(&text), name)
+                           : last_of(buf_str(&text), false, name);
+    buf_done(&text);
+    return found;
 }
 
 static bool attaching_is_off(const struct rtproc *p) {

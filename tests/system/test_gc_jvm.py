@@ -1,0 +1,326 @@
+"""`plimsoll gc` on real JVMs: they give memory back, in other namespaces and as other users too;
+those that cannot be asked are left alone, and so is what somebody put in the place of their files.
+"""
+import glob
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import harness
+from harness import (MIB, PATIENCE, Skip, check, equal, group, main, needs_cgroups, note, plimsoll,
+                     read, test, wait_for)
+
+TRIES = int(os.environ.get("PLIMSOLL_TRIES", "10"))
+GARBAGE = 500 if TRIES >= 100 else 120  # MiB
+USER = 4321
+ENOUGH = 60 * MIB
+
+
+def classes():
+    return os.path.join(harness.options.loads, "rt")
+
+
+def needs_java():
+    needs_cgroups()
+    if shutil.which("java") is None or not os.path.exists(classes() + "/Garbage.class"):
+        raise Skip("no java, or no javac when this was built")
+
+
+def needs_jcmd():
+    needs_java()
+    if shutil.which("jcmd") is None:
+        raise Skip("no jcmd to compare with")
+
+
+def java_home():
+    return os.path.dirname(os.path.dirname(os.path.realpath(shutil.which("java"))))
+
+
+def has_collector(flag):
+    done = subprocess.run(["java", *flag.split(), "-version"], capture_output=True)
+    return done.returncode == 0
+
+
+class Java:
+    """A JVM with the load, in a limited group; ready when made. `inside`: in namespaces of its own,
+    with a /tmp of its own, as another user."""
+
+    def __init__(self, *flags, live=4, garbage=GARBAGE, inside=False, env=None):
+        self.box = group("jvm", limit=1200 * MIB)
+        # Not in ours, which another user may not enter.
+        self.folder = tempfile.TemporaryDirectory(prefix="plimsoll-java-", dir="/var/tmp")
+        os.chmod(self.folder.name, 0o777)
+        for path in glob.glob(classes() + "/Garbage*.class"):
+            shutil.copy(path, self.folder.name)
+        command = ["java", *flags, "-cp", self.folder.name, "Garbage", str(live), str(garbage)]
+        if inside:
+            shell = ("mount --make-rprivate / && mount -t tmpfs -o mode=1777 tmpfs /tmp && "
+                     f"exec setpriv --reuid {USER} --regid {USER} --clear-groups "
+                     "--inh-caps=-all --bounding-set=-all \"$@\"")
+            command = ["unshare", "-mpn", "--fork", "--kill-child", "--mount-proc", "sh", "-c",
+                       shell, "sh", *command]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, cwd=self.folder.name,
+                                        env={**os.environ, **(env or {})},
+                                        preexec_fn=lambda: self.box.add(os.getpid()))
+        self.pid = self.process.pid
+        harness._loads.append(self)
+        while (line := self.process.stdout.readline()) != b"ready\n":
+            check(line, "java ended early")
+        if inside:
+            self.pid = int(read(f"/proc/{self.pid}/task/{self.pid}/children").split()[0])
+        self.tmp = f"/proc/{self.pid}/root/tmp"
+        self.inner = int(re.search(r"^NSpid:.*?(\d+)$", read(f"/proc/{self.pid}/status"),
+                                   re.M).group(1))
+
+    def alive(self):
+        return self.process.poll() is None and read(f"/proc/{self.pid}/stat").split()[2] != "Z"
+
+    def finish(self):
+        """Asks it for what it kept: it must still be there and right."""
+        out, _ = self.process.communicate(b"", timeout=30 * PATIENCE)
+        equal(self.process.returncode, 0, "how the JVM ended")
+        return out.decode()
+
+    def left_behind(self):
+        """Files of ours in its folder and its /tmp."""
+        return glob.glob(self.folder.name + "/.attach_pid*") + \
+            glob.glob(f"{self.tmp}/.attach_pid{self.inner}")
+
+    def end(self):
+        if self in harness._loads:
+            harness._loads.remove(self)
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            stream.close()
+        for path in (f"/tmp/.java_pid{self.pid}", f"/tmp/hsperfdata_root/{self.pid}"):
+            if os.path.exists(path):
+                os.unlink(path)  # a killed JVM leaves them
+        self.folder.cleanup()
+        self.box.remove()
+
+
+def gc(java, *args, code=None, **popen):
+    found = plimsoll("gc", java.pid, "--json", *args, code=code, **popen).objects
+    equal(len(found), 1, "objects")
+    return found[0]
+
+
+def collected(java):
+    one = gc(java, code=0)
+    equal(one["outcome"], "collected", f"outcome ({one['why']})")
+    mib = {key: one[key] // MIB for key in ("rss_before", "rss_after")}
+    note(f"{one['runtime']}: {mib['rss_before']} -> {mib['rss_after']} MiB in {one['took_ms']} ms, "
+         f"settled {one['settled_ms']} ms; {one['how']}")
+    equal(java.left_behind(), [], "files left behind")
+    return one
+
+
+def ratios(java):
+    """(MinHeapFreeRatio, MaxHeapFreeRatio) as the JDK's own tool reads them."""
+    out = subprocess.run(["jcmd", str(java.pid), "VM.flags", "-all"], capture_output=True,
+                         text=True).stdout
+    return tuple(int(re.search(rf" {name} +:?= (\d+)", out).group(1))
+                 for name in ("MinHeapFreeRatio", "MaxHeapFreeRatio"))
+
+
+@test(f"G1 with {GARBAGE} MB of garbage keeps at most 60 MB, twice, and goes on", [needs_java])
+def _():
+    java = Java("-XX:+UseG1GC")
+    check(collected(java)["rss_after"] <= ENOUGH, "more than 60 MB are left")
+    check(collected(java)["rss_after"] <= ENOUGH, "more than 60 MB are left")
+    equal(java.finish().strip(), "kept 4096 12345", "what it kept")
+
+
+@test("Serial (-Xms16m) keeps at most 60 MB, and its flags are as before", [needs_jcmd])
+def _():
+    java = Java("-XX:+UseSerialGC", "-Xms16m", "-XX:MinHeapFreeRatio=33")
+    equal(ratios(java), (33, 70), "before")
+    check(collected(java)["rss_after"] <= ENOUGH, "more than 60 MB are left")
+    equal(ratios(java), (33, 70), "after")
+    equal(java.finish().strip(), "kept 4096 12345", "what it kept")
+
+
+@test("a JVM in other namespaces, of another user, with a /tmp of its own does the same",
+      [needs_java])
+def _():
+    for flags in (["-XX:+UseG1GC"], ["-XX:+UseSerialGC", "-Xms16m"]):
+        java = Java(*flags, inside=True)
+        check(java.inner != java.pid, "it has a pid namespace of its own")
+        check(collected(java)["rss_after"] <= ENOUGH, "more than 60 MB are left")
+        equal(os.stat(f"{java.tmp}/.java_pid{java.inner}").st_uid, USER, "whose socket it is")
+        equal(java.finish().strip(), "kept 4096 12345", "what it kept")
+
+
+@test("a JVM that ignores System.gc() collects as well", [needs_java])
+def _():
+    for flag in ("-XX:+DisableExplicitGC", "-XX:+ExplicitGCInvokesConcurrent"):
+        java = Java("-XX:+UseG1GC", flag)
+        check(collected(java)["rss_after"] <= ENOUGH, "more than 60 MB are left")
+        java.end()
+
+
+@test("of collectors that give nothing back it is told why, and what would", [needs_java])
+def _():
+    known = [("-XX:+UseParallelGC", "Parallel", "-XX:+UseG1GC"),
+             ("-XX:+UseZGC -Xms128m", "300 s", "ZUncommitDelay"),
+             ("-XX:+UseSerialGC -Xms200m", "200M", "-Xms16m"),
+             ("-XX:+UseG1GC -Xms200m", "200M", "-Xms16m")]
+    for flags, why, following in known:
+        if not has_collector(flags):
+            continue
+        one = collected(Java(*flags.split(), garbage=60))
+        check(why in one["why"], f"{flags}: {one['why']!r}")
+        check(following in one["next"], f"{flags}: {one['next']!r}")
+
+
+@test("the Epsilon collector is refused", [needs_java])
+def _():
+    one = gc(Java("-XX:+UnlockExperimentalVMOptions", "-XX:+UseEpsilonGC", "-Xmx200m", garbage=20))
+    equal(one["outcome"], "refused", "outcome")
+    check("never collects" in one["why"], one["why"])
+
+
+@test(f"plimsoll killed at {TRIES} moments leaves no flag changed and no file behind", [needs_jcmd])
+def _():
+    java = Java("-XX:+UseSerialGC", "-Xms16m", garbage=40)
+    start = time.monotonic()
+    gc(java)
+    whole = time.monotonic() - start
+    for _ in range(TRIES):
+        process = subprocess.Popen([harness.options.binary, "gc", str(java.pid), "--json"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(0, min(whole, 0.15)))
+        process.kill()
+        process.wait()
+    wait_for(lambda: ratios(java) == (40, 70), 10, "the flags")
+    equal(java.left_behind(), [], "files left behind")
+    for _ in range(max(3, TRIES // 5)):  # as long as it does not listen yet
+        fresh = Java(garbage=1, live=1)
+        process = subprocess.Popen([harness.options.binary, "gc", str(fresh.pid), "--json"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(0, 0.04))
+        process.kill()
+        process.wait()
+        wait_for(lambda: fresh.left_behind() == [], 10, "the file to be removed")
+        check(fresh.alive(), "the JVM ended")
+        fresh.end()
+
+
+def refused(java, word, tries=TRIES):
+    for _ in range(tries):
+        one = gc(java)
+        equal(one["outcome"], "refused", f"outcome ({one['why']})")
+        check(word in one["why"], f"{one['why']!r} says nothing of {word!r}")
+        check(one["rss_after"] is None or one["outcome"] != "collected", "nothing was measured")
+    check(java.alive(), "it ended")
+    equal(java.left_behind(), [], "files left behind")
+    return one
+
+
+@test(f"JVMs that cannot be asked are refused and alive after {TRIES} tries each", [needs_java])
+def _():
+    off = "-XX:+DisableAttachMechanism"
+    refused(Java("-Xrs", garbage=1), "SIGQUIT")
+    refused(Java(off, garbage=1), off)
+    refused(Java(off, garbage=1, inside=True), off)
+    refused(Java("-XX:-UsePerfData", garbage=1, env={"JAVA_TOOL_OPTIONS": off}), off)
+    with tempfile.NamedTemporaryFile("w", suffix=".args") as file:
+        file.write(off + "\n")
+        file.flush()
+        refused(Java("@" + file.name, garbage=1), off)
+    java = Java(garbage=1)
+    os.kill(java.pid, signal.SIGSTOP)
+    refused(java, "stopped")
+    os.kill(java.pid, signal.SIGCONT)
+    java.finish()
+
+
+@test(f"a program that only calls itself java is alive after {TRIES} tries", [needs_java])
+def _():
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        shutil.copy(shutil.which("sleep"), folder + "/java")
+        process = subprocess.Popen([folder + "/java", "120"])
+        try:
+            for _ in range(TRIES):
+                found = plimsoll("gc", process.pid, "--json", code=None).objects
+                check(found[0]["outcome"] != "collected", "collected what is no JVM")
+            check(process.poll() is None, "it was ended")
+        finally:
+            process.kill()
+            process.wait()
+
+
+@test("another user is refused, and told who may", [needs_java])
+def _():
+    java = Java(garbage=1)
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        os.chmod(folder, 0o755)
+        program = shutil.copy(harness.options.binary, folder)
+        done = subprocess.run([program, "gc", str(java.pid), "--json"], capture_output=True,
+                              text=True, user=USER, group=USER, extra_groups=[])
+    check('"collected"' not in done.stdout, done.stdout)
+    check("root" in done.stdout + done.stderr, done.stdout + done.stderr)
+    check(java.alive(), "it ended")
+
+
+def listener(path, owner=None):
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(path)
+    made.listen()
+    if owner is not None:
+        os.chown(path, owner, owner)
+    return made
+
+
+@test("what lies in the place of its socket is not believed, followed or waited for", [needs_java])
+def _():
+    java = Java(garbage=1, inside=True)
+    place = f"{java.tmp}/.java_pid{java.inner}"
+    os.mkfifo(place)
+    os.chown(place, USER, USER)
+    refused(java, "no socket", 2)
+    os.unlink(place)
+    with open(place, "w"):
+        os.chown(place, USER, USER)
+    refused(java, "no socket", 2)
+    os.unlink(place)
+    with listener(f"{java.tmp}/elsewhere", USER):
+        os.symlink("elsewhere", place)
+        refused(java, "no socket", 2)
+        os.unlink(place)
+    with listener(place):
+        refused(java, "does not belong", 2)
+        os.unlink(place)
+    with listener(place, USER):
+        refused(java, "another process", 2)
+    # Nobody listens there any more: it is made anew.
+    equal(collected(java)["outcome"], "collected", "with a dead socket in the place")
+
+
+@test("what lies in the place of its attach file is not followed", [needs_java])
+def _():
+    java = Java(garbage=1, inside=True)
+    place = f"{java.folder.name}/.attach_pid{java.inner}"
+    victim = f"{java.folder.name}/victim"
+    os.symlink(victim, place)
+    one = gc(java)
+    equal(one["outcome"], "refused", f"outcome ({one['why']})")
+    check(os.path.islink(place) and not os.path.exists(victim), "the link was touched")
+    os.unlink(place)
+    os.mkfifo(place)
+    equal(gc(java)["outcome"], "refused", "outcome of a FIFO")
+    os.unlink(place)
+    equal(collected(java)["outcome"], "collected", "with nothing in the place")
+
+
+if __name__ == "__main__":
+    main()
