@@ -62,6 +62,7 @@ struct heap {
     uint64_t rss, used, in_use, idle, released, sys;
     uint64_t marked, last_ns, now_ns; /* of the last collection; have_marked */
     bool have, have_marked;
+    bool has_pprof;
 };
 
 /* Lines of heap?debug=1 that are figures. */
@@ -169,14 +170,16 @@ static void add_verdict(struct heapview *out, const struct heap *h, int32_t pid)
         heapview_note(out,
                       "held by the runtime, not leaked: %s of its %s resident are free memory not "
                       "yet given back (%s), objects since the last collection (%s) and room "
-                      "in spans (%s); `plimsoll gc %d` makes it give back",
+                      "in spans (%s); `plimsoll gc %s%d` makes it give back",
                       size_of(held).text, size_of(h->rss).text, size_of(kept).text,
-                      size_of(garbage).text, size_of(spans).text, pid);
-    if (live >= NOTEWORTHY && h->have_marked && age_s >= 1)
+                      size_of(garbage).text, size_of(spans).text, h->has_pprof ? "" : "--inject ",
+                      pid);
+    if (live >= NOTEWORTHY && h->have_marked)
         heapview_note(out,
                       "%s were in use at the last collection, %llu s ago: what of it still is, the "
-                      "next one tells (--live)",
-                      size_of(live).text, (unsigned long long)age_s);
+                      "next one tells (%s)",
+                      size_of(live).text, (unsigned long long)age_s,
+                      h->has_pprof ? "--live" : "`plimsoll gc --inject`");
 }
 
 static int add_blob(const struct rtproc *p, const struct gopprof *at, const char *page,
@@ -274,6 +277,7 @@ int go_heap(const struct rtproc *p, const struct rt_id *id, const struct rt_heap
                        "no pprof answers in process %d, and its memory cannot be read: %s; import "
                        "_ \"net/http/pprof\" and serve it on loopback",
                        p->pid, why.text);
+    h.has_pprof = have_pprof == 0;
     if (h.have)
         add_verdict(out, &h, p->pid);
     return 0;
