@@ -122,7 +122,6 @@ struct heap {
     int32_t pid; /* 0: files */
     const char *file[2];
     unsigned files;
-    int64_t deadline_us;
     size_t width;
 };
 
@@ -154,10 +153,16 @@ static void pause_us(int64_t us) {
         ;
 }
 
+/* How long one look may take. */
+static int64_t look_us(const struct heap *h) {
+    return LOOK_US +
+           (int64_t)(h->options->have_seconds ? h->options->seconds : NODE_SECONDS) * 1000000;
+}
+
 static int look_at_process(const struct heap *h, struct heapreport *r, struct err *err) {
     const struct options *o = h->options;
     struct rt_heap_ask ask = {
-        .ask = {.inject = o->inject, .deadline_us = h->deadline_us},
+        .ask = {.inject = o->inject},
         .live = o->live,
         .seconds = o->have_seconds ? o->seconds : NODE_SECONDS,
         .port = o->port,
@@ -167,11 +172,13 @@ static int look_at_process(const struct heap *h, struct heapreport *r, struct er
 
     /* Go's profiles are there anyway; V8 must first sample. */
     ask.profile = s.id.kind == RT_GO || o->have_seconds || o->flame;
+    ask.ask.deadline_us = clock_mono_us() + look_us(h) - LOOK_US / 2; /* the rest is for printing */
     if (code == 0 && o->diff_us) {
         r->is_diff = true;
         code = heaplook_process(&s, &ask, &r->before, err);
         if (code == 0)
             pause_us(o->diff_us);
+        ask.ask.deadline_us = clock_mono_us() + look_us(h) - LOOK_US / 2;
     }
     if (code == 0)
         code = heaplook_process(&s, &ask, &r->after, err);
@@ -375,14 +382,11 @@ static int tell_failure(const struct heap *h, bool late) {
 
 static int run_child(struct heap *h) {
     const struct options *o = h->options;
-    int64_t budget_us = LOOK_US * (o->diff_us ? 2 : 1) + o->diff_us;
+    int64_t budget_us = h->pid ? look_us(h) * (o->diff_us ? 2 : 1) + o->diff_us : LOOK_US;
     enum job_state state;
     struct job job;
     int status, r;
 
-    if (h->pid)
-        budget_us += (int64_t)(o->have_seconds ? o->seconds : NODE_SECONDS) * 2000000;
-    h->deadline_us = clock_mono_us() + budget_us - LOOK_US / 2; /* the rest is for printing */
     job_init(&job, ANSWER_MAX);
     r = job_start(&job, work, h, clock_mono_us() + budget_us);
     if (r < 0) {

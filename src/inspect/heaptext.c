@@ -12,9 +12,9 @@
 
 enum {
     TABLE_MAX = 128 << 20,
-    STACKS = 8,  /* that are shown whole, of goroutines and of Node */
-    FRAMES = 6,  /* of each */
-    INDENT = 11, /* of their frames */
+    STACKS = 8, /* that are shown whole, of goroutines and of Node */
+    FRAMES = 6, /* of each */
+    AMOUNT = 7, /* columns */
 };
 
 struct printer {
@@ -191,8 +191,11 @@ static void add_head(struct printer *p) {
         add_process(p);
         return;
     }
-    if (p->r->is_diff)
+    if (p->r->is_diff) {
+        buf_add(p->out, STR("from "));
         add_file(p, &p->r->before);
+        buf_add(p->out, STR("to   "));
+    }
     add_file(p, &p->r->after);
     if (p->r->passed_ms > 0) {
         add_seconds(p->out, p->r->passed_ms);
@@ -363,38 +366,45 @@ static enum heap_unit unit_of(struct str unit) {
     return str_eq(unit, STR("bytes")) ? HEAP_BYTES : HEAP_COUNT;
 }
 
+static void add_function_heading(struct printer *p, struct str type, size_t n, bool diff) {
+    struct buf heading;
+
+    buf_init(&heading, 4096);
+    buf_add(&heading, STR("functions by "));
+    buf_add(&heading, diff ? STR("growth of ") : STR(""));
+    visible(p, &heading, type);
+    buf_add_char(&heading, '\0');
+    add_heading(p, heading.p ? heading.p : "functions", n, "");
+    buf_done(&heading);
+}
+
 static void add_functions(struct printer *p, const struct profile *of, unsigned type, bool diff) {
-    static const struct table_column columns[] = {{"FLAT", TABLE_RIGHT, 0, TABLE_WHOLE},
-                                                  {"FLAT%", TABLE_RIGHT, 3, TABLE_WHOLE},
-                                                  {"CUM", TABLE_RIGHT, 0, TABLE_WHOLE},
-                                                  {"RATE", TABLE_RIGHT, 2, TABLE_WHOLE},
-                                                  {"FUNCTION", TABLE_LEFT, 0, TABLE_CUT_END}};
+    static const struct table_column now[] = {{"FLAT", TABLE_RIGHT, 0, TABLE_WHOLE},
+                                              {"SHARE", TABLE_RIGHT, 3, TABLE_WHOLE},
+                                              {"CUM", TABLE_RIGHT, 0, TABLE_WHOLE},
+                                              {"FUNCTION", TABLE_LEFT, 0, TABLE_CUT_END}};
+    static const struct table_column growth[] = {{"FLAT", TABLE_RIGHT, 0, TABLE_WHOLE},
+                                                 {"RATE", TABLE_RIGHT, 2, TABLE_WHOLE},
+                                                 {"CUM", TABLE_RIGHT, 0, TABLE_WHOLE},
+                                                 {"FUNCTION", TABLE_LEFT, 0, TABLE_CUT_END}};
     enum heap_unit unit = unit_of(profile_type(of, type).unit);
     uint64_t total = size_of(profile_total(of, type));
     auto_free struct profile_top *top = NULL;
-    struct buf heading;
     struct table t;
     size_t n;
 
     p->error = profile_top(of, type, &top, &n);
     if (p->error < 0)
         return;
-    buf_init(&heading, 4096);
-    buf_add(&heading, STR("functions by "));
-    visible(p, &heading, profile_type(of, type).type);
-    buf_add(&heading, diff ? STR(" growth") : STR(""));
-    buf_add_char(&heading, '\0');
-    add_heading(p, heading.p ? heading.p : "functions", n, "");
-    buf_done(&heading);
-    table_init(&t, columns, ARRAY_N(columns), TABLE_MAX);
+    add_function_heading(p, profile_type(of, type).type, n, diff);
+    table_init(&t, diff ? growth : now, ARRAY_N(now), TABLE_MAX);
     for (size_t i = 0; i < shown(p, n); i++) {
         cell(&t, top[i].flat, unit, diff);
-        cell_share(&t, size_of(top[i].flat), diff ? 0 : total);
-        cell(&t, top[i].cum, unit, diff);
         if (diff)
             cell_rate(p, &t, top[i].flat, unit);
         else
-            table_unknown(&t);
+            cell_share(&t, size_of(top[i].flat), total);
+        cell(&t, top[i].cum, unit, diff);
         cell_text(p, &t, top[i].function);
     }
     print_table(p, &t);
@@ -428,13 +438,20 @@ static int compare_ranked(const void *a, const void *b) {
     return (x->sample > y->sample) - (x->sample < y->sample);
 }
 
-static void add_frames(struct printer *p, const struct profile *of, struct profile_sample s) {
-    for (size_t f = 0; f < s.frames && f < FRAMES; f++) {
-        struct profile_frame frame = profile_frame(of, s.frame[f]);
-        struct buf line;
+/* A line of a stack: its amount (before the first frame only) and a frame. */
+static void add_stack_line(struct printer *p, struct str amount, const struct profile *of,
+                           const struct profile_sample *s, size_t f) {
+    struct buf line;
 
-        buf_init(&line, 16 << 10);
-        buf_add_fill(&line, ' ', INDENT);
+    buf_init(&line, 64 << 10);
+    buf_add_fill(&line, ' ', amount.n < AMOUNT ? AMOUNT - amount.n : 0);
+    buf_add(&line, amount);
+    buf_add(&line, STR("  "));
+    if (s->frames == 0) {
+        buf_add(&line, STR("(no stack)"));
+    } else {
+        struct profile_frame frame = profile_frame(of, s->frame[f]);
+
         visible(p, &line, frame.function);
         if (frame.file.n) {
             buf_add(&line, STR("  "));
@@ -442,12 +459,20 @@ static void add_frames(struct printer *p, const struct profile *of, struct profi
             if (frame.line > 0)
                 buf_add_format(&line, ":%lld", (long long)frame.line);
         }
-        buf_add(p->out, p->how->width ? text_head(buf_str(&line), p->how->width) : buf_str(&line));
-        buf_add_char(p->out, '\n');
-        buf_done(&line);
     }
+    buf_add(p->out, p->how->width ? text_head(buf_str(&line), p->how->width) : buf_str(&line));
+    buf_add_char(p->out, '\n');
+    buf_done(&line);
+}
+
+static void add_stack(struct printer *p, struct str amount, const struct profile *of, size_t i) {
+    struct profile_sample s = profile_sample(of, i);
+
+    add_stack_line(p, amount, of, &s, 0);
+    for (size_t f = 1; f < s.frames && f < FRAMES; f++)
+        add_stack_line(p, STR(""), of, &s, f);
     if (s.frames > FRAMES)
-        buf_add_format(p->out, "%*s... %zu more\n", INDENT, "", s.frames - FRAMES);
+        buf_add_format(p->out, "%*s  ... %zu more\n", AMOUNT, "", s.frames - FRAMES);
 }
 
 /* The heaviest stacks of a profile, each with its first frames. */
@@ -470,16 +495,12 @@ static void add_stacks(struct printer *p, const struct profile *of, const char *
     buf_add_format(p->out, " in %zu stack%s%s\n", n, n == 1 ? "" : "s",
                    n > some ? ", the largest:" : "");
     for (size_t i = 0; i < n && i < some; i++) {
-        size_t from = p->out->n;
+        struct buf amount;
 
-        add_signed(p->out, rank[i].value, unit, diff);
-        from = p->out->n - from;
-        /* The number stands to the right of its column, on the line of the first frame. */
-        buf_add_fill(p->out, ' ', from < INDENT ? INDENT - from : 1);
-        if (profile_sample(of, rank[i].sample).frames == 0)
-            buf_add(p->out, STR("(no stack)"));
-        buf_add_char(p->out, '\n');
-        add_frames(p, of, profile_sample(of, rank[i].sample));
+        buf_init(&amount, 64);
+        add_signed(&amount, rank[i].value, unit, diff);
+        add_stack(p, buf_str(&amount), of, rank[i].sample);
+        buf_done(&amount);
     }
 }
 

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "cmd/dispatch.h"
 
-static const struct cmd *const commands[] = {&cmd_gctrace};
+static const struct cmd *const commands[] = {&cmd_heap, &cmd_gctrace};
 
 int main(int argc, char **argv) {
     return dispatch(commands, ARRAY_N(commands), argc, argv);

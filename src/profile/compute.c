@@ -11,7 +11,8 @@
 
 struct sums { /* of a function, by the number of its name */
     int64_t flat, cum;
-    size_t seen; /* sample + 1 that was added to cum last */
+    size_t seen;   /* sample + 1 that was added to cum last */
+    uint32_t file; /* of the first frame of it that was met */
 };
 
 static size_t sum_up(const struct profile *p, unsigned type, struct sums *of) {
@@ -28,7 +29,10 @@ static size_t sum_up(const struct profile *p, unsigned type, struct sums *of) {
                 sum->flat = profile_sum(sum->flat, value);
             if (sum->seen == i + 1)
                 continue; /* recursion */
-            functions += sum->seen == 0;
+            if (sum->seen == 0) {
+                sum->file = profile_file(p, s.frame[f]);
+                functions++;
+            }
             sum->seen = i + 1;
             sum->cum = profile_sum(sum->cum, value);
         }
@@ -69,7 +73,8 @@ int profile_top(const struct profile *p, unsigned type, struct profile_top **out
         return -ENOMEM;
     for (uint32_t i = 0; i < profile_texts(p); i++)
         if (sum[i].seen && (sum[i].flat || sum[i].cum))
-            top[n++] = (struct profile_top){profile_text(p, i), sum[i].flat, sum[i].cum};
+            top[n++] = (struct profile_top){profile_text(p, i), profile_text(p, sum[i].file),
+                                            sum[i].flat, sum[i].cum};
     qsort(top, n, sizeof(*top), compare_top);
     *out = top;
     *n_out = n;

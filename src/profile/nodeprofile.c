@@ -27,15 +27,28 @@ static struct str text_of(const json_t *object, const char *key) {
                         json_string_length(text)};
 }
 
+/* As the developer tools call it, with the place: there are many of them. */
+static struct str anonymous(struct str url, int64_t line, char text[static 128]) {
+    struct str file = str_from(url, (size_t)(str_rfind(url, '/') + 1));
+    int n;
+
+    if (file.n == 0 || line == 0)
+        return STR("(anonymous)");
+    n = snprintf(text, 128, "(anonymous %.*s:%lld)", file.n > 80 ? 80 : (int)file.n, file.p,
+                 (long long)line);
+    return (struct str){text, n > 0 ? (size_t)n : 0};
+}
+
 static int add_frame(struct way *w, const json_t *call, uint32_t *id) {
     struct profile_frame f = {text_of(call, "functionName"), text_of(call, "url"), 0};
     const json_t *line = json_object_get(call, "lineNumber");
+    char name[128];
 
-    if (f.function.n == 0)
-        f.function = STR("(anonymous)"); /* as the developer tools say */
     if (json_is_integer(line) && json_integer_value(line) >= 0 &&
         json_integer_value(line) < INT32_MAX)
         f.line = json_integer_value(line) + 1; /* counted from 0 there */
+    if (f.function.n == 0)
+        f.function = anonymous(f.file, f.line, name);
     return profile_add_frame(w->out, &f, id);
 }
 

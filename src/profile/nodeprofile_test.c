@@ -47,7 +47,7 @@ static void stacks_are_the_way_from_the_root(void **state) {
     assert_int_equal(profile_total(p, 0), 12);
     s = profile_sample(p, 1);
     assert_int_equal(s.frames, 2);
-    assert_true(str_eq(profile_frame(p, s.frame[0]).function, STR("(anonymous)")));
+    assert_true(str_eq(profile_frame(p, s.frame[0]).function, STR("(anonymous a.js:5)")));
     assert_true(str_eq(profile_frame(p, s.frame[1]).function, STR("a")));
     assert_int_equal(profile_frame(p, s.frame[0]).line, 5);
     profile_free(p);

@@ -77,7 +77,7 @@ int64_t profile_sum(int64_t a, int64_t b);
 /* By function: flat is what it has itself, cum with what it calls; recursion is counted once. As
  * `go tool pprof -top` does. Sorted by flat, falling. *out is malloc'ed. */
 struct profile_top {
-    struct str function;
+    struct str function, file; /* file: of its first frame */
     int64_t flat, cum;
 };
 int profile_top(const struct profile *p, unsigned type, struct profile_top **out, size_t *n_out);

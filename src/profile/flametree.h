@@ -1,0 +1,27 @@
+/* flametree.h - stacks that share their beginnings, as a tree: what a flame graph draws.
+ */
+#pragma once
+#include "profile/profile.h"
+
+enum { FLAMETREE_NODES = 1000000, FLAMETREE_NONE = UINT32_MAX };
+
+/* Node 0 is the root, "all". */
+struct flamenode {
+    uint32_t name;                /* a text of the profile; FLAMETREE_NONE: the root */
+    uint32_t parent, child, next; /* FLAMETREE_NONE: none; children from the widest on */
+    uint64_t width;               /* of all below: absolute values added */
+    int64_t change;               /* the same with their signs */
+};
+
+struct flametree {
+    struct flamenode *node;
+    uint32_t n;
+    bool cut; /* stacks were shortened since there are too many nodes */
+};
+
+/* 0; -ENOMEM. flametree_done also takes a zeroed one. */
+int flametree_make(const struct profile *p, unsigned type, struct flametree *out);
+void flametree_done(struct flametree *t);
+
+/* The least width of which there are at most so many nodes. */
+uint64_t flametree_threshold(const struct flametree *t, size_t nodes);
