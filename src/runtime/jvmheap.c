@@ -1,10 +1,9 @@
 /* jvmheap.c - what a HotSpot JVM says of its heap, and what its counters say unasked.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "base/mem.h"
-#include "base/num.h"
+#include "kern/smaps.h"
 #include "runtime/heaps.h"
 #include "runtime/jvmattach.h"
 #include "runtime/jvmprobe.h"
@@ -156,32 +155,62 @@ static void show_idle(const struct talk *t) {
                         committed - used);
 }
 
-/* RSS less what the JVM says it has: what libraries and JNI took beside it. Committed memory need
- * not be resident: then there is nothing to tell. */
+struct region {
+    uint64_t start, end, resident;
+};
+
+static int add_resident(void *ctx, const struct mapping *m) {
+    struct region *r = ctx;
+
+    /* Mappings do not straddle the ends of what was reserved in one piece. */
+    if (m->start >= r->start && m->end <= r->end && smaps_have(&m->smaps, SMAPS_RSS))
+        r->resident += m->smaps.value[SMAPS_RSS];
+    return 0;
+}
+
+/* How much of the heap has pages: what is committed was promised, and may never have been touched.
+ */
+static bool heap_resident(const struct talk *t, uint64_t *out) {
+    struct region r = {t->sizes.value[JVM_HEAP_START], t->sizes.value[JVM_HEAP_END], 0};
+
+    if (!jvm_sizes_has(&t->sizes, JVM_HEAP_START) || !jvm_sizes_has(&t->sizes, JVM_HEAP_END) ||
+        smaps_each(t->a.p->host->proc, t->a.p->pid, add_resident, &r) < 0)
+        return false;
+    *out = r.resident;
+    return true;
+}
+
+/* RSS less the heap and what else the JVM tracks: what libraries and JNI took beside it. */
 static void show_rest(const struct talk *t) {
     const struct jvm_sizes *s = &t->sizes;
-    uint64_t rss, anon, known;
+    uint64_t rss, anon, heap, known;
+    bool resident = heap_resident(t, &heap);
 
     if (rtproc_rss(t->a.p, &rss, &anon) < 0)
         return;
+    if (resident)
+        heapview_figure(t->view, "heap_resident", "of the heap, in memory now", HEAP_BYTES, heap);
     heapview_figure(t->view, "rss", "resident memory of the process", HEAP_BYTES, rss);
-    if (!jvm_sizes_has(s, JVM_HEAP_COMMITTED))
+    if (!resident && !jvm_sizes_has(s, JVM_HEAP_COMMITTED))
         return;
-    known = t->tracks_native ? s->value[JVM_NMT_COMMITTED]
-                             : s->value[JVM_HEAP_COMMITTED] + s->value[JVM_META_COMMITTED] +
-                                   s->value[JVM_CODE_USED];
+    known = resident ? heap : s->value[JVM_HEAP_COMMITTED];
+    known += t->tracks_native ? s->value[JVM_NMT_COMMITTED] -
+                                    (s->value[JVM_NMT_HEAP] < s->value[JVM_NMT_COMMITTED]
+                                         ? s->value[JVM_NMT_HEAP]
+                                         : 0)
+                              : s->value[JVM_META_COMMITTED] + s->value[JVM_CODE_USED];
     if (rss > known)
         heapview_figure(t->view, "native_rest",
                         t->tracks_native
-                            ? "resident beyond all that is tracked: libraries, JNI, malloc"
-                            : "resident beyond heap, metaspace and code: threads, the collector's "
-                              "own, libraries, JNI, malloc",
+                            ? "at least so much beyond all that is tracked: libraries, JNI, malloc"
+                            : "beyond heap, metaspace and code: threads, the collector's own, "
+                              "libraries, JNI, malloc",
                         HEAP_BYTES, rss - known);
     else
         heapview_note(t->view,
-                      "not all of what is committed is resident (%lu MiB of %lu MiB): what "
-                      "is native beside it cannot be told",
-                      rss >> 20, known >> 20);
+                      "of what the JVM has committed (%lu MiB) not all is resident (RSS %lu MiB): "
+                      "what is native beside it cannot be told",
+                      known >> 20, rss >> 20);
 }
 
 static void show_notes(const struct talk *t) {

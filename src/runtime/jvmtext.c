@@ -314,6 +314,14 @@ static unsigned addresses(struct str line, uint64_t out[3]) {
     return n;
 }
 
+/* Generations lie beside each other. */
+static void take_range(struct jvm_sizes *s, uint64_t start, uint64_t end) {
+    if (!jvm_sizes_has(s, JVM_HEAP_START) || start < s->value[JVM_HEAP_START])
+        set(s, JVM_HEAP_START, start);
+    if (!jvm_sizes_has(s, JVM_HEAP_END) || end > s->value[JVM_HEAP_END])
+        set(s, JVM_HEAP_END, end);
+}
+
 /* A generation of Serial, Parallel or CMS. "total" lacks the survivor space that is empty; the
  * addresses are start, end of what is committed, end of what is reserved. */
 static bool take_generation(struct str line, struct jvm_sizes *s) {
@@ -340,6 +348,7 @@ static bool take_generation(struct str line, struct jvm_sizes *s) {
     if (addresses(line, at) == 3 && at[0] <= at[1] && at[1] <= at[2]) {
         add(s, JVM_HEAP_COMMITTED, at[1] - at[0]);
         add(s, JVM_HEAP_MAX, at[2] - at[0]);
+        take_range(s, at[0], at[2]);
     } else if (size_behind(line, STR("total"), &size)) {
         add(s, JVM_HEAP_COMMITTED, size);
     }
@@ -350,16 +359,20 @@ static bool take_generation(struct str line, struct jvm_sizes *s) {
  * 204800K, committed 204800K, used 47844K". */
 static bool take_g1(struct str line, struct jvm_sizes *s) {
     uint64_t at[3], size;
+    bool range;
 
     if (!str_starts(line, STR("garbage-first heap ")))
         return false;
+    range = addresses(line, at) == 2 && at[0] < at[1];
+    if (range)
+        take_range(s, at[0], at[1]);
     if (size_behind(line, STR("used"), &size))
         set(s, JVM_HEAP_USED, size);
     if (size_behind(line, STR("total"), &size) || size_behind(line, STR("committed"), &size))
         set(s, JVM_HEAP_COMMITTED, size);
     if (size_behind(line, STR("reserved"), &size))
         set(s, JVM_HEAP_MAX, size);
-    else if (addresses(line, at) == 2 && at[0] <= at[1])
+    else if (range)
         set(s, JVM_HEAP_MAX, at[1] - at[0]);
     return true;
 }
@@ -384,10 +397,13 @@ static bool take_z(struct str line, struct jvm_sizes *s) {
     return true;
 }
 
-/* Lines below "Shenandoah Heap" and "Epsilon Heap". */
+/* Lines below "Shenandoah Heap" and "Epsilon Heap"; of the former "Reserved region:" and " -
+ * [start, end)". */
 static void take_shenandoah(struct str line, struct jvm_sizes *s) {
-    uint64_t size;
+    uint64_t at[3], size;
 
+    if (str_starts(line, STR("- [")) && addresses(line, at) == 2 && at[0] < at[1])
+        take_range(s, at[0], at[1]);
     if (!size_before(line, STR("committed"), &size))
         return;
     set(s, JVM_HEAP_COMMITTED, size);
@@ -406,6 +422,7 @@ static void take_epsilon(struct str line, struct jvm_sizes *s) {
         return;
     set(s, JVM_HEAP_USED, at[1] - at[0]);
     set(s, JVM_HEAP_COMMITTED, at[2] - at[0]);
+    take_range(s, at[0], at[2]);
 }
 
 /* "Metaspace       used 84K, committed 320K, reserved 1114112K"; "capacity" in JDK 8 to 15. */

@@ -52,6 +52,8 @@ enum jvm_size {
     JVM_HEAP_USED,
     JVM_HEAP_COMMITTED,
     JVM_HEAP_MAX,
+    JVM_HEAP_START, /* addresses: where it lies; not said by all collectors */
+    JVM_HEAP_END,
     JVM_META_USED,
     JVM_META_COMMITTED,
     JVM_CODE_USED,

@@ -156,6 +156,28 @@ static void heaps_of_every_collector_are_read(void **state) {
     }
 }
 
+static void the_place_of_the_heap_spans_its_generations(void **state) {
+    struct jvm_sizes s = {0};
+
+    (void)state;
+    assert_int_equal(
+        jvmtext_heap_info(STR("Tenured total 1K, used 0K [0x705000, 0x706000, 0x800000)\n"
+                              "DefNew  total 1K, used 0K [0x600000, 0x601000, 0x705000)\n"),
+                          &s),
+        0);
+    assert_int_equal(s.value[JVM_HEAP_START], 0x600000);
+    assert_int_equal(s.value[JVM_HEAP_END], 0x800000);
+    s = (struct jvm_sizes){0};
+    assert_int_equal(jvmtext_heap_info(STR("Shenandoah Heap\n 2M max, 2M committed, 1M used\n"
+                                           "Reserved region:\n - [0xf3800000, 0x100000000) \n"),
+                                       &s),
+                     0);
+    assert_int_equal(s.value[JVM_HEAP_END] - s.value[JVM_HEAP_START], 200 << 20);
+    s = (struct jvm_sizes){0};
+    assert_int_equal(jvmtext_heap_info(STR("ZHeap used 8M, capacity 9M\n"), &s), 0);
+    assert_false(jvm_sizes_has(&s, JVM_HEAP_START));
+}
+
 static void what_is_no_heap_leaves_the_output_alone(void **state) {
     struct jvm_sizes s = {.value[JVM_HEAP_USED] = 5, .have = 1u << JVM_HEAP_USED};
 
@@ -237,6 +259,7 @@ int main(void) {
         cmocka_unit_test(rows_with_and_without_a_module_are_read),
         cmocka_unit_test(a_histogram_that_lies_is_seen_to),
         cmocka_unit_test(heaps_of_every_collector_are_read),
+        cmocka_unit_test(the_place_of_the_heap_spans_its_generations),
         cmocka_unit_test(what_is_no_heap_leaves_the_output_alone),
         cmocka_unit_test(native_memory_adds_up_to_its_total),
         cmocka_unit_test(code_is_summed_or_taken_from_the_sum),

@@ -58,7 +58,7 @@ class Java:
         os.chmod(self.folder.name, 0o777)
         for path in glob.glob(classes() + "/Garbage*.class"):
             shutil.copy(path, self.folder.name)
-        command = ["java", *flags, "-cp", self.folder.name, "Garbage", str(live), str(garbage)]
+        command = ["java", "-Xmx1000m", *flags, "-cp", self.folder.name, "Garbage", str(live), str(garbage)]
         if inside:
             shell = ("mount --make-rprivate / && mount -t tmpfs -o mode=1777 tmpfs /tmp && "
                      f"exec setpriv --reuid {USER} --regid {USER} --clear-groups "
