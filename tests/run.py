@@ -25,10 +25,10 @@ PYTHON = "/usr/bin/python3"
 CPUS = os.cpu_count() or 1
 VM_SECONDS = 1500
 # What these claim has nothing to do with the version of cgroups: once is enough.
-SAME_ON_BOTH = {"test_agent_http.py", "test_agent_remote.py", "test_manual.py", "test_doctor.py",
-                "test_gc_go.py", "test_gc_jvm.py", "test_gc_native.py", "test_gc_node.py",
-                "test_gc_python.py", "test_gctrace.py", "test_heap.py", "test_recognise.py",
-                "test_untouchable.py"}
+SAME_ON_BOTH = {"test_agent_http.py", "test_agent_remote.py", "test_agent_runtime.py",
+                "test_doctor.py", "test_gc_go.py", "test_gc_jvm.py", "test_gc_native.py",
+                "test_gc_node.py", "test_gc_python.py", "test_gctrace.py", "test_heap.py",
+                "test_manual.py", "test_recognise.py", "test_untouchable.py"}
 OUTPUT_SHOWN = 120  # lines of a failing program
 
 
