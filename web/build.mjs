@@ -1,4 +1,5 @@
-// build.mjs - makes the page: web/dist/{index.html,app.js,app.css,icon.svg}, which the agent embeds.
+// build.mjs - makes the pages: web/dist/{index.html,app.js,app.css,icon.svg}, which the agent embeds,
+// and gctrace.{html,js,css} of `plimsoll gctrace --listen`.
 //
 //   node build.mjs            once, small
 //   node build.mjs --watch    again at every change, readable
@@ -13,7 +14,7 @@ const path = (...parts) => join(here, ...parts);
 
 function pageOptions(small) {
     return {
-        entryPoints: { app: path("src/main.tsx") },
+        entryPoints: { app: path("src/main.tsx"), gctrace: path("src/gctrace/main.tsx") },
         outdir: path("dist"),
         bundle: true,
         minify: small,
@@ -29,7 +30,7 @@ function pageOptions(small) {
 
 function copyStatic() {
     mkdirSync(path("dist"), { recursive: true });
-    for (const name of ["index.html", "icon.svg"]) copyFileSync(path("src", name), path("dist", name));
+    for (const name of ["index.html", "gctrace.html", "icon.svg"]) copyFileSync(path("src", name), path("dist", name));
 }
 
 async function buildTests() {

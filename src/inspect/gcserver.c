@@ -253,6 +253,8 @@ static ssize_t read_stream(void *ctx, uint64_t pos, char *to, size_t size) {
     size_t n;
 
     (void)pos;
+    if (st->sent == st->event.n && st->told.ended)
+        return MHD_CONTENT_READER_END_OF_STREAM; /* nothing will follow */
     if (st->sent == st->event.n)
         make_event(st);
     if (buf_error(&st->event) < 0)
@@ -426,25 +428,15 @@ static int on_tick(struct loop *loop, uint32_t what, void *ctx) {
     return 0;
 }
 
-static bool all_told(const struct gcserver *s) {
-    for (const struct stream *st = s->streams; st; st = st->next)
-        if (st->sent < st->event.n || gcpage_has_news(s->page, &st->told))
-            return false;
-    return true;
-}
-
 void gcserver_finish(struct gcserver *s, int64_t patience_us) {
     int64_t end_us = clock_mono_us() + patience_us;
 
-    do {
+    while (s->streams && clock_mono_us() < end_us) {
         wake(s);
         turn(s);
-        if (all_told(s))
-            break;
         (void)poll(NULL, 0, 5);
-    } while (clock_mono_us() < end_us);
-    wake(s);
-    turn(s); /* what was made is written */
+    }
+    turn(s);
 }
 
 int gcserver_new(struct loop *loop, int fd, const struct gcpage *page, const char *token,

@@ -21,7 +21,7 @@ void gcserver_where(int fd, struct buf *out);
 int gcserver_new(struct loop *loop, int fd, const struct gcpage *page, const char *token,
                  struct gcserver **out, struct err *err);
 
-/* What readers have not been told yet they are told, as far as they take it within so long. */
+/* When the page has ended: streams are told so, and end, as far as they take it within so long. */
 void gcserver_finish(struct gcserver *s, int64_t patience_us);
 
 void gcserver_free(struct gcserver *s);

@@ -1,5 +1,6 @@
 /* heaptext.c - a report for people: who it is, figures, sentences, then what there is most of. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -313,6 +314,18 @@ static void add_types_now(struct printer *p) {
     print_table(p, &t);
 }
 
+static bool changed(const struct heaprow *row) {
+    return row->bytes != row->bytes_before || row->count != row->count_before;
+}
+
+static size_t changed_rows(const struct heapreport *r) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->rows; i++)
+        n += changed(&r->row[i]);
+    return n;
+}
+
 static void add_types_growth(struct printer *p) {
     static const struct table_column columns[] = {
         {"GROWTH", TABLE_RIGHT, 0, TABLE_WHOLE}, {"RATE", TABLE_RIGHT, 3, TABLE_WHOLE},
@@ -322,13 +335,14 @@ static void add_types_growth(struct printer *p) {
     struct table t;
 
     table_init(&t, columns, ARRAY_N(columns), TABLE_MAX);
-    for (size_t i = 0; i < shown(p, r->rows); i++) {
+    for (size_t i = 0, left = shown(p, changed_rows(r)); left > 0; i++) {
         const struct heaprow *row = &r->row[i];
         int64_t bytes = heapreport_growth(row->bytes_before, row->bytes);
         int64_t count = heapreport_growth(row->count_before, row->count);
 
-        if (bytes == 0 && count == 0)
+        if (!changed(row))
             continue;
+        left--;
         if (row->have_bytes) {
             cell(&t, bytes, HEAP_BYTES, true);
             cell_rate(p, &t, bytes, HEAP_BYTES);
@@ -348,11 +362,16 @@ static void add_types_growth(struct printer *p) {
 static void add_types(struct printer *p) {
     const struct heapview *v = &p->r->after.view;
     const char *what = v->types_are ? v->types_are : "types";
+    char title[64];
 
     if (p->r->rows == 0)
         return;
     if (p->r->is_diff) {
-        add_heading(p, what, p->r->rows, "what changed most first");
+        char how[64];
+
+        snprintf(how, sizeof(how), "of %zu; what changed most first", p->r->rows);
+        snprintf(title, sizeof(title), "%s that changed", what);
+        add_heading(p, title, changed_rows(p->r), how);
         add_types_growth(p);
     } else {
         add_heading(p, what, p->r->rows, v->types_how);
