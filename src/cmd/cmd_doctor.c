@@ -10,6 +10,7 @@
 #include "cmd/doctorview.h"
 #include "cmd/session.h"
 #include "kern/procstat.h"
+#include "runtime/goword.h"
 #include "runtime/recognise.h"
 #include "sampler/procs.h"
 
@@ -34,13 +35,36 @@ static const struct host *host_of(const struct look *l) {
 
 /* --- one process ------------------------------------------------------------------------------ */
 
+static uint64_t above(uint64_t a, uint64_t b) {
+    return a > b ? a - b : 0;
+}
+
+/* Go: free memory not given back, room in spans, and what was not in use by the last collection. */
+static bool go_held(const struct rtproc *p, const struct rt_id *id, uint64_t *out) {
+    struct go_words words;
+    struct go_state s;
+    uint64_t used, live;
+
+    if (go_words_find(p, id, &words, NULL) < 0 || go_words_read(p, &words, &s) < 0)
+        return false;
+    used = above(s.value[GO_ALLOC], s.value[GO_FREED]);
+    live = s.value[GO_START] != 0 && s.value[GO_MARKED] < used ? s.value[GO_MARKED] : used;
+    *out = s.value[GO_FREE] + (used - live) + above(s.value[GO_IN_USE], used);
+    return true;
+}
+
 static void look_at_heap(const struct rtproc *p, struct doctor_process *out) {
     struct rt_figures figures;
     uint64_t anon;
 
     out->have_rss = rtproc_rss(p, &out->rss, &anon) == 0;
-    if (p->host->live && out->have_rss && rt_figures(p, &out->id, &figures) == 0)
-        out->have_held = doctor_held(&figures, out->rss, &out->held, &out->holds_much);
+    if (!p->host->live || !out->have_rss)
+        return;
+    if (out->id.kind == RT_GO)
+        out->have_held = go_held(p, &out->id, &out->held);
+    else if (rt_figures(p, &out->id, &figures) == 0)
+        out->have_held = doctor_held(&figures, out->rss, &out->held);
+    out->holds_much = out->have_held && doctor_holds_much(out->held, out->rss);
 }
 
 /* 0; -ENODATA for what has no memory of its own; -ESRCH; -EACCES, -EPERM. */

@@ -15,19 +15,18 @@ enum {
     OUTPUT_MAX = 64 << 20,
 };
 
-bool doctor_held(const struct rt_figures *f, uint64_t rss, uint64_t *held_out, bool *much_out) {
-    uint64_t held;
+bool doctor_held(const struct rt_figures *f, uint64_t rss, uint64_t *out) {
+    const uint32_t needed = 1U << RT_HEAP_COMMITTED | 1U << RT_HEAP_USED;
+    uint64_t used = f->value[RT_HEAP_USED], committed = f->value[RT_HEAP_COMMITTED];
 
-    if (f->have & 1U << RT_HEAP_IDLE)
-        held = f->value[RT_HEAP_IDLE];
-    else if (f->have & 1U << RT_HEAP_COMMITTED && f->have & 1U << RT_HEAP_USED &&
-             f->value[RT_HEAP_COMMITTED] >= f->value[RT_HEAP_USED])
-        held = f->value[RT_HEAP_COMMITTED] - f->value[RT_HEAP_USED];
-    else
+    if ((f->have & needed) != needed || committed < used || committed > rss)
         return false;
-    *held_out = held;
-    *much_out = held >= HELD_LEAST && held >= rss / HELD_SHARE;
+    *out = committed - used;
     return true;
+}
+
+bool doctor_holds_much(uint64_t held, uint64_t rss) {
+    return held >= HELD_LEAST && held >= rss / HELD_SHARE;
 }
 
 bool doctor_sum(const struct doctor_target *t, uint64_t *out) {
@@ -91,14 +90,14 @@ static void add_mark(struct buf *out, enum aware_word word, bool colour) {
 }
 
 static void add_held(const struct doctor_process *p, struct buf *line) {
+    buf_add(line, STR("held by the runtime, not leaked: "));
     num_add_iec(line, p->held);
-    buf_add(line, STR(" of its memory is free heap: held by the runtime, not leaked"));
-    if (p->have_rss) {
-        buf_add(line, STR(" (RSS "));
-        num_add_iec(line, p->rss);
-        buf_add_char(line, ')');
-    }
-    buf_add_format(line, "; `plimsoll gc %d` asks it to give back", p->pid);
+    buf_add(line, STR(" of its "));
+    num_add_iec(line, p->rss);
+    buf_add_format(line, " resident are %s; `plimsoll gc %d` asks it to give back",
+                   p->id.kind == RT_GO ? "free memory, or objects since the last collection"
+                                       : "free heap",
+                   p->pid);
 }
 
 static void print_process(const struct doctor_process *p, const struct cmd_context *context,

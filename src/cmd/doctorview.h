@@ -14,7 +14,7 @@ struct doctor_process {
     bool have_rss;
     uint64_t rss;
     bool have_held;
-    uint64_t held;   /* bytes that the runtime holds and does not use */
+    uint64_t held;   /* bytes: free, or (Go) not in use by its last collection */
     bool holds_much; /* enough of RSS to be mistaken for a leak */
 };
 
@@ -34,8 +34,12 @@ struct doctor {
     size_t bad, unread; /* processes */
 };
 
-/* "held by the runtime, not leaked": true when what is held explains a large part of RSS. */
-bool doctor_held(const struct rt_figures *f, uint64_t rss, uint64_t *held_out, bool *much_out);
+/* What a runtime holds and does not use; false when that cannot be told from these. What it has
+ * committed need not be resident: more than RSS tells nothing. */
+bool doctor_held(const struct rt_figures *f, uint64_t rss, uint64_t *out);
+
+/* "held by the runtime, not leaked": whether so much explains a large part of RSS. */
+bool doctor_holds_much(uint64_t held, uint64_t rss);
 
 /* What the heaps of a container may take together; false when fewer than two have a bound. */
 bool doctor_sum(const struct doctor_target *t, uint64_t *out);

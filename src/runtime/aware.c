@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "runtime/awareint.h"
+#include "runtime/goword.h"
 
 enum { COMMAND_MAX = 1 << 20, ENVIRON_MAX = 1 << 20 };
 
@@ -185,11 +186,19 @@ static void decide_go(const struct rt_id *id, struct str environ, const struct a
         (void)snprintf(mend, sizeof(mend), "GOGC=50 (GOMEMLIMIT needs Go 1.19 or newer)");
     if ((has_limit || major < 0) && aware_environ(environ, STR("GOMEMLIMIT"), &text) &&
         go_limit(text, &out->bound)) {
-        struct aware_bound b = {id, ask, "of memory", ask->limit / 20, mend, ""};
-
         out->have_bound = true;
         (void)snprintf(out->bound_from, sizeof(out->bound_from), "GOMEMLIMIT=%.*s",
                        (int)(text.n < 32 ? text.n : 32), text.p);
+    }
+    if (ask->soft_limit != 0 && (!out->have_bound || ask->soft_limit != out->bound)) {
+        out->have_bound = ask->soft_limit < INT64_MAX;
+        out->bound = ask->soft_limit;
+        (void)snprintf(out->bound_from, sizeof(out->bound_from), "%s",
+                       out->have_bound ? "the soft limit that it has set itself" : "");
+    }
+    if (out->have_bound) {
+        struct aware_bound b = {id, ask, "of memory", ask->limit / 20, mend, ""};
+
         aware_judge(out, &b);
         return;
     }
@@ -449,6 +458,17 @@ static int load(const struct rtproc *p, const char *name, size_t max, char **out
     }
 }
 
+/* What it has in force, whoever has set it. */
+static uint64_t go_soft_limit(const struct rtproc *p, const struct rt_id *id) {
+    struct go_words words;
+    struct go_state s;
+
+    if (go_words_find(p, id, &words, NULL) < 0 || go_words_read(p, &words, &s) < 0 ||
+        !go_has(&s, GO_LIMIT))
+        return 0;
+    return s.value[GO_LIMIT];
+}
+
 int aware_look(const struct rtproc *p, const struct rt_id *id, const struct aware_ask *ask,
                struct aware *out) {
     auto_free char *command_text = NULL, *environ_text = NULL;
@@ -464,6 +484,8 @@ int aware_look(const struct rtproc *p, const struct rt_id *id, const struct awar
         return r == -ENOENT ? -ESRCH : r;
     if (with.threads == 0 && p->status.have & 1U << PROCSTATUS_THREADS)
         with.threads = (unsigned)p->status.value[PROCSTATUS_THREADS];
+    if (id->kind == RT_GO && p->host->live)
+        with.soft_limit = go_soft_limit(p, id);
     aware_decide(id, command, environ, &with, out);
     return 0;
 }

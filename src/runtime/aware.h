@@ -30,6 +30,7 @@ struct aware_ask {
     uint64_t limit, seen, machine;
     bool v2;
     unsigned threads, cpus;
+    uint64_t soft_limit; /* Go: the one in force, INT64_MAX: none; 0: not known */
 };
 
 /* "fits", "too-big", "unbound", "no-limit", "unknown". */

@@ -176,6 +176,22 @@ static void go_knows_its_variable_alone(void **state) {
     assert_non_null(strstr(a.mend, "1.19"));
 }
 
+static void a_go_program_may_set_its_limit_itself(void **state) {
+    struct aware_ask set = in_1g;
+    struct aware a;
+
+    (void)state;
+    set.soft_limit = 2 * GIB;
+    bound_is(decide(RT_GO, "1.19.8", "prog", "", &set), 2 * GIB, AWARE_TOO_BIG);
+    bound_is(decide(RT_GO, "1.19.8", "prog", "GOMEMLIMIT=9MiB", &set), 2 * GIB, AWARE_TOO_BIG);
+    set.soft_limit = INT64_MAX;
+    assert_int_equal(decide(RT_GO, "1.19.8", "prog", "", &set).word, AWARE_UNBOUND);
+    set.soft_limit = 900 * MIB;
+    a = decide(RT_GO, "1.19.8", "prog", "GOMEMLIMIT=900MiB", &set);
+    assert_string_equal(a.bound_from, "GOMEMLIMIT=900MiB");
+    bound_is(a, 900 * MIB, AWARE_FITS);
+}
+
 /* v8.getHeapStatistics().heap_size_limit of Node 20.20.2 in groups of these sizes. */
 static void node_20_agrees_with_node_20(void **state) {
     static const uint64_t sizes[][2] = {
@@ -264,6 +280,7 @@ int main(void) {
         cmocka_unit_test(without_a_limit_only_the_machine_is_too_small),
         cmocka_unit_test(a_limit_around_it_is_not_seen_on_v2),
         cmocka_unit_test(go_knows_its_variable_alone),
+        cmocka_unit_test(a_go_program_may_set_its_limit_itself),
         cmocka_unit_test(node_20_agrees_with_node_20),
         cmocka_unit_test(node_knows_cgroups_from_when_it_does),
         cmocka_unit_test(node_flags_decide),
