@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <sys/resource.h>
 #include <time.h>
 
 static int64_t read_us(clockid_t which) {
@@ -20,6 +21,15 @@ int64_t clock_mono_us(void) {
 
 int64_t clock_cpu_us(void) {
     return read_us(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+int64_t clock_children_cpu_us(void) {
+    struct rusage r;
+
+    if (getrusage(RUSAGE_CHILDREN, &r) < 0)
+        return 0;
+    return (r.ru_utime.tv_sec + r.ru_stime.tv_sec) * INT64_C(1000000) + r.ru_utime.tv_usec +
+           r.ru_stime.tv_usec;
 }
 
 void clock_add_rfc3339(struct buf *b, int64_t ms_since_1970) {

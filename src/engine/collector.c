@@ -185,7 +185,7 @@ static int on_self(struct loop *loop, uint32_t what, void *ctx) {
         return 0;
     watch_figures(c->watch, &f);
     const uint64_t value[WIRE_SELF_N] = {
-        [WIRE_SELF_CPU_US] = (uint64_t)clock_cpu_us(),
+        [WIRE_SELF_CPU_US] = (uint64_t)(clock_cpu_us() + clock_children_cpu_us()),
         [WIRE_SELF_RSS] = own_rss(c),
         [WIRE_SELF_TICKS] = f.rounds,
         [WIRE_SELF_TICK_US] = f.round_us,
