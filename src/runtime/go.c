@@ -208,6 +208,7 @@ static int add_blob(const struct rtproc *p, const struct gopprof *at, const char
                       r == -EFBIG       ? "more than 32 MiB"
                       : r == -ETIMEDOUT ? "it did not end in time"
                       : r == -EPROTO    ? "it refused"
+                      : r == -EBADMSG   ? "the answer is no HTTP, or was cut short"
                                         : strerror(-r));
     return r;
 }
@@ -256,8 +257,6 @@ int go_heap(const struct rtproc *p, const struct rt_id *id, const struct rt_heap
     have_pprof = gopprof_find(p, ask->port, ask->ask.deadline_us, &at, &tried);
     if (have_pprof == 0)
         ask_pprof(p, &at, ask, out, &h);
-    else
-        say_pprof_missing(ask, have_pprof, tried, out);
     have_words = go_words_find(p, id, &words, &why);
     if (have_words == 0) {
         have_words = go_words_read(p, &words, &s);
@@ -280,5 +279,7 @@ int go_heap(const struct rtproc *p, const struct rt_id *id, const struct rt_heap
     h.has_pprof = have_pprof == 0;
     if (h.have)
         add_verdict(out, &h, p->pid);
+    if (!h.has_pprof)
+        say_pprof_missing(ask, have_pprof, tried, out);
     return 0;
 }

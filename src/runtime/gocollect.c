@@ -15,7 +15,7 @@ enum {
     KNOCK_BLIND_US = 150000, /* the same when it cannot be seen whether it is idle */
     KNOCK_US = 60000,        /* between two connections to a program that is idle */
     SWEEP_US = 200000,       /* for sweeping, when memory has stopped moving */
-    SWEPT_LOOKS = 5,         /* looks without a change: sweeping is done */
+    SWEPT_LOOKS = 8,         /* looks without a fall: sweeping is done */
     RELEASE_US = 700000,     /* for giving back */
     END_US = 300000,         /* kept of the time we have, for undoing */
     SETTLE_US = 10 * 1000 * 1000,
@@ -36,6 +36,7 @@ struct run {
     struct goguard guard;
     struct go_state first, now; /* before anything was done; the last look */
     struct rtproc_port port;    /* to knock at; 0: none */
+    uint64_t limit;             /* that is in force */
     int64_t knocked_us, began_us;
     unsigned knocks, collections;
 };
@@ -126,27 +127,8 @@ static int await_sweep(struct run *u) {
     while (same < SWEPT_LOOKS && clock_mono_us() < until_us && r == 0) {
         pause_us(LOOK_US);
         r = look(u);
-        same = u->now.value[GO_IN_USE] == last ? same + 1 : 0;
+        same = u->now.value[GO_IN_USE] >= last ? same + 1 : 0;
         last = u->now.value[GO_IN_USE];
-    }
-    return r;
-}
-
-static int lower_limit(struct run *u, uint64_t to) {
-    if (to >= u->first.value[GO_LIMIT])
-        return 0;
-    return goguard_write(&u->guard, WORD_LIMIT,
-                         u->words.controller + u->words.layout->controller.limit,
-                         u->first.value[GO_LIMIT], to);
-}
-
-static int await_release(struct run *u, int64_t until_us) {
-    int r = 0;
-
-    while (r == 0 && u->now.value[GO_FREE] > HELD_LITTLE && clock_mono_us() < until_us) {
-        knock(u);
-        pause_us(LOOK_US);
-        r = look(u);
     }
     return r;
 }
@@ -165,6 +147,34 @@ static uint64_t without_heap(const struct go_state *s) {
     return (all > heap ? all - heap : 0) + SLACK;
 }
 
+/* Never above what was there. */
+static int set_limit(struct run *u, uint64_t to) {
+    int r;
+
+    if (to >= u->first.value[GO_LIMIT])
+        return 0;
+    r = goguard_write(&u->guard, WORD_LIMIT,
+                      u->words.controller + u->words.layout->controller.limit,
+                      u->first.value[GO_LIMIT], to);
+    if (r == 0)
+        u->limit = to;
+    return r;
+}
+
+/* When sweeping finds more, the limit follows. */
+static int await_release(struct run *u, int64_t until_us) {
+    int r = 0;
+
+    while (r == 0 && u->now.value[GO_FREE] > HELD_LITTLE && clock_mono_us() < until_us) {
+        knock(u);
+        pause_us(LOOK_US);
+        r = look(u);
+        if (r == 0 && in_use(&u->now) + HELD_LITTLE < u->limit)
+            r = set_limit(u, in_use(&u->now));
+    }
+    return r;
+}
+
 static int64_t earlier(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
@@ -177,13 +187,13 @@ static int collect(struct run *u) {
 
     /* With GOGC=off nothing is due by time, but the limit is still heeded. */
     if ((int64_t)u->now.value[GO_PERCENT] < 0)
-        r = lower_limit(u, without_heap(&u->now));
+        r = set_limit(u, without_heap(&u->now));
     if (r == 0)
         r = force(u, end_us);
     if (r == 0)
         r = await_sweep(u);
     if (r == 0)
-        r = lower_limit(u, in_use(&u->now));
+        r = set_limit(u, in_use(&u->now));
     if (r < 0)
         return r;
     r = force(u, earlier(end_us, clock_mono_us() + RELEASE_US));
@@ -287,6 +297,7 @@ int go_collect_words(const struct rtproc *p, const struct rt_id *id, const struc
                          "what is in its memory does not look like the collector of go %s",
                          id->version);
     u.first = u.now;
+    u.limit = u.now.value[GO_LIMIT];
     r = goguard_start(&u.guard, p, ask->deadline_us, &err);
     if (r < 0)
         return rt_refuse(out, "root, or CAP_SYS_PTRACE", "%s", err.text);

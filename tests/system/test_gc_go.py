@@ -15,7 +15,7 @@ import tempfile
 import time
 
 import harness
-from harness import MIB, PATIENCE, Skip, check, equal, main, note, plimsoll, read, test
+from harness import MIB, PATIENCE, Skip, check, equal, main, near, note, plimsoll, read, test
 
 TRIES = int(os.environ.get("PLIMSOLL_TRIES", "3"))
 NO_LIMIT = (1 << 63) - 1
@@ -280,6 +280,64 @@ def _():
             programs[kind].unharmed()
         check(time.monotonic() - began < 15 * PATIENCE, "an answer took too long")
         equal(select.select([elsewhere], [], [], 0)[0], [], "redirects followed")
+
+
+
+def heap(go, *args):
+    found = plimsoll("heap", "--json", *args, go.pid).objects
+    equal(len(found), 1, "objects")
+    return found[0]
+
+
+FIGURES = {"heap_used": "heap_alloc", "heap_in_use": "heap_inuse", "heap_idle": "heap_idle",
+           "heap_released": "heap_released", "heap_sys": "heap_sys", "gc_count": "gc_count",
+           "goroutines": "goroutines"}
+
+
+for name in ("goheap", "goheap-pie", "goheap-stripped", "goheap-pprof"):
+    @test(f"heap: the figures of {name} are those that the program reads itself", [needs_root])
+    def _(name=name):
+        asked = name == "goheap-pprof"  # which costs goroutines and memory of its own
+        with Go(name, "-idle", "-sleepers", "40") as go:
+            if asked:
+                heap(go)
+            own, seen = go.stats(), heap(go)["figures"]
+            for key, own_key in FIGURES.items():
+                if name == "goheap-stripped" and key in ("gc_count", "goroutines"):
+                    equal(key in seen, False, f"{key}, which needs symbols, is told")
+                    continue
+                slack = own["heap_sys"] * 0.02
+                if key in ("gc_count", "goroutines"):
+                    slack = 3 if asked else 0
+                near(seen[key], own[own_key], slack, key)
+            go.unharmed()
+
+
+@test("heap: what a program dropped is held by the runtime, not leaked, and never called a leak",
+      [needs_root])
+def _():
+    with Go("goheap-pprof", "-idle") as go:
+        notes = " ".join(heap(go, "--live")["notes"])
+        check("held by the runtime, not leaked" in notes, notes)
+    with Go("goheap", "-idle") as go:
+        said = heap(go)
+        notes = " ".join(said["notes"])
+        check("leak" not in notes.replace("not leaked", ""), notes)
+        check("net/http/pprof" in notes, notes)
+
+
+@test("heap: answers that lie are told, and end", [needs_root])
+def _():
+    with contextlib.ExitStack() as stack:
+        for kind in ("endless", "redirect", "bomb", "short", "closed"):
+            go = stack.enter_context(Go("goheap-lies", "-idle", garbage=10, LIE=kind, TO="1"))
+            began = time.monotonic()
+            said = plimsoll("heap", "--json", go.pid, code=None)
+            check(said.code in (0, 1), f"{kind}: exit code {said.code}; {said.err}")
+            check(said.err or said.objects[0]["notes"], f"{kind}: nothing is said of it")
+            check(time.monotonic() - began < 20 * PATIENCE, f"{kind}: it took too long")
+            note(f"{kind}: {said.err or said.objects[0]['notes'][0]}")
+            go.unharmed()
 
 
 main()

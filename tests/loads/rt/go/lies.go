@@ -77,11 +77,11 @@ func lie(c net.Conn, packed []byte) {
 }
 
 func init() {
+	var packed []byte
+	if os.Getenv("LIE") == "bomb" {
+		packed = bomb()
+	}
 	serve = func(l net.Listener) {
-		var packed []byte
-		if os.Getenv("LIE") == "bomb" {
-			packed = bomb()
-		}
 		for {
 			if c, err := l.Accept(); err == nil {
 				go lie(c, packed)
