@@ -23,6 +23,7 @@ enum {
 
 enum {
     WAIT_SLICE_US = 20 * 1000,
+    STOP_SYSCALL = SIGTRAP | 0x80,
     CODE_64 = 0x33,    /* cs of 64-bit programs */
     DIRECTION = 0x400, /* flags */
     TRAP = 0x100,
@@ -273,7 +274,7 @@ static uint64_t mask_while_calling(void) {
     return mask;
 }
 
-enum reached { REACHED_RETURN, REACHED_FAULT, REACHED_LOCK, REACHED_NOTHING };
+enum reached { REACHED_RETURN, REACHED_FAULT, REACHED_LOCK };
 
 /* A stop with a signal: of a fault in the call, or one that somebody sent and cannot be held back.
  */
@@ -317,13 +318,33 @@ static bool is_at_futex(const struct run *x, int64_t rax) {
     return get_regs(x, &r) == 0 && r.orig_rax == SYS_futex && (int64_t)r.rax == rax;
 }
 
+/* At the deadline: takes it out of the futex it waits at. 1: it stands within signal delivery and
+ * has not been woken; 0: it goes on, *status is its next stop. Woken already, it would have to take
+ * the lock: others may wait behind it. */
+static int leave_lock(const struct run *x, int *status) {
+    int r = (int)trace(PTRACE_INTERRUPT, x->tid, 0, 0);
+
+    if (r == 0)
+        r = wait_stop(x, INT64_MAX, status);
+    /* It stops where the call ends, which takes the interruption's place. */
+    if (r == 0 && WSTOPSIG(*status) == STOP_SYSCALL && is_at_futex(x, -ERESTARTSYS_)) {
+        r = (int)trace(PTRACE_INTERRUPT, x->tid, 0, 0);
+        if (r == 0)
+            r = (int)trace(PTRACE_CONT, x->tid, 0, 0);
+        if (r == 0)
+            r = wait_stop(x, INT64_MAX, status);
+    }
+    if (r < 0)
+        return -ESRCH;
+    return *status >> 16 == PTRACE_EVENT_STOP && is_at_futex(x, -ERESTARTSYS_);
+}
+
 /* Runs until the function has returned, with it standing before rt_sigreturn. */
 static int run_call(struct run *x, const struct inject_call *c, struct held *held,
                     enum reached *out) {
     bool in_futex = false;
     int pass = 0;
 
-    *out = REACHED_NOTHING;
     for (;;) {
         int64_t until = c->may_leave_lock && in_futex ? x->deadline_us : INT64_MAX;
         int status;
@@ -332,34 +353,27 @@ static int run_call(struct run *x, const struct inject_call *c, struct held *hel
         pass = 0;
         if (r == 0)
             r = wait_stop(x, until, &status);
-        if (r == -ETIMEDOUT) {
-            r = (int)trace(PTRACE_INTERRUPT, x->tid, 0, 0);
-            if (r == 0)
-                r = wait_stop(x, INT64_MAX, &status);
-            /* Woken already, it would have to take the lock: others may wait behind it. */
-            if (r == 0 && status >> 16 == PTRACE_EVENT_STOP && is_at_futex(x, -ERESTARTSYS_)) {
-                *out = REACHED_LOCK;
-                return 0;
-            }
-            in_futex = false;
-        }
+        if (r == -ETIMEDOUT)
+            r = leave_lock(x, &status);
         if (r < 0)
             return -ESRCH;
-        if (status >> 16 == PTRACE_EVENT_STOP)
-            continue;
-        if (WSTOPSIG(status) != (SIGTRAP | 0x80)) {
+        if (r == 1) {
+            *out = REACHED_LOCK;
+            return 0;
+        }
+        if (WSTOPSIG(status) == STOP_SYSCALL) {
+            if (is_back(x)) {
+                *out = REACHED_RETURN;
+                return 0;
+            }
+            in_futex = is_at_futex(x, -ENOSYS);
+        } else if (status >> 16 != PTRACE_EVENT_STOP) {
             if (is_fault(x)) {
                 *out = REACHED_FAULT;
                 return 0;
             }
             pass = pass_on(status, held);
-            continue;
         }
-        if (is_back(x)) {
-            *out = REACHED_RETURN;
-            return 0;
-        }
-        in_futex = is_at_futex(x, -ENOSYS);
     }
 }
 
@@ -419,7 +433,7 @@ static int make_calls(struct run *x, struct inject_call *call, unsigned n) {
 
     for (unsigned i = 0; i < n && r == 0; i++) {
         struct user_regs_struct regs;
-        enum reached reached;
+        enum reached reached = REACHED_RETURN;
 
         r = prepare(x, call, i, &regs);
         if (r == 0)
