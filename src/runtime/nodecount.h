@@ -3,11 +3,11 @@
  *
  * Counted (node_count_objects): V8 lists all objects that inherit from Object.prototype, after a
  *   collection, and a function of ours in the program counts them by the constructor that their
- *   prototype names. Costs about 100 bytes an object for the time of it. No sizes; no strings, code,
- *   objects without a prototype or of other contexts (vm).
- * Weighed (node_weigh_objects): a heap snapshot, read as it streams by (nodesnap.h). Everything
- *   there is, with sizes: but what the program needs for it was measured to be 8 to 14 times
- *   heap_used (Node 20, small objects), and malloc keeps most of that afterwards.
+ *   prototype names. Costs about 100 bytes an object for the time of it. No sizes; no strings,
+ * code, objects without a prototype or of other contexts (vm). Weighed (node_weigh_objects): a heap
+ * snapshot, read as it streams by (nodesnap.h). Everything there is, with sizes: but what the
+ * program needs for it was measured to be 8 to 14 times heap_used (Node 20, small objects), and
+ * malloc keeps most of that afterwards.
  */
 #pragma once
 #include "runtime/cdp.h"
