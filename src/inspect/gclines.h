@@ -5,8 +5,8 @@
  * The collector's line may begin behind a text without newline ("loading... gc 7 @1.2s ..."): the
  * program's part goes out, and its line goes on after the collector's. The runtime writes a line
  * in pieces; when a line of the program's comes between two of them, it is found there, if there is
- * just one way to do so. Whatever is not certain is the program's. Pure, with bounded memory:
- * only what may still become a collector's line is held back.
+ * just one way to do so (behind a number there are more). Whatever is not certain is the program's.
+ * Pure, with bounded memory: only what may still become a collector's line is held back.
  */
 #pragma once
 #include "runtime/gctrace.h"

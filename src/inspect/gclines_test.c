@@ -88,14 +88,17 @@ static void a_text_without_newline_goes_on_behind_the_collectors_line(void **sta
 static void a_line_that_another_came_into_is_found(void **state) {
     (void)state;
     expect("gc 1 @hello\n" GC2 "\n", "gc 1 @hello\n", "1:2@12 ");
-    expect("gc 2 @hello world\n0.016s 2%: 0.009+0.44+0.030 ms clock, 0 ms cpu, 5->5->1 MB, 5 MB "
+    expect("gc 2 @hello world\n0.016s 2%: 0.009+0.44+0.030 ms clock, 1+2/3/4+5 ms cpu, 5->5->1 MB, "
+           "5 MB "
            "goal, 2 P\nx\n",
            "hello world\nx\n", "1:2@12 ");
-    expect("gc 2 @2023/01/02 a log\nand more\n0.016s 2%: 0.009+0.44+0.030 ms clock, 0 ms cpu, "
-           "5->5->1 MB, 5 MB goal, 2 P\nx\n",
-           "2023/01/02 a log\nand more\nx\n", "1:2@26 ");
-    expect("gc 2 @0.016s 2%: 1+1+1 ms  clock\n clock, 0 ms cpu, 5->5->1 MB, 5 MB goal, 2 P\n",
-           "  clock\n", "1:2@8 ");
+    expect(
+        "gc 2 @2023/01/02 a log\nand more\n0.016s 2%: 0.009+0.44+0.030 ms clock, 1+2/3/4+5 ms cpu, "
+        "5->5->1 MB, 5 MB goal, 2 P\nx\n",
+        "2023/01/02 a log\nand more\nx\n", "1:2@26 ");
+    expect(
+        "gc 2 @0.016s 2%: 1+1+1 ms  clock\n clock, 1+2/3/4+5 ms cpu, 5->5->1 MB, 5 MB goal, 2 P\n",
+        "  clock\n", "1:2@8 ");
 }
 
 static void what_is_not_certain_is_the_programs(void **state) {

@@ -50,18 +50,23 @@ static bool take_number(struct str *s, uint64_t *out) {
     return take_decimal(s, 1, out);
 }
 
-/* A whole text "0.5+1.2/3/0+0.1": the sum of all, and of the first and the last between '+'. */
+/* A whole text "0.5+1.2/3/0+0.1": the sum of all, and of the first and the last between '+'. Within
+ * a phase there are three parts, or just one. */
 static bool read_phases(struct str s, uint64_t scale, uint64_t *sum_out, uint64_t *ends_out,
                         unsigned *n_out) {
     uint64_t sum = 0, ends = 0, phase = 0, part;
-    unsigned n = 0;
+    unsigned n = 0, parts = 0;
 
     for (;;) {
         if (!take_decimal(&s, scale, &part) || part > INT64_MAX / 64)
             return false;
         phase += part;
+        parts++;
         if (str_skip(&s, STR("/")))
             continue;
+        if (parts != 1 && parts != 3)
+            return false;
+        parts = 0;
         sum += phase;
         if (n == 0 || s.n == 0)
             ends += phase;
@@ -148,7 +153,7 @@ static bool is_word(struct str s) {
     return s.n > 0;
 }
 
-/* "4->4->0" with a unit; two numbers in Go 1.5's first days and before. */
+/* "4->4->0" with a unit. */
 static bool read_heap(struct gctrace *g, struct str sizes, struct str unit_word) {
     uint64_t size[3], unit = size_unit(unit_word);
     unsigned n = 0;
@@ -158,11 +163,11 @@ static bool read_heap(struct gctrace *g, struct str sizes, struct str unit_word)
             return false;
         size[n++] *= unit;
     } while (str_skip(&sizes, STR("->")));
-    if (sizes.n > 0 || n < 2)
+    if (sizes.n > 0 || n != 3)
         return false;
     put(g, GCTRACE_HEAP_START, size[0]);
     put(g, GCTRACE_HEAP_END, size[1]);
-    put(g, GCTRACE_LIVE, size[n - 1]);
+    put(g, GCTRACE_LIVE, size[2]);
     return true;
 }
 
@@ -195,7 +200,7 @@ static bool read_clock(struct gctrace *g, const struct item *item) {
     unsigned n;
 
     if (unit == 0 || (!clock && !str_eq(item->word[2], STR("cpu"))) ||
-        !read_phases(item->word[0], unit, &sum, &ends, &n))
+        !read_phases(item->word[0], unit, &sum, &ends, &n) || n < 3)
         return false;
     if (!clock) {
         put(g, GCTRACE_CPU_NS, sum);
