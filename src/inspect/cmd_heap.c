@@ -243,9 +243,10 @@ static int add_flame(const struct heapreport *r, struct buf *out, struct err *er
         buf_add(&title, str_head(buf_str(&r->command), 200));
         buf_add_format(&title, " (pid %d)", r->pid);
     } else if (r->is_diff) {
-        buf_add_format(&title, "%.200s -> %.200s", r->before.file, r->after.file);
+        buf_add_format(&title, "%.200s -> %.200s", basename(r->before.file),
+                       basename(r->after.file));
     } else {
-        buf_add_format(&title, "%.200s", r->after.file);
+        buf_add_format(&title, "%.200s", basename(r->after.file));
     }
     buf_add_char(&title, '\0');
     options.title = title.p ? title.p : "heap";
