@@ -10,7 +10,7 @@
 enum {
     TRIES = 6,       /* of one list */
     TRAIL = 64,      /* objects behind us that a walk can go back to */
-    REPAIRS = 4096,  /* of one walk of a list */
+    REPAIRS = 2000,  /* of one walk of a list */
     YOUNG = 1 << 16, /* objects of the younger lists that are remembered, not to count them twice */
     DEADLINE_EACH = 1 << 12, /* objects between two looks at the clock */
 };
@@ -154,6 +154,8 @@ static int step_back(struct walk *w, uint64_t head, uint64_t *prev, uint64_t *at
 
     if (++w->repairs > REPAIRS)
         return -EAGAIN;
+    if (clock_mono_us() > w->deadline_us)
+        return -ETIMEDOUT;
     /* The oldest of the trail has nothing behind it to be compared with. */
     for (uint64_t i = w->n; i > w->n - back + (back == TRAIL); i--) {
         uint64_t here = w->trail[(i - 1) % TRAIL];

@@ -33,7 +33,7 @@ enum {
     STUCK_US = 20 * 1000,
     SURELY_OVER = 1000, /* objects: others may be freed before the next is made */
     THREADS = 4096,
-    TRIM_US = 500 * 1000,
+    TRIM_US = 250 * 1000,
 };
 
 static const char in_the_program[] =
