@@ -1,7 +1,9 @@
 /* jvm.c - a HotSpot JVM made to collect and to give back what its collector can give back.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -16,7 +18,7 @@ enum {
     SETTLE_G1_US = 1500000, /* its service thread gives back step by step, for about a second */
     SETTLE_US = 300000,
     SHRINK_ROUNDS = 8,
-    UNDO_SECONDS = 10,
+    UNDO_SECONDS = 60,
     MIN_FREE = 5, /* percent; a collection then shrinks the heap to little more than its content */
     MAX_FREE = 10,
     Z_DELAY_DEFAULT = 300,
@@ -34,6 +36,7 @@ struct talk {
     bool explicit_off;        /* System.gc() and GC.run do nothing */
     bool explicit_concurrent; /* ... do not compact */
     bool uncommit_off;
+    bool shrunk; /* collected with its free ratios lowered */
 };
 
 static int jcmd(struct talk *t, const char *command) {
@@ -148,32 +151,63 @@ static int collect_until_flat(struct talk *t) {
     return r;
 }
 
-/* How it was put back, or that it was not, goes into why and next. */
-static int collect_shrinking(struct talk *t) {
-    struct ratios old = {.t = t};
-    struct jvmguard guard = {0, -1};
+/* Who changes them holds this lock, and so does its guard until they are put back: else the next
+ * one took our values for the JVM's own. A descriptor, or -errno. */
+static int lock_ratios(const struct talk *t) {
+    auto_close int fd = openat(t->a.p->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int64_t until = clock_mono_us() + (t->deadline_us - clock_mono_us()) / 2;
+
+    if (fd < 0)
+        return -errno;
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK)
+            return -errno;
+        if (clock_mono_us() >= until)
+            return -EBUSY;
+        usleep(10000);
+    }
+    return take_fd(&fd);
+}
+
+static void tell_to_put_back(struct talk *t, const struct ratios *old) {
+    (void)snprintf(t->out->next, sizeof(t->out->next),
+                   "jcmd PID VM.set_flag MaxHeapFreeRatio %lu; jcmd PID VM.set_flag "
+                   "MinHeapFreeRatio %lu",
+                   old->max, old->min);
+}
+
+/* With both ratios known, the lock held and the guard standing. */
+static int collect_with_ratios(struct talk *t, struct ratios *old) {
     int64_t deadline = t->deadline_us;
     int r, back;
 
-    if (read_ratio(t, "MinHeapFreeRatio", &old.min) < 0 ||
-        read_ratio(t, "MaxHeapFreeRatio", &old.max) < 0 ||
-        jvmguard_start(&guard, put_back_later, &old, &t->a.tmp, 1, UNDO_SECONDS) < 0)
-        return collect_twice(t);
     t->deadline_us = deadline - (deadline - clock_mono_us()) / 4; /* time to put them back */
-    r = set_ratio(t, "MinHeapFreeRatio", old.min < MIN_FREE ? old.min : MIN_FREE);
+    r = set_ratio(t, "MinHeapFreeRatio", old->min < MIN_FREE ? old->min : MIN_FREE);
     if (r == 0)
-        r = set_ratio(t, "MaxHeapFreeRatio", old.max < MAX_FREE ? old.max : MAX_FREE);
+        r = set_ratio(t, "MaxHeapFreeRatio", old->max < MAX_FREE ? old->max : MAX_FREE);
+    t->shrunk = r == 0;
     r = r == -EINVAL ? collect_twice(t) : r < 0 ? r : collect_until_flat(t);
     t->deadline_us = deadline;
-    back = put_back(&old);
-    if (back == 0)
-        jvmguard_end(&guard);
-    else
-        (void)snprintf(t->out->next, sizeof(t->out->next),
-                       "jcmd PID VM.set_flag MaxHeapFreeRatio %lu; jcmd PID VM.set_flag "
-                       "MinHeapFreeRatio %lu",
-                       old.max, old.min);
-    return r != 0 ? r : back;
+    back = put_back(old);
+    if (back < 0 && t->shrunk)
+        tell_to_put_back(t, old);
+    return r != 0 || !t->shrunk ? r : back;
+}
+
+static int collect_shrinking(struct talk *t) {
+    struct ratios old = {.t = t};
+    struct jvmguard guard = {0, -1};
+    auto_close int lock = lock_ratios(t);
+    int keep[] = {t->a.tmp, lock}, r;
+
+    if (lock < 0 || read_ratio(t, "MinHeapFreeRatio", &old.min) < 0 ||
+        read_ratio(t, "MaxHeapFreeRatio", &old.max) < 0 ||
+        jvmguard_start(&guard, put_back_later, &old, keep, ARRAY_N(keep), UNDO_SECONDS) < 0)
+        return collect_twice(t);
+    r = collect_with_ratios(t, &old);
+    if (!t->out->next[0])
+        jvmguard_end(&guard); /* else it tries again when we are gone */
+    return r;
 }
 
 /* --- what is to be said ----------------------------------------------------------------------- */
@@ -283,8 +317,7 @@ static int collect(struct talk *t) {
     name = jvm_gc_name(t->gc);
     (void)snprintf(out->how, sizeof(out->how), "HotSpot attach%s%s: %s %s%s", *name ? ", " : "",
                    name, collect_command(t),
-                   shrinks_by_ratio(t) ? "until flat, with the free ratios at 5 and 10 % meanwhile"
-                                       : "twice",
+                   t->shrunk ? "until flat, with the free ratios at 5 and 10 % meanwhile" : "twice",
                    trimmed ? ", System.trim_native_heap" : "");
     out->settle_us = t->gc == JVM_GC_G1 ? SETTLE_G1_US : SETTLE_US;
     if (t->gc == JVM_GC_Z && t->z_delay_s <= 3)

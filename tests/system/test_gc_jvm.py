@@ -14,7 +14,7 @@ import time
 
 import harness
 from harness import (MIB, PATIENCE, Skip, check, equal, group, main, needs_cgroups, note, plimsoll,
-                     read, test, wait_for)
+                     read, test, wait_for, write)
 
 TRIES = int(os.environ.get("PLIMSOLL_TRIES", "10"))
 GARBAGE = 500 if TRIES >= 100 else 120  # MiB
@@ -241,6 +241,23 @@ def _():
     os.kill(java.pid, signal.SIGSTOP)
     refused(java, "stopped")
     os.kill(java.pid, signal.SIGCONT)
+    java.finish()
+
+
+@test("a JVM in a frozen group is refused", [needs_java])
+def _():
+    java = Java(garbage=1)
+    freezer = group("frozen", controllers=("unified",))
+    if "unified" not in freezer.dirs or not os.path.exists(freezer.dirs["unified"] +
+                                                           "/cgroup.freeze"):
+        raise Skip("no unified tree to freeze in")
+    write(freezer.dirs["unified"] + "/cgroup.procs", java.pid)
+    write(freezer.dirs["unified"] + "/cgroup.freeze", 1)
+    wait_for(lambda: "frozen 1" in read(freezer.dirs["unified"] + "/cgroup.events"), 5, "the frost")
+    try:
+        refused(java, "frozen", 2)
+    finally:
+        write(freezer.dirs["unified"] + "/cgroup.freeze", 0)
     java.finish()
 
 
