@@ -26,6 +26,7 @@ struct look {
     struct pidlist seen; /* shown already, under a container inside */
     int32_t *pid;        /* of TARGETs that are pids */
     size_t pids;
+    int error; /* of the last process that could not be looked at */
     unsigned cpus;
 };
 
@@ -124,6 +125,8 @@ static int look_at_pids(struct look *l, const int32_t *pid, size_t n, const stru
         r = look_at(l, pid[i], ask, row);
         if (r == -ENOMEM)
             return r;
+        if (r < 0)
+            l->error = r;
         if (r == 0) {
             l->doctor.bad += row->aware.word == AWARE_TOO_BIG;
             t->n++;
@@ -359,8 +362,11 @@ static int say_unread(const struct look *l) {
     if (r < 0)
         return cmd_fail(&err);
     rtproc_done(&p);
-    return cmd_failf("permission denied to look into process %d (try: as root, or as its user)",
-                     l->pid[0]);
+    if (l->error == -EACCES || l->error == -EPERM)
+        return cmd_failf("permission denied to look into process %d (try: as root, or as its user)",
+                         l->pid[0]);
+    (void)err_set(&err, l->error, "cannot look into process %d:", l->pid[0]);
+    return cmd_fail(&err);
 }
 
 static int tell(struct look *l) {

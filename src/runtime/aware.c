@@ -300,20 +300,29 @@ static bool node_knows(int major, int minor, bool v2) {
 }
 
 /* V8's default for 64 bits: half of the memory, 256 MiB to 2 GiB, 4 GiB from 15 GiB of memory on;
- * the young generation has three semi-spaces of 1/128 of that (1/256 up to 256 MiB), at most 16 MiB
- * each. Measured with Node 20: 128M to 512M give 259M, 1G 524M, 4G 2096M, 24G 4144M. */
-static uint64_t v8_default(uint64_t memory, int major) {
+ * the young generation has three semi-spaces of 1/128 of that (1/256 up to 256 MiB), rounded up to
+ * a power of two, at most 16 MiB each. Measured with Node 20: 128M to 512M give 259M, 600M 312M, 1G
+ * 524M, 4G 2096M, 24G 4144M. */
+static uint64_t v8_old(uint64_t memory, int major) {
     uint64_t most = memory >= 15 * AWARE_GIB && major >= 14 ? 4 * AWARE_GIB : 2 * AWARE_GIB;
-    uint64_t old = memory / 2, semi;
+    uint64_t old = memory / 2;
 
-    if (old > most)
-        old = most;
-    if (old < 256 * AWARE_MIB)
-        old = 256 * AWARE_MIB;
-    semi = old <= 256 * AWARE_MIB ? old / 256 : old / 128;
-    if (semi > 16 * AWARE_MIB)
-        semi = 16 * AWARE_MIB;
-    return old + 3 * semi;
+    return old > most ? most : old < 256 * AWARE_MIB ? 256 * AWARE_MIB : old;
+}
+
+static uint64_t semi_space(uint64_t least) {
+    uint64_t semi = AWARE_MIB;
+
+    while (semi < least && semi < AWARE_GIB)
+        semi *= 2;
+    return semi;
+}
+
+static uint64_t v8_young(uint64_t memory, int major) {
+    uint64_t old = v8_old(memory, major);
+    uint64_t semi = semi_space(old <= 256 * AWARE_MIB ? old / 256 : old / 128);
+
+    return 3 * (semi > 16 * AWARE_MIB ? 16 * AWARE_MIB : semi);
 }
 
 /* Beside the heap: the program itself, its stacks, and buffers, which live outside of V8's heap. */
@@ -323,16 +332,29 @@ static uint64_t node_room(uint64_t limit) {
     return room > 512 * AWARE_MIB ? 512 * AWARE_MIB : room < 32 * AWARE_MIB ? 32 * AWARE_MIB : room;
 }
 
-static void node_default(struct aware *out, int major, const struct aware_ask *ask) {
-    bool cgroup = out->knows_cgroups && ask->seen != 0 && ask->seen < ask->machine;
+/* How much memory it believes in. */
+static uint64_t node_memory(const struct aware *a, const struct aware_ask *ask) {
+    return a->knows_cgroups && ask->seen != 0 && ask->seen < ask->machine ? ask->seen
+                                                                          : ask->machine;
+}
+
+static uint64_t node_young(const struct aware *a, const struct node_options *o, int major,
+                           const struct aware_ask *ask) {
+    return o->have_semi ? 3 * semi_space(o->semi * AWARE_MIB)
+                        : v8_young(node_memory(a, ask), major);
+}
+
+static void node_default(struct aware *out, const struct node_options *o, int major,
+                         const struct aware_ask *ask) {
+    uint64_t memory = node_memory(out, ask);
 
     if (major >= 0 && major < 12) {
         out->bound = 1432 * AWARE_MIB;
         (void)snprintf(out->bound_from, sizeof(out->bound_from), "V8's fixed default");
     } else {
-        out->bound = v8_default(cgroup ? ask->seen : ask->machine, major);
+        out->bound = v8_old(memory, major) + node_young(out, o, major, ask);
         (void)snprintf(out->bound_from, sizeof(out->bound_from), "V8's default for %s",
-                       cgroup ? "the container's limit" : "the machine's memory");
+                       memory < ask->machine ? "the container's limit" : "the machine's memory");
     }
 }
 
@@ -348,9 +370,8 @@ static void decide_node(const struct rt_id *id, struct str command, struct str e
     node_read(&o, command, environ);
     out->knows_cgroups = node_knows(major, minor, ask->v2);
     if (o.have_heap || o.have_old) {
-        uint64_t young = 3 * (o.have_semi ? o.semi : 16);
-
-        out->bound = (o.have_heap ? o.heap : o.old + young) * AWARE_MIB;
+        out->bound =
+            o.have_heap ? o.heap * AWARE_MIB : o.old * AWARE_MIB + node_young(out, &o, major, ask);
         (void)snprintf(out->bound_from, sizeof(out->bound_from), "--max-%s-size=%llu",
                        o.have_heap ? "heap" : "old-space",
                        (unsigned long long)(o.have_heap ? o.heap : o.old));
@@ -360,13 +381,11 @@ static void decide_node(const struct rt_id *id, struct str command, struct str e
                        "cannot be told");
         return;
     } else if (o.have_percent && o.percent <= 100 && major >= 24) {
-        uint64_t seen = out->knows_cgroups && ask->seen ? ask->seen : ask->machine;
-
-        out->bound = seen / 100 * o.percent;
+        out->bound = node_memory(out, ask) / 100 * o.percent + node_young(out, &o, major, ask);
         (void)snprintf(out->bound_from, sizeof(out->bound_from),
                        "--max-old-space-size-percentage=%llu", (unsigned long long)o.percent);
     } else {
-        node_default(out, major, ask);
+        node_default(out, &o, major, ask);
     }
     out->have_bound = true;
     (void)snprintf(mend, sizeof(mend), "--max-old-space-size=%llu (or in NODE_OPTIONS)",

@@ -194,8 +194,8 @@ static void a_go_program_may_set_its_limit_itself(void **state) {
 
 /* v8.getHeapStatistics().heap_size_limit of Node 20.20.2 in groups of these sizes. */
 static void node_20_agrees_with_node_20(void **state) {
-    static const uint64_t sizes[][2] = {
-        {128, 259}, {256, 259}, {512, 259}, {1024, 524}, {4096, 2096}};
+    static const uint64_t sizes[][2] = {{128, 259}, {256, 259},  {512, 259},
+                                        {600, 312}, {1024, 524}, {4096, 2096}};
     struct aware_ask none = {.machine = 24105 * MIB};
 
     (void)state;
@@ -223,19 +223,29 @@ static void node_knows_cgroups_from_when_it_does(void **state) {
 }
 
 static void node_flags_decide(void **state) {
+    struct aware_ask none = {.machine = 24 * GIB};
+
     (void)state;
     bound_is(decide(RT_NODE, "20.1.0", "node|--max-old-space-size=600|app.js", "", &in_1g),
-             648 * MIB, AWARE_FITS);
+             612 * MIB, AWARE_FITS);
     bound_is(decide(RT_NODE, "20.1.0", "node|--max_old_space_size|600|app.js", "", &in_1g),
-             648 * MIB, AWARE_FITS);
+             612 * MIB, AWARE_FITS);
     bound_is(decide(RT_NODE, "20.1.0", "node|app.js|--max-old-space-size=600", "", &in_1g),
              524 * MIB, AWARE_FITS);
     bound_is(decide(RT_NODE, "20.1.0", "node|-r|x|--max-old-space-size=600|app.js",
                     "NODE_OPTIONS=--max-old-space-size=4096", &in_1g),
-             648 * MIB, AWARE_FITS);
+             612 * MIB, AWARE_FITS);
     bound_is(decide(RT_NODE, "20.1.0", "node|app.js",
                     "NODE_OPTIONS=--no-warnings --max-old-space-size=4096", &in_1g),
-             4144 * MIB, AWARE_TOO_BIG);
+             4108 * MIB, AWARE_TOO_BIG);
+    /* as Node 20.20.2 says itself on a machine of 24 GB */
+    bound_is(decide(RT_NODE, "20.20.2", "node|--max-old-space-size=300|--max-semi-space-size=5", "",
+                    &none),
+             324 * MIB, AWARE_NO_LIMIT);
+    bound_is(decide(RT_NODE, "20.20.2", "node|--max-old-space-size=300", "", &none), 348 * MIB,
+             AWARE_NO_LIMIT);
+    bound_is(decide(RT_NODE, "20.20.2", "node|--max-heap-size=500", "", &none), 500 * MIB,
+             AWARE_NO_LIMIT);
 }
 
 static void the_rest_has_no_bound(void **state) {

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "kern/maps.h"
 #include "kern/procfile.h"
+#include "kern/smaps.h"
 #include "runtime/elf.h"
 
 enum {
@@ -130,6 +131,7 @@ struct mapped {
 };
 
 struct parts {
+    bool by_name; /* the executable's name has to do: nothing but names was captured */
     struct mapped part[PARTS];
 };
 
@@ -139,6 +141,17 @@ static struct str base_of(struct str path) {
     return slash < 0 ? path : str_from(path, (size_t)slash + 1);
 }
 
+/* "python3.11", "node". */
+static void see_executable(struct parts *parts, const struct mapping *m, struct str base) {
+    struct mapped *to = &parts->part[str_eq(base, STR("node")) ? PART_NODE : PART_PYTHON];
+
+    if (to->have || m->perms[2] != 'x')
+        return;
+    if (!str_eq(base, STR("node")) && !str_starts(base, STR("python")))
+        return;
+    to->have = str_copy(m->path, to->path, sizeof(to->path)) == 0;
+}
+
 static int see_mapping(void *ctx, const struct mapping *m) {
     struct parts *parts = ctx;
     struct str base;
@@ -146,6 +159,8 @@ static int see_mapping(void *ctx, const struct mapping *m) {
     if (m->inode == 0 || m->path_cut || m->path.n == 0 || m->path.p[0] != '/')
         return 0;
     base = base_of(m->path);
+    if (parts->by_name)
+        see_executable(parts, m, base);
     if (!str_starts(base, STR("l")))
         return 0;
     for (size_t i = 0; i < ARRAY_N(file_names); i++) {
@@ -164,8 +179,15 @@ static int see_mapping(void *ctx, const struct mapping *m) {
     return 0;
 }
 
+/* In a captured tree /proc/PID/root leads out of it: its files are those below the tree. */
 static int open_part(const struct rtproc *p, const struct mapped *m) {
-    return rtproc_open_mapped(p, m->start, m->end, m->path);
+    return p->host->live ? rtproc_open_mapped(p, m->start, m->end, m->path)
+                         : file_open_in(p->host->root, m->path);
+}
+
+static int load_file(const struct rtproc *p, const char *path, char **out, size_t *len_out) {
+    return p->host->live ? rtproc_load(p, path, RELEASE_MAX, out, len_out)
+                         : file_load_in(p->host->root, path, RELEASE_MAX, out, len_out);
 }
 
 /* --- strings of a program --------------------------------------------------------------------- */
@@ -225,7 +247,7 @@ static bool release_beside(const struct rtproc *p, const char *library, char *ou
             return false;
         folder = str_head(folder, (size_t)slash);
         (void)snprintf(path, sizeof(path), "%.*s/release", STR_ARG(folder));
-        if (rtproc_load(p, path, RELEASE_MAX, &text, &n) == 0 &&
+        if (load_file(p, path, &text, &n) == 0 &&
             rt_java_release((struct str){text, n}, out, size) == 0)
             return true;
     }
@@ -446,8 +468,14 @@ static bool is_go(const struct elf *e, struct rt_id *id) {
 static int by_mappings(const struct rtproc *p, struct parts *parts, struct rt_id *out) {
     struct rt_id id = {.kind = RT_UNKNOWN};
     struct elf none = {.fd = -1};
-    int r = maps_each(p->host->proc, p->pid, see_mapping, parts);
+    int r;
 
+    parts->by_name = !p->host->live;
+    r = maps_each(p->host->proc, p->pid, see_mapping, parts);
+    if (r == -ENOENT && parts->by_name)
+        r = smaps_each(p->host->proc, p->pid, see_mapping, parts);
+    if (r == -ENOENT && parts->by_name)
+        r = 0;
     if (r < 0)
         return r;
     take_mapped(p, parts, &id);
@@ -457,7 +485,8 @@ static int by_mappings(const struct rtproc *p, struct parts *parts, struct rt_id
     if (id.kind == RT_PYTHON && id.version[0] == '\0') {
         struct str name = base_of(str_of(parts->part[PART_PYTHON].path));
 
-        str_skip(&name, STR("libpython"));
+        str_skip(&name, STR("lib"));
+        str_skip(&name, STR("python"));
         (void)str_copy(version_head(name, ""), id.version, sizeof(id.version));
     }
     *out = id;

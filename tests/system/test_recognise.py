@@ -1,5 +1,4 @@
 """`plimsoll ps` says which runtime a process has, also from outside of its namespaces."""
-import ctypes
 import os
 import re
 import shutil
@@ -10,9 +9,7 @@ import time
 
 import harness
 from harness import Skip, check, equal, main, note, plimsoll, read, test
-
-RT = "rt"
-CLONE_NEWNS = 0x20000
+from runtimes import Program, fake_jdk, program, wait_for
 
 
 def runtimes(*pids):
@@ -22,49 +19,12 @@ def runtimes(*pids):
     return [found.get(pid) for pid in pids]
 
 
-class Program:
-    """A program that stands still, with a pipe as its stdin; ended with the test."""
-
-    def __init__(self, args, wait=0.1, env=None, **how):
-        try:
-            self.process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                            stderr=subprocess.DEVNULL, env=env, **how)
-        except FileNotFoundError as error:
-            raise Skip(f"no {args[0]} here") from error
-        self.pid = self.process.pid
-        harness._loads.append(self)
-        time.sleep(wait)
-
-    def end(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-
-
-def program(name):
-    path = os.path.join(harness.options.loads, RT, name)
-    if not os.path.exists(path):
-        raise Skip(f"no {name} was built")
-    return path
-
-
 def version_of(args, pattern):
     try:
         out = subprocess.run(args, capture_output=True, text=True, timeout=60)
     except FileNotFoundError as error:
         raise Skip(f"no {args[0]} here") from error
     return re.search(pattern, out.stdout + out.stderr).group(1)
-
-
-def wait_for(pid, text, seconds=10):
-    """Until the process maps a file of that name."""
-    until = time.monotonic() + seconds * harness.PATIENCE
-    while time.monotonic() < until:
-        if text in read(f"/proc/{pid}/maps"):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{pid} never mapped {text}")
 
 
 @test("Python is as old as it says itself")
@@ -127,20 +87,6 @@ def _():
         libc = os.confstr("CS_GNU_LIBC_VERSION")
         equal(runtimes(plain.pid, other.pid, after.pid), [libc, libc + " +jemalloc", libc],
               "three of one program")
-
-
-def fake_jdk(folder, release):
-    """What looks like a JDK 8 there; its launcher."""
-    server = os.path.join(folder, "jre", "lib", "amd64", "server")
-    os.makedirs(server)
-    os.makedirs(os.path.join(folder, "bin"))
-    shutil.copy(program("libfakelib.so"), os.path.join(server, "libjvm.so"))
-    java = os.path.join(folder, "bin", "java")
-    shutil.copy(program("fakejava"), java)
-    if release is not None:
-        with open(os.path.join(folder, "release"), "w", encoding="ascii") as file:
-            file.write(release)
-    return java
 
 
 @test("Java 8 is told by the release file beside its libjvm.so, which may be odd")

@@ -1,0 +1,61 @@
+"""Programs with a language runtime, for the tests that look into them."""
+import os
+import shutil
+import subprocess
+import time
+
+import harness
+from harness import Skip, read
+
+RT = "rt"  # the folder of tests/loads that has them
+
+
+class Program:
+    """A program that stands still, with a pipe as its stdin; ended with the test."""
+
+    def __init__(self, args, wait=0.1, env=None, **how):
+        try:
+            self.process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                            stderr=subprocess.DEVNULL, env=env, **how)
+        except FileNotFoundError as error:
+            raise Skip(f"no {args[0]} here") from error
+        self.pid = self.process.pid
+        harness._loads.append(self)
+        time.sleep(wait)
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+
+
+def program(name):
+    path = os.path.join(harness.options.loads, RT, name)
+    if not os.path.exists(path):
+        raise Skip(f"no {name} was built")
+    return path
+
+
+def wait_for(pid, text, seconds=10):
+    """Until the process maps a file of that name."""
+    until = time.monotonic() + seconds * harness.PATIENCE
+    while time.monotonic() < until:
+        if text in read(f"/proc/{pid}/maps"):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{pid} never mapped {text}")
+
+
+def fake_jdk(folder, release):
+    """What looks like a JDK 8 there; its launcher."""
+    server = os.path.join(folder, "jre", "lib", "amd64", "server")
+    os.makedirs(server)
+    os.makedirs(os.path.join(folder, "bin"))
+    shutil.copy(program("libfakelib.so"), os.path.join(server, "libjvm.so"))
+    java = os.path.join(folder, "bin", "java")
+    shutil.copy(program("fakejava"), java)
+    if release is not None:
+        with open(os.path.join(folder, "release"), "w", encoding="ascii") as file:
+            file.write(release)
+    return java
