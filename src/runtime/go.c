@@ -182,26 +182,31 @@ static void add_verdict(struct heapview *out, const struct heap *h, int32_t pid)
                       h->has_pprof ? "--live" : "`plimsoll gc --inject`");
 }
 
-static int add_blob(const struct rtproc *p, const struct gopprof *at, const char *page,
-                    const char *what, int64_t deadline_us, struct heapview *out) {
+static int keep_blob(struct heapview *out, const char *what, struct str body) {
+    char *data;
+
+    if (out->blobs >= ARRAY_N(out->blob))
+        return -E2BIG;
+    if (body.n == 0)
+        return -EBADMSG;
+    data = malloc(body.n);
+    if (!data)
+        return -ENOMEM;
+    memcpy(data, body.p, body.n);
+    out->blob[out->blobs++] = (struct heap_blob){what, data, body.n};
+    return 0;
+}
+
+static void add_blob(const struct rtproc *p, const struct gopprof *at, const char *page,
+                     const char *what, int64_t deadline_us, struct heapview *out) {
     struct unixhttp answer;
     struct buf text;
-    char *data;
     int r;
 
     buf_init(&text, PROFILE_MAX);
     r = gopprof_get(p, at, page, deadline_us, &text, &answer);
-    data = r == 0 && answer.body.n > 0 ? malloc(answer.body.n) : NULL;
-    if (r == 0 && !data)
-        r = answer.body.n ? -ENOMEM : -EBADMSG;
-    if (r == 0 && out->blobs >= ARRAY_N(out->blob))
-        r = -E2BIG;
-    if (r == 0) {
-        memcpy(data, answer.body.p, answer.body.n);
-        out->blob[out->blobs++] = (struct heap_blob){what, data, answer.body.n};
-        data = NULL;
-    }
-    free(data);
+    if (r == 0)
+        r = keep_blob(out, what, answer.body);
     buf_done(&text);
     if (r < 0)
         heapview_note(out, "pprof on port %u gave no usable %s: %s", (unsigned)at->port, page,
@@ -210,7 +215,6 @@ static int add_blob(const struct rtproc *p, const struct gopprof *at, const char
                       : r == -EPROTO    ? "it refused"
                       : r == -EBADMSG   ? "the answer is no HTTP, or was cut short"
                                         : strerror(-r));
-    return r;
 }
 
 static void ask_pprof(const struct rtproc *p, const struct gopprof *at,
@@ -220,8 +224,8 @@ static void ask_pprof(const struct rtproc *p, const struct gopprof *at,
 
     if (ask->profile || ask->live) {
         /* The first one collects: what comes after it shows what is left. */
-        (void)add_blob(p, at, ask->live ? "heap?gc=1" : "heap", "heap", ask->ask.deadline_us, out);
-        (void)add_blob(p, at, "goroutine?debug=1", "goroutine", ask->ask.deadline_us, out);
+        add_blob(p, at, ask->live ? "heap?gc=1" : "heap", "heap", ask->ask.deadline_us, out);
+        add_blob(p, at, "goroutine?debug=1", "goroutine", ask->ask.deadline_us, out);
     }
     buf_init(&text, PROFILE_MAX);
     if (gopprof_get(p, at, "heap?debug=1", ask->ask.deadline_us, &text, &answer) == 0)

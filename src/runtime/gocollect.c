@@ -37,8 +37,12 @@ struct run {
     struct go_state first, now; /* before anything was done; the last look */
     struct rtproc_port port;    /* to knock at; 0: none */
     uint64_t limit;             /* that is in force */
+    uint64_t lasting;           /* the limit that is wanted for good; 0: none */
     int64_t knocked_us, began_us;
     unsigned knocks, collections;
+    /* An idle program that cannot be woken: the thread that forces collections sleeps for half of
+     * the period, so a short one, left until the end, keeps it from falling asleep once more. */
+    bool stays_awake;
 };
 
 static void pause_us(int64_t us) {
@@ -113,7 +117,8 @@ static int force(struct run *u, int64_t until_us) {
             knock(u);
         pause_us(LOOK_US);
     }
-    (void)goguard_restore(&u->guard, WORD_PERIOD);
+    if (!u->stays_awake)
+        (void)goguard_restore(&u->guard, WORD_PERIOD);
     u->collections += r == 0;
     return r;
 }
@@ -214,7 +219,36 @@ static uint64_t lasting_limit(const struct run *u) {
     return limit > in_use(&u->now) ? limit : 0;
 }
 
-static void say_done(struct run *u, uint64_t kept, struct rt_result *out) {
+/* Leaves it in force. One that is lower already stays as it is. */
+static int set_lasting(struct run *u) {
+    int r = 0;
+
+    u->lasting = lasting_limit(u);
+    if (u->lasting > 0 && u->lasting < u->first.value[GO_LIMIT]) {
+        r = set_limit(u, u->lasting);
+        if (r == 0)
+            goguard_keep(&u->guard, WORD_LIMIT);
+    }
+    return r;
+}
+
+static void say_limit(const struct run *u, struct rt_result *out) {
+    unsigned long long was_mib = u->first.value[GO_LIMIT] >> 20, mib = u->lasting >> 20;
+
+    if (u->lasting >= u->first.value[GO_LIMIT])
+        (void)snprintf(out->why, sizeof(out->why), "its soft limit is %llu MiB, as it was",
+                       was_mib);
+    else if (u->lasting)
+        (void)snprintf(out->why, sizeof(out->why), "its soft limit is %llu MiB from now on", mib);
+    else if (u->ask->limit)
+        (void)snprintf(out->why, sizeof(out->why),
+                       "its soft limit was left as it is: what is in use leaves no room below %llu "
+                       "MiB",
+                       (unsigned long long)(u->ask->limit >> 20));
+}
+
+static void say_done(struct run *u, struct rt_result *out) {
+    bool stays = u->lasting > 0 && u->lasting < u->first.value[GO_LIMIT];
     int64_t ms = (clock_mono_us() - u->began_us + 500) / 1000;
     char knocks[48] = "";
 
@@ -224,16 +258,9 @@ static void say_done(struct run *u, uint64_t kept, struct rt_result *out) {
     out->outcome = RT_COLLECTED;
     (void)snprintf(out->how, sizeof(out->how),
                    "forced GC period and soft limit written into its memory for %lld ms, %s%s",
-                   (long long)ms, kept ? "the limit stays" : "both put back", knocks);
+                   (long long)ms, stays ? "the limit stays" : "both put back", knocks);
     out->settle_us = u->now.value[GO_FREE] > HELD_LITTLE ? SETTLE_US : 300000;
-    if (kept)
-        (void)snprintf(out->why, sizeof(out->why), "its soft limit is %llu MiB from now on",
-                       (unsigned long long)(kept >> 20));
-    else if (u->ask->limit)
-        (void)snprintf(out->why, sizeof(out->why),
-                       "its soft limit was left as it is: what is in use leaves no room below %llu "
-                       "MiB",
-                       (unsigned long long)(u->ask->limit >> 20));
+    say_limit(u, out);
 }
 
 static int say_failed(struct run *u, int r, struct rt_result *out) {
@@ -280,7 +307,6 @@ int go_collect_words(const struct rtproc *p, const struct rt_id *id, const struc
                      struct rt_result *out) {
     struct run u = {.p = p, .ask = ask, .began_us = clock_mono_us()};
     struct err err = {0};
-    uint64_t kept = 0;
     int r = go_words_find(p, id, &u.words, &err);
 
     if (r == -ESRCH)
@@ -298,27 +324,21 @@ int go_collect_words(const struct rtproc *p, const struct rt_id *id, const struc
                          id->version);
     u.first = u.now;
     u.limit = u.now.value[GO_LIMIT];
+    find_port(&u);
+    u.stays_awake = u.port.port == 0 && (!go_has(&u.now, GO_ASLEEP) || u.now.value[GO_ASLEEP]);
     r = goguard_start(&u.guard, p, ask->deadline_us, &err);
     if (r < 0)
         return rt_refuse(out, "root, or CAP_SYS_PTRACE", "%s", err.text);
-    find_port(&u);
     u.knocked_us = clock_mono_us() - KNOCK_US;
     r = collect(&u);
-    if (r == 0 && (kept = lasting_limit(&u)) > 0) {
-        if (kept < u.first.value[GO_LIMIT] &&
-            goguard_write(&u.guard, WORD_LIMIT,
-                          u.words.controller + u.words.layout->controller.limit,
-                          u.first.value[GO_LIMIT], kept) == 0)
-            goguard_keep(&u.guard, WORD_LIMIT);
-        else
-            kept = 0;
-    }
+    if (r == 0 && set_lasting(&u) < 0)
+        u.lasting = 0;
     if (goguard_end(&u.guard) < 0 && rtproc_same(p) == 0)
         return rt_fail(out, "restart the program when it can be",
                        "what was written into its memory could not be put back");
     if (r < 0 && u.collections == 0)
         return say_failed(&u, r, out);
-    say_done(&u, kept, out);
+    say_done(&u, out);
     return 0;
 }
 

@@ -348,8 +348,10 @@ int go_words_find(const struct rtproc *p, const struct rt_id *id, struct go_word
     uint64_t slide;
     int r;
 
-    if (exe < 0 || fstat(exe, &st) < 0 || (r = elf_open(exe, &e)) < 0)
-        return exe == -ESRCH ? exe : say_not_found(exe < 0 ? exe : -EIO, id, why);
+    if (exe == -ESRCH)
+        return exe;
+    if (exe < 0 || fstat(exe, &st) < 0 || elf_open(exe, &e) < 0)
+        return say_not_found(exe < 0 ? exe : -EIO, id, why);
     w.layout = go_layout_of(id->version, e.machine);
     if (!w.layout)
         return err_set(why, -EOPNOTSUPP,
@@ -429,8 +431,8 @@ static int read_stats(const struct rtproc *p, const struct go_words *w, struct g
 
 /* As the runtime counts them: all ever made, less the dead ones kept for use again. */
 static int read_goroutines(const struct rtproc *p, const struct go_words *w, struct go_state *s) {
-    uint64_t all, slice[3], *processor = NULL;
-    auto_free void *owned = NULL;
+    auto_free uint64_t *processor = NULL;
+    uint64_t all, slice[3];
     char sched[256];
     int64_t n;
     int r;
@@ -442,7 +444,7 @@ static int read_goroutines(const struct rtproc *p, const struct go_words *w, str
     put(s, GO_ASLEEP, u32_at(sched, w->layout->sched.asleep) != 0);
     if (slice[1] == 0 || slice[1] > PROCESSORS_MAX || slice[1] > slice[2] || all > UINT32_MAX)
         return -ENODATA;
-    owned = processor = calloc(slice[1], sizeof(*processor));
+    processor = calloc(slice[1], sizeof(*processor));
     if (!processor)
         return -ENOMEM;
     if ((r = rtproc_read(p, slice[0], processor, slice[1] * sizeof(*processor))) < 0)
