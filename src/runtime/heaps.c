@@ -19,6 +19,7 @@ static const struct {
     [RT_JVM] = {jvm_collect, jvm_heap, jvm_figures},
     [RT_NODE] = {node_collect, node_heap, NULL},
     [RT_PYTHON] = {python_collect, python_heap, python_figures},
+    [RT_NATIVE] = {native_collect, native_heap, NULL},
 };
 
 int rt_collect(const struct rtproc *p, const struct rt_id *id, const struct rt_ask *ask,
