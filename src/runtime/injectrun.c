@@ -239,9 +239,7 @@ static int prepare(const struct run *x, const struct inject_call *call, unsigned
                    struct user_regs_struct *out) {
     const struct inject_call *c = &call[i];
     struct user_regs_struct r = x->was;
-    uint64_t *const place[INJECT_ARGS] = {(uint64_t *)&r.rdi, (uint64_t *)&r.rsi,
-                                          (uint64_t *)&r.rdx, (uint64_t *)&r.rcx,
-                                          (uint64_t *)&r.r8,  (uint64_t *)&r.r9};
+    unsigned long long *const place[INJECT_ARGS] = {&r.rdi, &r.rsi, &r.rdx, &r.rcx, &r.r8, &r.r9};
     int e = 0;
 
     for (unsigned a = 0; a < INJECT_ARGS; a++)
