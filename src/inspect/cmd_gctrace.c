@@ -2,6 +2,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,6 +31,12 @@ static int set_json(void *into, struct str value, struct err *err) {
 static int set_keep(void *into, struct str value, struct err *err) {
     (void)value, (void)err;
     ((struct options *)into)->run.keep = true;
+    return 0;
+}
+
+static int set_spark(void *into, struct str value, struct err *err) {
+    (void)value, (void)err;
+    ((struct options *)into)->run.spark = true;
     return 0;
 }
 
@@ -99,6 +107,9 @@ static int run(struct cmd_context *context, void *options) {
                                        "into it, CMD 2>&1 | plimsoll gctrace -");
     o->run.argv = filter ? NULL : context->args;
     o->run.ignores_pipe = context->ignores_pipe;
+    setlocale(LC_CTYPE, "");
+    o->run.utf8 = str_eq(str_of(nl_langinfo(CODESET)), STR("UTF-8"));
+    setlocale(LC_CTYPE, "C");
     if (prepare_page(o, &err) < 0)
         return cmd_fail(&err) == EXIT_FAILED && err.code == -EINVAL ? EXIT_USAGE : EXIT_RUN_FAILED;
     code = gcrun(&o->run, &err);
@@ -110,6 +121,7 @@ static int run(struct cmd_context *context, void *options) {
 static const struct opt opts[] = {
     {"json", 0, NULL, "an object for each collection on stdout, the summary as the last one",
      set_json},
+    {"spark", 0, NULL, "a line at the bottom of the terminal while it runs", set_spark},
     {"listen", 0, "ADDR:PORT", "serve a live page there; port 0: one that is free", set_listen},
     {"token-file", 0, "FILE", "ask for this token; needed beyond the loopback", set_token_file},
     {"stay", 0, NULL, "serve the page on when the program has ended", set_stay},

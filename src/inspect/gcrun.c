@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,13 +18,15 @@
 #include "inspect/gcout.h"
 #include "inspect/gcsay.h"
 #include "inspect/gcserver.h"
+#include "inspect/gcspark.h"
 #include "net/loop.h"
 
 enum {
     READ = 64 << 10,
     LINGER_US = 1000000, /* others may still have the program's stderr */
     END_US = 5000000,    /* for a reader to take the last of it */
-    PAGE_US = 500000,    /* for the page to hear of the end */
+    SPARK_US = 250000,
+    PAGE_US = 500000, /* for the page to hear of the end */
 };
 
 struct gcrun {
@@ -48,6 +51,9 @@ struct gcrun {
     struct gcpage page;
     struct gcserver *server; /* NULL: none */
     bool over;               /* told to end */
+
+    struct gcspark spark;
+    bool sparks; /* it is drawn */
     char chunk[READ];
 };
 
@@ -82,6 +88,47 @@ static void on_line(void *ctx, const struct gctrace *g, struct str line) {
     }
     if (at_ms >= 0 && run->options->json)
         tell_collection(run, g, at_ms);
+}
+
+/* --- the terminal's last line -------------------------------------------------------------------
+ */
+
+/* Between two writes of the program's only, and when it is read fast enough. */
+static int on_spark(struct loop *loop, uint32_t what, void *ctx) {
+    struct gcrun *run = ctx;
+    struct winsize size = {0};
+    struct gcout line;
+
+    (void)loop, (void)what;
+    if (run->stuck || run->page.ended)
+        return 0;
+    gcout_init(&line, STDERR_FILENO);
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0)
+        gcspark_draw(&run->spark, &run->stats, size.ws_row, size.ws_col, &line.buf);
+    (void)gcout_push(&line);
+    gcout_done(&line);
+    return 0;
+}
+
+static void end_spark(struct gcrun *run) {
+    struct gcout line;
+
+    gcout_init(&line, STDERR_FILENO);
+    gcspark_end(&run->spark, &line.buf);
+    gcout_end(&line, END_US);
+    gcout_done(&line);
+}
+
+static int begin_spark(struct gcrun *run) {
+    const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+
+    if (!run->options->spark || !isatty(STDERR_FILENO) || !term ||
+        str_eq(str_of(term), STR("dumb")))
+        return 0;
+    run->spark.utf8 = run->options->utf8;
+    run->spark.colour = !(no_colour && *no_colour);
+    run->sparks = true;
+    return loop_add_timer(run->loop, SPARK_US, SPARK_US, on_spark, run, NULL);
 }
 
 /* --- reading -----------------------------------------------------------------------------------
@@ -206,7 +253,9 @@ static int begin_linger(struct gcrun *run) {
 
 /* The shell waits for us, not for the program: when that was stopped from its terminal, so are we.
  */
-static void follow_stop(int how) {
+static void follow_stop(struct gcrun *run, int how) {
+    if (run->sparks)
+        end_spark(run);
     if (how == SIGTSTP || how == SIGTTIN || how == SIGTTOU)
         (void)kill(getpid(), SIGSTOP);
 }
@@ -218,7 +267,7 @@ static int reap(struct gcrun *run) {
     while (run->child.pid > 0 &&
            (pid = waitpid(run->child.pid, &status, WNOHANG | WUNTRACED)) > 0) {
         if (WIFSTOPPED(status)) {
-            follow_stop(WSTOPSIG(status));
+            follow_stop(run, WSTOPSIG(status));
             continue;
         }
         run->code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -316,6 +365,11 @@ static int begin(struct gcrun *run, struct err *err) {
     }
     if (serve(run, err) < 0)
         return EXIT_RUN_FAILED;
+    r = begin_spark(run);
+    if (r < 0) {
+        err_set(err, r, "cannot begin:");
+        return EXIT_RUN_FAILED;
+    }
     run->has_child = o->argv;
     if (o->argv)
         r = gcchild_start(&child, &run->child, err);
@@ -391,6 +445,8 @@ int gcrun(const struct gcrun_options *o, struct err *err) {
             run->code = EXIT_RUN_FAILED;
         }
         gcout_end(&run->text, END_US);
+        if (run->sparks)
+            end_spark(run);
         if (run->server)
             gcserver_finish(run->server, PAGE_US);
         tell_summary(run);

@@ -9,6 +9,7 @@
 struct gcrun_options {
     char **argv;       /* NULL: the standard input */
     bool json;         /* an object for each collection on stdout; the program's text to stderr */
+    bool utf8;         /* of the terminal */
     bool spark;        /* a line at the bottom of the terminal */
     bool keep;         /* the collector's lines go on as well */
     bool stay;         /* the page is served until we are told to end */

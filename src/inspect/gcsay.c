@@ -135,10 +135,10 @@ static void add_heap(struct buf *out, const struct gcsummary *s) {
 
 void gcsay_words(struct buf *out, const struct gcsummary *s, const struct gclines *l) {
     if (s->collections == 0) {
-        buf_add(out, STR("gctrace: no collection was seen. A program in Go writes its lines with "
-                         "GODEBUG=gctrace=1 to stderr; one that\nallocates little may never "
-                         "collect, and what it starts through another user or a service has not "
-                         "our environment\n"));
+        buf_add(out,
+                STR("gctrace: no collection was seen. A program in Go tells them on stderr with "
+                    "GODEBUG=gctrace=1;\n  one that allocates little has none, and what "
+                    "another user or a service starts has not our environment\n"));
         return;
     }
     buf_add(out, STR("gctrace: "));
@@ -157,11 +157,9 @@ void gcsay_words(struct buf *out, const struct gcsummary *s, const struct gcline
     if (s->have_share) {
         buf_add(out, STR("  GC CPU      "));
         num_add_centi(out, s->share, s->share % 100 ? 2 : 0);
-        buf_add(
-            out,
-            STR("% of the CPU time it could have had since its start, as the runtime counts; "));
+        buf_add(out, STR("% since the start, as the runtime counts it; "));
         gcsay_time(out, s->cpu_ns);
-        buf_add(out, STR(" of CPU\n"));
+        buf_add(out, STR(" of CPU time in all\n"));
     }
     add_heap(out, s);
     add_slope(out, s);

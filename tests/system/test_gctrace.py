@@ -3,9 +3,12 @@ touched. What it says is compared with the lines as the program itself writes th
 import fcntl
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
 import threading
 import time
 import urllib.error
@@ -248,6 +251,40 @@ def _():
     begun = time.monotonic()
     of_sh("sleep 30 >/dev/null & echo started >&2", stdin=subprocess.DEVNULL)
     check(time.monotonic() - begun < 20, "it waited for the other process")
+
+
+def on_terminal(*words):
+    """Everything a terminal of 24 x 80 gets, and the exit code."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execvpe(words[0], list(words), dict(os.environ, TERM="xterm", LANG="C.UTF-8"))
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    seen = b""
+    while True:
+        try:
+            piece = os.read(fd, 65536)
+        except OSError:  # the other side is closed
+            break
+        if not piece:
+            break
+        seen += piece
+    os.close(fd)
+    return seen, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@test("--spark draws below a region of its own, and gives the terminal back", [needs_inspect])
+def _():
+    script = (f"sleep 0.2; echo '{gc(1).decode()}' >&2; echo one; echo two >&2; sleep 1; "
+              "printf 'three> ' >&2; exit 4")
+    seen, code = on_terminal(*argv("--spark", "--", "sh", "-c", script))
+    equal(code, 4, "exit code")
+    check(b"\x1b[1;23r" in seen and b"\x1b[24;1H" in seen, f"no region: {seen!r}")
+    check(b"live 1.00M" in seen and "\u2588".encode() in seen, f"no line: {seen!r}")
+    check(seen.rindex(b"\x1b[r") > seen.rindex(b"\x1b[1;23r"), "the region is not given back")
+    plain = re.sub(rb"\x1b7.*?\x1b8|\x1bD\x1b\[A", b"", seen).partition(b"gctrace: ")[0]
+    equal(plain, b"one\r\ntwo\r\nthree> ", "the program's own")
+    _, err = of_sh("echo x >&2", "--spark")
+    equal(own(err), b"x\n", "without a terminal nothing is drawn")
 
 
 # --- the page ------------------------------------------------------------------------------------

@@ -1,0 +1,64 @@
+/* gctrace_parse and gclines: a stream in which a collector and its program write. Whatever comes,
+ * in whatever pieces, the program's bytes and the collector's lines together are all that came, and
+ * the pieces make no difference. The first byte says how long they are. */
+#include <assert.h>
+#include <string.h>
+
+#include "inspect/gclines.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { SIZE_MAX_IN = 1 << 16 };
+
+struct sink {
+    struct gclines lines;
+    char text[SIZE_MAX_IN];
+    size_t n, taken; /* bytes of the program's, and of the collector's with their newlines */
+    unsigned collector;
+};
+
+static void take_text(void *ctx, struct str s) {
+    struct sink *sink = ctx;
+
+    assert(sink->n + s.n <= sizeof(sink->text));
+    memcpy(sink->text + sink->n, s.p, s.n);
+    sink->n += s.n;
+}
+
+static void take_line(void *ctx, const struct gctrace *g, struct str line) {
+    struct sink *sink = ctx;
+    struct gctrace again;
+
+    gctrace_parse(line, &again);
+    assert(g->kind != GCTRACE_OTHER && memcmp(&again, g, sizeof(again)) == 0);
+    assert(gctrace_head(line) == GCTRACE_BEGUN);
+    for (unsigned f = 0; f < GCTRACE_FIELDS; f++)
+        assert(gctrace_has(g, f) || g->value[f] == 0);
+    sink->taken += line.n + 1;
+    sink->collector++;
+}
+
+static void feed(struct sink *sink, struct str s, size_t piece) {
+    gclines_init(&sink->lines, take_text, take_line, sink);
+    sink->n = sink->taken = sink->collector = 0;
+    for (; s.n > 0; s = str_from(s, piece))
+        gclines_feed(&sink->lines, str_head(s, piece < s.n ? piece : s.n));
+    gclines_flush(&sink->lines, true);
+    assert(sink->lines.n == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static struct sink whole, parts;
+    struct str s;
+
+    if (size < 1 || size > sizeof(whole.text))
+        return 0;
+    s = (struct str){(const char *)data + 1, size - 1};
+    feed(&whole, s, sizeof(whole.text));
+    /* The last line may have had no newline. */
+    assert(whole.n + whole.taken == s.n || whole.n + whole.taken == s.n + 1);
+    feed(&parts, s, data[0] % 32 + 1u);
+    assert(parts.n == whole.n && memcmp(parts.text, whole.text, whole.n) == 0);
+    assert(parts.collector == whole.collector);
+    return 0;
+}
