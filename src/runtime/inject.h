@@ -10,8 +10,8 @@
  * restores itself and sees EINTR.
  *
  * Refused: x32 and 32-bit processes, a thread that is traced already, a user shadow stack, a
- * sanitizer, seccomp that would kill, a group at its limit (the call may need memory: it would
- * hang).
+ * sanitizer, seccomp whose filters forbid what the call needs, a group at its limit (the call may
+ * need memory: it would hang).
  */
 #pragma once
 #include "runtime/rt.h"

@@ -1,4 +1,5 @@
 #include "runtime/injectrun.h"
+#include "runtime/seccomp.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -185,6 +186,17 @@ static int check_stop(struct run *x, const struct safepoint *at) {
         x->was.rsp != at->sp)
         return err_set(x->why, -EAGAIN, "thread %d went on meanwhile", x->tid);
     return 0;
+}
+
+/* What malloc, a collector and the way back may call. A filter that forbids one of them may kill.
+ */
+static int check_filters(const struct run *x) {
+    static const int needed[] = {
+        SYS_brk,     SYS_mmap,  SYS_munmap,       SYS_mprotect,       SYS_mremap,
+        SYS_madvise, SYS_futex, SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_restart_syscall,
+    };
+
+    return seccomp_allows(x->tid, needed, ARRAY_N(needed), x->why);
 }
 
 static int save(struct run *x) {
@@ -480,6 +492,8 @@ static int hold_and_call(struct run *x, const struct safepoint *at, struct injec
     if (r < 0)
         return r;
     r = check_stop(x, at);
+    if (r == 0 && at->filtered)
+        r = check_filters(x);
     if (r == 0)
         r = save(x);
     if (r == 0)

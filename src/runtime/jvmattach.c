@@ -242,8 +242,15 @@ static int explain(const struct rtproc *p, int r, struct rt_result *why) {
         break;
     case EPERM:
     case EACCES:
-        rt_refuse(why, "run as root, or as the JVM's user",
-                  "only the JVM's own user (%u) and root may ask it", p->uid);
+        if (geteuid() == 0)
+            rt_refuse(why,
+                      "make its /tmp writable for it: the JDK's own tools cannot ask it either",
+                      "the JVM's user (%u) may write neither to its working directory nor to its "
+                      "/tmp, where it would have to listen",
+                      p->uid);
+        else
+            rt_refuse(why, "run as root, or as the JVM's user",
+                      "only the JVM's own user (%u) and root may ask it", p->uid);
         break;
     default:
         rt_fail(why, "", "cannot attach to the JVM: %s", strerror(-r));

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -221,9 +222,9 @@ int safepoint_look(const struct rtproc *p, int32_t tid, uint64_t trampoline, str
     if (status_value(&status, PROCSTATUS_TRACER) != 0)
         return err_set(why, -EOPNOTSUPP, "it is being traced by process %d",
                        (int)status_value(&status, PROCSTATUS_TRACER));
-    if (status_value(&status, PROCSTATUS_SECCOMP) != 0)
+    if (status_value(&status, PROCSTATUS_SECCOMP) == SECCOMP_MODE_STRICT)
         return err_set(why, -EOPNOTSUPP,
-                       "seccomp restricts its system calls: one that a call of ours makes may be "
+                       "seccomp allows it hardly any system call: those of a call of ours would be "
                        "its death");
     if (stat.state == 'T' || stat.state == 't')
         return err_set(why, -EOPNOTSUPP, "it is stopped: a call would never come back");
@@ -233,6 +234,7 @@ int safepoint_look(const struct rtproc *p, int32_t tid, uint64_t trampoline, str
     r = look_call(p, &s, why);
     if (r == 0)
         r = look_stack(p, &s, trampoline, status_value(&status, PROCSTATUS_BLOCKED), why);
+    s.filtered = status_value(&status, PROCSTATUS_SECCOMP) != 0;
     if (r == 0)
         *out = s;
     return r;

@@ -15,6 +15,7 @@ struct safepoint {
     int32_t tid;
     uint64_t nr; /* of the system call */
     uint64_t sp, pc;
+    bool filtered; /* by seccomp: what its filters allow is to be found out once it is stopped */
 };
 
 /* PROC/PID/syscall: "7 0x.. (six arguments) SP PC". 0; -EAGAIN: it runs, or is in no call;
