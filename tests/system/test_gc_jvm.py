@@ -339,5 +339,131 @@ def _():
     equal(collected(java)["outcome"], "collected", "with nothing in the place")
 
 
+# --- heap ------------------------------------------------------------------------------------
+
+def heap(java, *args, code=0):
+    found = plimsoll("heap", java.pid, "--json", *args, code=code).objects
+    equal(len(found), 1, "objects")
+    return found[0]
+
+
+PRIMITIVES = dict(zip("ZBCSIJFD", "boolean byte char short int long float double".split()))
+
+
+def readable(name):
+    deep = len(name) - len(name.lstrip("["))
+    of = name[deep:]
+    if deep:
+        of = PRIMITIVES.get(of) or of[1:-1]
+    return of + "[]" * deep
+
+
+def histogram_of_jcmd(java, *args):
+    """{readable name: (count, bytes)} and their total."""
+    out = subprocess.run(["jcmd", str(java.pid), "GC.class_histogram", *args],
+                         capture_output=True, text=True).stdout
+    rows, total = {}, None
+    for line in out.splitlines():
+        words = line.split()
+        if len(words) > 3 and re.fullmatch(r"\d+:", words[0]):
+            name = readable(words[3])
+            count, size = rows.get(name, (0, 0))
+            rows[name] = (count + int(words[1]), size + int(words[2]))
+        elif words and words[0] == "Total":
+            total = (int(words[1]), int(words[2]))
+    return rows, total
+
+
+def agree(ours, theirs, what, slack=0):
+    check(abs(ours - theirs) <= 0.02 * theirs + slack, f"{what}: {ours}, jcmd has {theirs}")
+
+
+@test("classes are those of jcmd within 2 %, all and reachable ones", [needs_jcmd])
+def _():
+    for flags, args, ours in ((["-XX:+UseG1GC"], ["-all"], []),
+                              (["-XX:+UseSerialGC"], [], ["--live"])):
+        java = Java(*flags, live=8, garbage=30)
+        one = heap(java, *ours)
+        equal(one["types_are"], "classes", "what the types are")
+        check(("-all" in one["types_how"]) == (not ours), one["types_how"])
+        rows, total = histogram_of_jcmd(java, *args)
+        types = {t["name"]: (t["count"], t["bytes"]) for t in one["types"]}
+        equal(types["Garbage$Marker"][0], 12345, "objects of the load's class")
+        check("Garbage$Marker[]" in types, "an array of them has a readable name")
+        check("Garbage$Marker[][]" in types, "an array of arrays too")
+        for name in ("byte[]", "java.lang.String", "java.util.HashMap$Node", "Garbage$Marker[]"):
+            agree(types[name][0], rows[name][0], f"count of {name}")
+            agree(types[name][1], rows[name][1], f"bytes of {name}")
+        # A few objects come and go with each connection, and what fills the rest of a thread's
+        # buffer, arrays that nobody made, is counted differently each time.
+        fill = {"int[]", "jdk.internal.vm.FillerElement[]"}
+        agree(sum(size for name, (_, size) in types.items() if name not in fill),
+              sum(size for name, (_, size) in rows.items() if name not in fill), "bytes of all")
+        equal(sum(size for _, size in rows.values()), total[1], "jcmd's rows")
+        java.end()
+
+
+@test("figures of the heap and of native memory are jcmd's", [needs_jcmd])
+def _():
+    java = Java("-XX:NativeMemoryTracking=summary", garbage=30)
+    figures = heap(java)["figures"]
+    out = subprocess.run(["jcmd", str(java.pid), "VM.native_memory", "summary"],
+                         capture_output=True, text=True).stdout
+    total = re.search(r"Total: reserved=(\d+)KB, committed=(\d+)KB", out)
+    agree(figures["nmt_committed"], int(total.group(2)) * 1024, "NMT committed")
+    for key, name in (("nmt_heap", "Java Heap"), ("nmt_gc", "GC"), ("nmt_symbol", "Symbol")):
+        size = re.search(rf"-\s+{name} \(reserved=\d+KB, committed=(\d+)KB", out).group(1)
+        agree(figures[key], int(size) * 1024, name, slack=64 * 1024)
+    flags = subprocess.run(["jcmd", str(java.pid), "VM.flags"], capture_output=True,
+                           text=True).stdout
+    equal(figures["heap_max"], int(re.search(r"MaxHeapSize=(\d+)", flags).group(1)), "heap_max")
+    info = subprocess.run(["jcmd", str(java.pid), "GC.heap_info"], capture_output=True,
+                          text=True).stdout
+    used = sum(int(n) for n in re.findall(r"total \d+K, used (\d+)K", info)) * 1024
+    agree(figures["heap_used"], used, "heap_used", slack=MIB)
+    check(figures["heap_resident"] <= figures["heap_committed"] + MIB, "resident beyond committed")
+
+
+@test("heap of a JVM in other namespaces and of another user; without tracking it says so",
+      [needs_java])
+def _():
+    one = heap(Java(garbage=10, inside=True))
+    equal(next(t["count"] for t in one["types"] if t["name"] == "Garbage$Marker"), 12345, "objects")
+    check(any("-XX:NativeMemoryTracking=summary" in n for n in one["notes"]), one["notes"])
+
+
+@test("answers of a program that plays a JVM are bounded, refused and told", [needs_java])
+def _():
+    libjvm = java_home() + "/lib/server/libjvm.so"
+    for mode in ("silent", "endless", "noise", "lies"):
+        process = subprocess.Popen([classes() + "/javaimpostor", mode, libjvm],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            check(b"ready" in process.stdout.readline(), "the impostor")
+            one = plimsoll("gc", process.pid, "--json", "--timeout", "1s", code=None,
+                           timeout=10).objects[0]
+            check(one["runtime"].startswith("java"), f"recognised as {one['runtime']}")
+            if mode != "lies":
+                equal(one["outcome"], "failed", mode)
+                check(one["why"], f"{mode}: no reason")
+            equal(process.poll(), None, f"{mode}: the program")
+            if mode != "silent":
+                look_at_heap_of_impostor(process, mode)
+        finally:
+            process.kill()
+            process.communicate()
+            os.unlink(f"/tmp/.java_pid{process.pid}")
+
+
+def look_at_heap_of_impostor(process, mode):
+    shown = plimsoll("heap", process.pid, code=None, timeout=60)
+    harness.no_control_bytes(shown.raw, f"{mode}, shown")
+    harness.no_control_bytes(shown.raw_err, f"{mode}, error")
+    equal(shown.code == 0, mode == "lies", f"{mode}: {shown.err}")
+    if mode == "lies":
+        check("victim.Name" in shown.out, shown.out)
+        check("may be a part" in shown.out, "that there is no total is not told")
+
+
 if __name__ == "__main__":
     main()
