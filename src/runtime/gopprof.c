@@ -138,9 +138,12 @@ static bool answers(const struct rtproc *p, const struct gopprof *at, int64_t de
 int gopprof_find(const struct rtproc *p, uint16_t wanted, int64_t deadline_us, struct gopprof *out,
                  unsigned *tried_out) {
     struct rtproc_port port[PORTS_MAX];
-    int n = rtproc_ports(p, port, PORTS_MAX);
+    int n;
 
     *tried_out = 0;
+    if (!p->host->live)
+        return -ENOENT;
+    n = rtproc_ports(p, port, PORTS_MAX);
     if (n < 0 && wanted == 0)
         return n;
     if (wanted) {

@@ -350,6 +350,8 @@ int go_words_find(const struct rtproc *p, const struct rt_id *id, struct go_word
 
     if (exe == -ESRCH)
         return exe;
+    if (!p->host->live)
+        return err_set(why, -EOPNOTSUPP, "a captured tree has no memory to look into");
     if (exe < 0 || fstat(exe, &st) < 0 || elf_open(exe, &e) < 0)
         return say_not_found(exe < 0 ? exe : -EIO, id, why);
     w.layout = go_layout_of(id->version, e.machine);
