@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { HEAD = 8, BASE = 0x10000, LONGEST_US = 30 * 1000 };
+enum { HEAD = 8, BASE = 0x10000, LONGEST_US = 5 * 1000 };
 
 struct memory {
     uint8_t *p;

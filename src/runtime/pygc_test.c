@@ -76,7 +76,7 @@ static void objects_are_counted_by_type_in_every_list(void **state) {
 }
 
 static void sizes_are_those_of_the_tables_too(void **state) {
-    uint64_t list, dict, set, tuple, frame, keys;
+    uint64_t list, dict, set, own, tuple, frame, keys;
     struct counted c;
 
     (void)state;
@@ -91,6 +91,11 @@ static void sizes_are_those_of_the_tables_too(void **state) {
     set = fake_object(&fake, 2, fake_type(&fake, "set", 200, 0, 0), 200);
     fake_put(&fake, set + PY_SET_MASK, 31);
     fake_put(&fake, set + PY_SET_TABLE, 0x7f0000000000);
+    own = fake_type(&fake, "Own", 208, 0, 1 << 9);
+    fake_put(&fake, own + PY_TYPE_BASE, fake_get(&fake, set + PY_OB_TYPE));
+    set = fake_object(&fake, 2, own, 208);
+    fake_put(&fake, set + PY_SET_MASK, 7);
+    fake_put(&fake, set + PY_SET_TABLE, set + PY_SET_SMALL); /* it lies within */
     tuple = fake_object(&fake, 2, fake_type(&fake, "tuple", 24, 8, 1 << 26), 48);
     fake_put(&fake, tuple + PY_OB_SIZE, 3);
     frame = fake_object(&fake, 2, fake_type(&fake, "frame", 56, 8, 0), 56);
@@ -99,6 +104,7 @@ static void sizes_are_those_of_the_tables_too(void **state) {
     assert_row(&c, STR("list"), 1, 16 + 40 + 12 * 8);
     assert_row(&c, STR("dict"), 1, 16 + 48 + 32 + 16 + 10 * 24);
     assert_row(&c, STR("set"), 1, 16 + 200 + 32 * 16);
+    assert_row(&c, STR("Own"), 1, 16 + 208);
     assert_row(&c, STR("tuple"), 1, 16 + 24 + 3 * 8);
     assert_row(&c, STR("frame"), 1, 16 + 56);
     tally_free(c.tally);

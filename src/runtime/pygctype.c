@@ -11,6 +11,7 @@ enum {
     FLAG_LIST = 1 << 25,
     FLAG_DICT = 1 << 29,
     FIRST = 1024,
+    BASES = 32,      /* that a class is followed up */
     NAME_WORDS = 64, /* of a class's dict that are looked at for __module__: it is the first */
     KEYS_LOG2_MAX = 40,
 };
@@ -157,6 +158,30 @@ static bool is_static(const struct type *type, struct str have, const char *name
     return !(type->flags & FLAG_HEAPTYPE) && str_eq(have, str_of(name));
 }
 
+/* Whether it is a set or derived from one: there is no flag that says so. */
+static bool is_set(struct pygctypes *t, const struct type *type) {
+    struct type at = *type;
+
+    for (unsigned i = 0; i < BASES; i++) {
+        char text[16];
+        uint64_t base;
+        int n;
+
+        if (!(at.flags & FLAG_HEAPTYPE)) {
+            n = read_c_text(t->read, at.name, text, sizeof(text));
+            return n > 0 && (str_eq((struct str){text, (size_t)n}, STR("set")) ||
+                             str_eq((struct str){text, (size_t)n}, STR("frozenset")));
+        }
+        if (pygcread_u64(t->read, at.address + PY_TYPE_BASE, &base) < 0 ||
+            !pygcread_is_place(base) ||
+            pygcread_u64(t->read, base + PY_TYPE_FLAGS, &at.flags) < 0 ||
+            pygcread_u64(t->read, base + PY_TYPE_NAME, &at.name) < 0)
+            return false;
+        at.address = base;
+    }
+    return false;
+}
+
 /* Frames and what suspends one have their locals behind them, but no count of these. */
 static enum shape shape_of(struct pygctypes *t, const struct type *type) {
     char text[24];
@@ -167,7 +192,7 @@ static enum shape shape_of(struct pygctypes *t, const struct type *type) {
         return SHAPE_LIST;
     if (type->flags & FLAG_DICT)
         return SHAPE_DICT;
-    if (is_static(type, name, "set") || is_static(type, name, "frozenset"))
+    if (is_set(t, type))
         return SHAPE_SET;
     if (type->item == 0 || is_static(type, name, "frame") || is_static(type, name, "generator") ||
         is_static(type, name, "coroutine") || is_static(type, name, "async_generator"))

@@ -58,6 +58,7 @@ enum {
     PY_TYPE_BASIC = 32,
     PY_TYPE_ITEM = 40,
     PY_TYPE_FLAGS = 168,
+    PY_TYPE_BASE = 256,
     PY_TYPE_DICT = 264,
     PY_TYPE_READ = 272, /* as much of it as is read */
 

@@ -321,6 +321,9 @@ static int collect(struct ask *j) {
 
     if (by_its_own_hand(j, ARMED_US, &found))
         return collected(j, "its collector's counters set, and it collected", found);
+    if (clock_mono_us() >= j->deadline_us)
+        return rt_fail(j->out, "a longer --timeout",
+                       "it is at a collection that takes longer than it was given");
     if (is_stuck(j))
         return rt_refuse(j->out, "again, later",
                          "the interpreter's lock is held by a thread that sleeps: whoever asks for "
