@@ -80,7 +80,8 @@ static bool mend(struct gclines *l, struct str newest) {
     struct gctrace g, found = {.kind = GCTRACE_OTHER};
     size_t at = 0, length = l->first - 1;
 
-    if (newest.n == 0)
+    /* How each of them ends: P, (forced), yields, (MB), util, released. */
+    if (newest.n == 0 || str_find(STR("P)s]ld"), newest.p[newest.n - 1]) < 0)
         return false;
     for (size_t k = length; k >= 3 && k + newest.n <= sizeof(whole); k--) {
         if (in_number(l->held[k - 1]) && in_number(newest.p[0]))
