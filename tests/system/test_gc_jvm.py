@@ -75,7 +75,7 @@ class Java:
             check(line, "java ended early")
         if inside:
             self.pid = int(read(f"/proc/{self.pid}/task/{self.pid}/children").split()[0])
-        self.tmp = f"/proc/{self.pid}/root/tmp"
+        self.tmp = os.path.join(f"/proc/{self.pid}/root", "tmp")
         self.inner = int(re.search(r"^NSpid:.*?(\d+)$", read(f"/proc/{self.pid}/status"),
                                    re.M).group(1))
 
@@ -101,9 +101,9 @@ class Java:
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             stream.close()
-        for path in (f"/tmp/.java_pid{self.pid}", f"/tmp/hsperfdata_root/{self.pid}"):
-            if os.path.exists(path):
-                os.unlink(path)  # a killed JVM leaves them
+        for path in glob.glob(f"/tmp/.java_pid{self.pid}") + \
+                glob.glob(f"/tmp/hsperfdata_*/{self.pid}"):
+            os.unlink(path)  # a killed JVM leaves them
         self.folder.cleanup()
         self.box.remove()
 
