@@ -30,7 +30,7 @@ enum {
 };
 
 struct options {
-    bool once, all, no_trunc;
+    bool once, all, no_trunc, wide;
     int64_t interval_us;
     struct str format;
     enum stats_sort sort;
@@ -47,6 +47,12 @@ static int set_once(void *into, struct str value, struct err *err) {
 static int set_all(void *into, struct str value, struct err *err) {
     (void)value, (void)err;
     ((struct options *)into)->all = true;
+    return 0;
+}
+
+static int set_wide(void *into, struct str value, struct err *err) {
+    (void)value, (void)err;
+    ((struct options *)into)->wide = true;
     return 0;
 }
 
@@ -96,6 +102,7 @@ struct stats {
     struct options options;
     struct session session;
     struct stats_view view;
+    struct statslang *lang; /* NULL: not --wide */
     struct loop *loop;
     uint32_t *order; /* slots in the order of the rows */
     size_t rows, room;
@@ -225,7 +232,7 @@ static int look(struct stats *st) {
 }
 
 static void print_rows(struct stats *st, size_t columns, struct buf *out) {
-    struct session_rows of = {&st->session, st->order};
+    struct session_rows of = {&st->session, st->order, st->lang};
     struct stats_rows rows = {st->rows, session_row, &of};
 
     stats_view_print(&st->view, &rows, columns, out);
@@ -463,10 +470,13 @@ static int choose_format(struct stats *st) {
     struct err err;
 
     st->view.no_trunc = st->options.no_trunc;
+    st->view.wide = st->options.wide;
     st->view.colour = st->context->colour;
     st->view.ascii = st->context->terminal && !st->context->utf8;
     if (st->options.format.n > 0 && (st->context->json || st->context->plain))
         return cmd_usage(st->context->cmd, "--format excludes --json and --plain");
+    if (st->options.format.n > 0 && st->options.wide)
+        return cmd_usage(st->context->cmd, "--format excludes --wide");
     if (st->context->json)
         st->view.format = STATS_JSON;
     else if (st->context->plain)
@@ -500,12 +510,17 @@ static int run(struct cmd_context *context, void *options) {
     open.want = stats_view_wants(&st.view);
     if (session_open(&st.session, context, &open, &err) < 0)
         return cmd_fail(&err);
+    if (st.options.wide && statslang_new(&st.session.host, &st.session.fs, &st.lang) < 0) {
+        session_close(&st.session);
+        return cmd_failf("out of memory");
+    }
     stats_view_init(&st.view);
     buf_init(&st.out, OUTPUT_MAX);
     if (choose_targets(&st, true) == 0)
         st.status = st.options.once ? print_once(&st) : stream(&st);
     buf_done(&st.out);
     free(st.order);
+    statslang_free(st.lang);
     stats_view_done(&st.view);
     session_close(&st.session);
     return st.status;
@@ -520,6 +535,7 @@ static const struct opt opts[] = {
      "docker: docker's own columns; json: docker's own JSON; or a template", set_format},
     {"at", 0, "TIME", "as it was then, from the agent: -10m, 07:48, 2026-11-21T07:48:16Z", set_at},
     {"socket", 0, "PATH", "the agent's unix socket (/run/plimsoll/plimsoll.sock)", set_socket},
+    {"wide", 'w', NULL, "with LANG: the language runtime of the largest process", set_wide},
     {"no-trunc", 0, NULL, "whole ids, and nothing cut to the width of the terminal", set_no_trunc},
     {NULL, 0, NULL, NULL, NULL},
 };
@@ -527,7 +543,8 @@ static const struct opt opts[] = {
 const struct cmd cmd_stats = {
     .name = "stats",
     .brief = "memory, CPU and I/O of containers, by name, from the kernel's own files",
-    .synopsis = "[TARGET...] [--no-stream] [--all] [--format FORMAT] [--interval S] [--at TIME]",
+    .synopsis = "[TARGET...] [--no-stream] [--all] [--format FORMAT] [--interval S] [--wide] "
+                "[--at TIME]",
     .about =
         "USED is what stays when the kernel has reclaimed all it can; LIMIT the tightest of the\n"
         "container's own limit, its ancestors' and the machine's memory. TARGET is a name, the\n"

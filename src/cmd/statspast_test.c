@@ -75,7 +75,7 @@ static json_t *answer_of(const struct stats_rows *rows) {
 static void what_was_prints_as_what_is(void **state) {
     static const enum stats_format formats[] = {STATS_JSON, STATS_TEXT, STATS_PLAIN};
     struct live l;
-    struct session_rows of = {&l.session, l.slot};
+    struct session_rows of = {.session = &l.session, .slot = l.slot};
     struct stats_rows now = {.at = session_row, .ctx = &of};
     struct statspast past = {.row = NULL};
     struct stats_rows then = {.at = statspast_row, .ctx = &past};

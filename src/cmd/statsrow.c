@@ -131,7 +131,11 @@ struct stats_row session_row(const void *ctx, size_t i) {
         .shares_network = ticker_shares_network(s->ticker, slot),
     };
 
+    struct statslang *lang = ((const struct session_rows *)ctx)->lang;
+
     ticker_limit(s->ticker, slot, &r.limit);
+    if (lang && r.target)
+        r.lang = statslang_of(lang, r.target, clock_mono_us());
     if (r.sample)
         r.state = state_of(r.sample, host->have_swap ? host->swap_total : 0);
     r.have_cpu = r.sample && ticker_cpu(s->ticker, slot, &r.cpu_centi);
@@ -194,6 +198,8 @@ void row_add_json(struct buf *out, const struct stats_row *r) {
     json_key(&j, "limit_certain");
     json_bool(&j, row_has(r, METRIC_LIMIT) && r->limit.certain);
     key_text(&j, "state", r->sample ? state_name(r->state) : NULL);
+    if (r->wide)
+        json_key_maybe_str(&j, "lang", r->lang);
     json_key(&j, "kernel_reclaimable_unknown");
     json_bool(&j, row_kernel_unsplit(r));
     for (unsigned m = 0; m < METRIC_N; m++)

@@ -2,6 +2,7 @@
  */
 #pragma once
 #include "cmd/session.h"
+#include "cmd/statslang.h"
 #include "model/state.h"
 
 /* A row with all that its columns are made of. */
@@ -14,6 +15,8 @@ struct stats_row {
     bool v1;                               /* of its memory controller */
     bool io_counted, shares_network;       /* whether figures of I/O and network can be had */
     bool have_cpu, no_trunc, ascii, plain; /* plain: bytes as they are, no marks */
+    bool wide;                             /* the language is asked for */
+    struct str lang;                       /* "" not known */
 };
 
 /* Rows of a view, wherever they come from: each is made when it is asked for. */
@@ -27,6 +30,7 @@ struct stats_rows {
 struct session_rows {
     const struct session *session;
     const uint32_t *slot;
+    struct statslang *lang; /* NULL: not asked for */
 };
 
 struct stats_row session_row(const void *ctx, size_t i);

@@ -22,6 +22,7 @@ enum column {
     COLUMN_NET,
     COLUMN_BLOCK,
     COLUMN_PIDS,
+    COLUMN_LANG, /* wide only */
     COLUMN_TEXT_N,
     COLUMN_NET_TX = COLUMN_TEXT_N, /* plain: COLUMN_NET and COLUMN_BLOCK are what came in */
     COLUMN_BLOCK_WRITE,
@@ -44,6 +45,7 @@ static const struct table_column text_columns_of[COLUMN_TEXT_N] = {
     [COLUMN_NET] = {"NET I/O", TABLE_RIGHT, 10, TABLE_WHOLE},
     [COLUMN_BLOCK] = {"BLOCK I/O", TABLE_RIGHT, 11, TABLE_WHOLE},
     [COLUMN_PIDS] = {"PIDS", TABLE_RIGHT, 7, TABLE_WHOLE},
+    [COLUMN_LANG] = {"LANG", TABLE_LEFT, 1, TABLE_WHOLE},
 };
 
 static const struct {
@@ -67,6 +69,7 @@ static const struct {
     {COLUMN_BLOCK, "BLOCK READ"},
     {COLUMN_BLOCK_WRITE, "BLOCK WRITE"},
     {COLUMN_PIDS, "PIDS"},
+    {COLUMN_LANG, "LANG"},
 };
 
 static const struct table_column docker_columns[] = {
@@ -84,6 +87,7 @@ static struct stats_row view_row(const struct stats_view *v, const struct stats_
     r.no_trunc = v->no_trunc;
     r.ascii = v->ascii;
     r.plain = v->format == STATS_PLAIN;
+    r.wide = v->wide;
     return r;
 }
 
@@ -197,6 +201,12 @@ static void text_cell(struct buf *out, const struct stats_row *r, size_t column)
         break;
     case COLUMN_BLOCK_WRITE:
         row_add_bytes(out, r, METRIC_BLK_WRITE);
+        break;
+    case COLUMN_LANG:
+        if (r->lang.n > 0)
+            row_add_visible(out, r->lang, r);
+        else
+            row_add_dash(out);
         break;
     default:
         row_add_count(out, r, METRIC_PIDS);
@@ -353,9 +363,9 @@ void stats_view_init(struct stats_view *v) {
     if (v->format == STATS_DOCKER)
         table_init(&v->table, docker_columns, ARRAY_N(docker_columns), TABLE_MAX);
     else if (v->format == STATS_PLAIN)
-        table_init(&v->table, plain_columns(), COLUMN_PLAIN_N, TABLE_MAX);
+        table_init(&v->table, plain_columns(), COLUMN_PLAIN_N - !v->wide, TABLE_MAX);
     else
-        table_init(&v->table, text_columns_of, COLUMN_TEXT_N, TABLE_MAX);
+        table_init(&v->table, text_columns_of, COLUMN_TEXT_N - !v->wide, TABLE_MAX);
 }
 
 void stats_view_done(struct stats_view *v) {

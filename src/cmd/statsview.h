@@ -11,6 +11,7 @@ enum stats_format { STATS_TEXT, STATS_PLAIN, STATS_JSON, STATS_DOCKER, STATS_TEM
 struct stats_view {
     enum stats_format format;
     bool no_trunc; /* whole ids, nothing cut */
+    bool wide;     /* with the language runtime */
     bool ascii;    /* the terminal has no UTF-8 */
     bool colour;
     struct template template;

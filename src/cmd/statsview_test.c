@@ -28,7 +28,7 @@ static void show(struct shown *s, enum stats_format format, const char *template
     struct session_options options = {.scope = TARGETS_CONTAINERS};
     struct err err = {0};
     uint32_t slot = 0;
-    struct session_rows of = {&s->session, &slot};
+    struct session_rows of = {.session = &s->session, .slot = &slot};
     struct stats_rows rows = {1, session_row, &of};
 
     cgtest_init(&s->t);
