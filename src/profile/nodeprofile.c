@@ -135,7 +135,7 @@ int nodeprofile_read(struct str json, const char *name, struct profile **out, st
         return err_set(err, -EFBIG, "'%s' is larger than %d MiB", name, NODEPROFILE_MAX >> 20);
     root = json_loadb(json.p ? json.p : "", json.n, JSON_ALLOW_NUL, &where);
     if (!root)
-        return damaged(name, where.text, err);
+        return damaged(name, where.text[0] ? where.text : "it takes too much memory", err);
     w = calloc(1, sizeof(*w));
     if (w && profile_new(&w->out) == 0) {
         w->name = name;

@@ -33,7 +33,7 @@ static int beyond(const struct reader *r, int code) {
         return err_set(r->err, code,
                        "'%s' holds more than is read: %d samples, %d names, %d MiB of names",
                        r->name, PROFILE_SAMPLES, PROFILE_STRINGS, PROFILE_TEXT >> 20);
-    return err_set(r->err, code, "cannot read '%s':", r->name);
+    return err_set(r->err, code, "'%s' takes more memory than there is to read it", r->name);
 }
 
 /* --- texts ------------------------------------------------------------------------------------ */
@@ -276,7 +276,7 @@ static int read_message(struct str message, const char *name, struct profile *ou
         code = err_set(err, -E2BIG, "'%s' would take more than %d MiB of memory", name,
                        PPROF_MEMORY_MAX >> 20);
     else if (arena.error < 0)
-        code = err_set(err, -ENOMEM, "out of memory");
+        code = err_set(err, -ENOMEM, "'%s' takes more memory than there is to read it", name);
     else
         code = err_set(err, -EBADMSG, "'%s' is no profile, or cut off", name);
     intern_done(&r.locations);
