@@ -36,7 +36,8 @@ struct talk {
     bool explicit_off;        /* System.gc() and GC.run do nothing */
     bool explicit_concurrent; /* ... do not compact */
     bool uncommit_off;
-    bool shrunk; /* collected with its free ratios lowered */
+    bool shrunk;    /* collected with its free ratios lowered */
+    char undo[160]; /* what puts them back, when that failed */
 };
 
 static int jcmd(struct talk *t, const char *command) {
@@ -46,11 +47,16 @@ static int jcmd(struct talk *t, const char *command) {
 static int failed(struct talk *t, int r, const char *doing) {
     if (r == -ESRCH || rtproc_same(t->a.p) == -ESRCH)
         return -ESRCH;
+    if (t->undo[0])
+        return rt_fail(t->out, t->undo, "its free ratios could not be put back yet");
     if (r == -ETIMEDOUT)
-        return rt_fail(t->out, "a longer deadline", "the JVM did not answer %s in time", doing);
-    if (r > 0)
-        return rt_fail(t->out, "", "the JVM refused %s: %.*s", doing, 200,
-                       t->answer.n ? t->answer.p : "");
+        return rt_fail(t->out, "a longer --timeout", "the JVM did not answer %s in time", doing);
+    if (r > 0) {
+        struct str rest = buf_str(&t->answer), line = rest;
+
+        (void)str_cut(&rest, '\n', &line);
+        return rt_fail(t->out, "", "the JVM refused %s: %.*s", doing, STR_ARG(str_head(line, 200)));
+    }
     return rt_fail(t->out, "", "no sensible answer to %s", doing);
 }
 
@@ -170,7 +176,7 @@ static int lock_ratios(const struct talk *t) {
 }
 
 static void tell_to_put_back(struct talk *t, const struct ratios *old) {
-    (void)snprintf(t->out->next, sizeof(t->out->next),
+    (void)snprintf(t->undo, sizeof(t->undo),
                    "jcmd PID VM.set_flag MaxHeapFreeRatio %lu; jcmd PID VM.set_flag "
                    "MinHeapFreeRatio %lu",
                    old->max, old->min);
@@ -205,7 +211,7 @@ static int collect_shrinking(struct talk *t) {
         jvmguard_start(&guard, put_back_later, &old, keep, ARRAY_N(keep), UNDO_SECONDS) < 0)
         return collect_twice(t);
     r = collect_with_ratios(t, &old);
-    if (!t->out->next[0])
+    if (!t->undo[0])
         jvmguard_end(&guard); /* else it tries again when we are gone */
     return r;
 }
