@@ -8,7 +8,8 @@
 #include "base/mem.h"
 
 enum {
-    TRIES = 6,       /* of one list */
+    TRIES = 60, /* of one list: a busy program collects everything several times a second */
+    TRY_US = 4000 * 1000,
     TRAIL = 64,      /* objects behind us that a walk can go back to */
     REPAIRS = 2000,  /* of one walk of a list */
     YOUNG = 1 << 16, /* objects of the younger lists that are remembered, not to count them twice */
@@ -269,9 +270,10 @@ static void remember(struct walk *w) {
 }
 
 static int one_list(struct walk *w, struct pygc_walk *out) {
+    int64_t until = clock_mono_us() + TRY_US;
     int err = -EAGAIN;
 
-    for (unsigned i = 0; i < TRIES && err == -EAGAIN; i++) {
+    for (unsigned i = 0; i < TRIES && err == -EAGAIN && clock_mono_us() < until; i++) {
         out->again += i > 0;
         pygctypes_drop(w->types);
         err = try_list(w);
