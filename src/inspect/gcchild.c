@@ -84,7 +84,7 @@ int gcchild_start(const struct gcchild_options *o, struct gcchild *out, struct e
         .place = &nowhere, .outer = {-1, -1}, .work = {-1, -1}, .parent = {-1, -1}};
     auto_close int reading = -1, writing = -1;
     auto_free char **env = NULL;
-    struct launched child;
+    struct launched child = {0, -1, -1};
     struct buf own;
     int ends[2], r;
 
@@ -115,7 +115,7 @@ int gcchild_start(const struct gcchild_options *o, struct gcchild *out, struct e
     if (r < 0)
         return EXIT_RUN_FAILED;
     r = await_exec(&child, o->argv[0], err);
-    close(child.report);
+    mem_close_fd(&child.report);
     if (child.pidfd >= 0)
         close(child.pidfd);
     if (r != 0)

@@ -262,10 +262,8 @@ static void follow_stop(struct gcrun *run, int how) {
 
 static int reap(struct gcrun *run) {
     int status;
-    pid_t pid;
 
-    while (run->child.pid > 0 &&
-           (pid = waitpid(run->child.pid, &status, WNOHANG | WUNTRACED)) > 0) {
+    while (run->child.pid > 0 && waitpid(run->child.pid, &status, WNOHANG | WUNTRACED) > 0) {
         if (WIFSTOPPED(status)) {
             follow_stop(run, WSTOPSIG(status));
             continue;

@@ -190,7 +190,7 @@ struct block {
  * that starts grows. */
 static size_t lows(const struct gcstats *s, struct block *out) {
     int64_t from = s->sum.first_ms + (s->last_ms - s->sum.first_ms) / 10;
-    int64_t span = (s->last_ms - from) / SLOPE_BLOCKS + 1, newest = -1;
+    int64_t span = (s->last_ms - from) / SLOPE_BLOCKS + 1, newest = -1; /* of a block */
     size_t n = 0;
 
     for (size_t i = 0; i < s->points_n; i++) {
@@ -199,11 +199,14 @@ static size_t lows(const struct gcstats *s, struct block *out) {
 
         if (p->at_ms < from || !(p->have >> GCTRACE_LIVE & 1))
             continue;
-        if (block == newest && (double)p->live >= out[n - 1].live)
+        if (n > 0 && block == newest) {
+            if ((double)p->live < out[n - 1].live)
+                out[n - 1] = (struct block){(double)p->at_ms / HOUR_MS, (double)p->live};
             continue;
-        if (block != newest && n < SLOPE_BLOCKS)
-            n++;
-        out[n - 1] = (struct block){(double)p->at_ms / HOUR_MS, (double)p->live};
+        }
+        if (n == SLOPE_BLOCKS)
+            break;
+        out[n++] = (struct block){(double)p->at_ms / HOUR_MS, (double)p->live};
         newest = block;
     }
     return n;

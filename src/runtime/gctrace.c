@@ -480,11 +480,12 @@ static enum gctrace_kind read_line(struct gctrace *g, struct str s) {
 }
 
 void gctrace_parse(struct str line, struct gctrace *out) {
-    struct gctrace g = {.kind = GCTRACE_OTHER};
+    static const struct gctrace nothing = {.kind = GCTRACE_OTHER};
+    struct gctrace g = nothing;
 
     if (line.n >= 8 && line.n <= GCTRACE_LINE)
         g.kind = read_line(&g, line);
-    *out = g.kind == GCTRACE_OTHER ? (struct gctrace){.kind = GCTRACE_OTHER} : g;
+    *out = g.kind == GCTRACE_OTHER ? nothing : g;
 }
 
 /* --- beginnings --------------------------------------------------------------------------------
