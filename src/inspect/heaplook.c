@@ -82,6 +82,27 @@ static void take_blobs(struct heaplook *out) {
     }
 }
 
+/* The tally is not needed any longer then; it may be large. */
+static int take_types(struct heaplook *out) {
+    struct heapview *v = &out->view;
+    size_t left_out = 0;
+    int r;
+
+    if (!v->types || tally_n(v->types) == 0)
+        return 0;
+    tally_sort(v->types);
+    r = tallyprofile_make(v->types, &out->tally, &left_out);
+    if (r < 0)
+        return r;
+    profile_set_time(out->tally, out->at_ms, 0);
+    if (left_out > 0)
+        heapview_note(v, "%zu more of its %zu %s are left out: their names take too much memory",
+                      left_out, tally_n(v->types), v->types_are ? v->types_are : "types");
+    tally_free(v->types);
+    v->types = NULL;
+    return 0;
+}
+
 int heaplook_process(struct heapsubject *s, const struct rt_heap_ask *ask, struct heaplook *out,
                      struct err *err) {
     int r = rtproc_same(&s->proc);
@@ -94,12 +115,9 @@ int heaplook_process(struct heapsubject *s, const struct rt_heap_ask *ask, struc
     out->at_ms = clock_wall_ms();
     out->have_rss = rtproc_rss(&s->proc, &out->rss, &out->anon) == 0;
     take_blobs(out);
-    if (out->view.types && tally_n(out->view.types) > 0) {
-        r = tallyprofile_make(out->view.types, &out->tally);
-        if (r < 0)
-            return err_set(err, r, "cannot keep the types of process %d:", s->proc.pid);
-        profile_set_time(out->tally, out->at_ms, 0);
-    }
+    r = take_types(out);
+    if (r < 0)
+        return err_set(err, r, "cannot keep the types of process %d:", s->proc.pid);
     if (out->heap && profile_at_ms(out->heap) == 0)
         profile_set_time(out->heap, out->at_ms, 0);
     return 0;

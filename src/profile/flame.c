@@ -50,11 +50,11 @@ static uint32_t next_node(const struct flametree *t, uint32_t at, uint64_t least
 static int add_nodes(struct json *j, const struct profile *p, const struct flametree *t) {
     auto_free uint32_t *number = calloc(profile_texts(p) + 1, sizeof(*number)); /* + 1 */
     auto_free uint32_t *used = calloc(profile_texts(p) + 1, sizeof(*used));
-    uint64_t least = flametree_threshold(t, NODES);
+    uint64_t least;
     uint32_t names = 0, depth = 0;
     size_t drawn = 0;
 
-    if (!number || !used)
+    if (!number || !used || flametree_threshold(t, NODES, &least) < 0)
         return -ENOMEM;
     json_key(j, "nodes");
     json_begin_array(j);

@@ -151,13 +151,20 @@ void flametree_done(struct flametree *t) {
     *t = (struct flametree){0};
 }
 
-uint64_t flametree_threshold(const struct flametree *t, size_t nodes) {
-    for (uint64_t least = 1;; least *= 2) {
-        size_t n = 0;
+static int falling(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
-        for (uint32_t i = 0; i < t->n; i++)
-            n += t->node[i].width >= least;
-        if (n <= nodes || least > INT64_MAX / 2)
-            return least;
-    }
+    return (x < y) - (x > y);
+}
+
+int flametree_threshold(const struct flametree *t, size_t nodes, uint64_t *out) {
+    auto_free uint64_t *width = calloc(t->n + 1, sizeof(*width));
+
+    if (!width)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < t->n; i++)
+        width[i] = t->node[i].width;
+    qsort(width, t->n, sizeof(*width), falling);
+    *out = nodes < t->n ? width[nodes] + 1 : 1;
+    return 0;
 }

@@ -23,5 +23,5 @@ struct flametree {
 int flametree_make(const struct profile *p, unsigned type, struct flametree *out);
 void flametree_done(struct flametree *t);
 
-/* The least width of which there are at most so many nodes. */
-uint64_t flametree_threshold(const struct flametree *t, size_t nodes);
+/* A width that at most so many nodes have or exceed. 0; -ENOMEM. */
+int flametree_threshold(const struct flametree *t, size_t nodes, uint64_t *out);

@@ -13,7 +13,7 @@ static bool any_bytes(const struct tally *t) {
     return false;
 }
 
-static int fill(struct profile *p, const struct tally *t) {
+static int fill(struct profile *p, const struct tally *t, size_t *left_out) {
     int r = profile_add_type(p, STR("objects"), STR("count"));
 
     if (r >= 0 && any_bytes(t))
@@ -21,6 +21,7 @@ static int fill(struct profile *p, const struct tally *t) {
     if (r < 0)
         return r;
     profile_set_default(p, (unsigned)r);
+    *left_out = 0;
     for (size_t i = 0; i < tally_n(t); i++) {
         const struct tally_row *row = tally_row(t, i);
         const struct profile_frame frame = {.function = row->name};
@@ -28,19 +29,21 @@ static int fill(struct profile *p, const struct tally *t) {
                                               row->have_bytes ? signed_of(row->bytes) : 0};
 
         r = profile_add(p, &frame, 1, value);
-        if (r < 0)
+        if (r == -E2BIG)
+            ++*left_out;
+        else if (r < 0)
             return r;
     }
     return 0;
 }
 
-int tallyprofile_make(const struct tally *t, struct profile **out) {
+int tallyprofile_make(const struct tally *t, struct profile **out, size_t *left_out) {
     struct profile *p;
     int r = profile_new(&p);
 
     if (r < 0)
         return r;
-    r = fill(p, t);
+    r = fill(p, t, left_out);
     if (r < 0) {
         profile_free(p);
         return r;
