@@ -16,10 +16,12 @@
 #include "runtime/sigframe.h"
 
 enum {
-    ROOM = 64 * 1024,     /* that the stack must have below what we put there */
-    LOOK_UP = 128 * 1024, /* how far a signal frame is looked for */
+    ROOM = 64 * 1024,           /* that the stack must have below what we put there */
+    LOOK_UP = 128 * 1024,       /* how far a signal frame is looked for */
+    IN_FRAME_CS = 8 + 40 + 144, /* behind where it returns to */
     IN_FRAME_MASK = 8 + 40 + 256,
-    IN_FRAME_SIGNAL = 8 + 304,
+    IN_FRAME_INFO = 8 + 304,
+    CODE_64 = 0x33,
 };
 
 /* Calls that wait for something outside of the process, hold no lock of its own, and either go on
@@ -125,20 +127,34 @@ static int find_stack(void *ctx, const struct mapping *m) {
     return 1;
 }
 
-/* A word on the stack that could be the beginning of a signal frame: is its handler at work? */
-static bool is_handler(const char *frame, size_t n, uint64_t blocked) {
-    int32_t signal;
+/* What a crash makes a handler of: its siginfo is complete (the kernel writes it for SA_SIGINFO
+ * only, else this is whatever lay there before). */
+static bool is_crash(const char *info) {
+    int32_t word[3]; /* number, errno, code */
 
-    if (n < IN_FRAME_SIGNAL + sizeof(signal))
-        return true; /* its end is not to be seen: careful */
-    memcpy(&signal, frame + IN_FRAME_SIGNAL, sizeof(signal));
-    if (signal < 1 || signal > 64)
+    memcpy(word, info, sizeof(word));
+    if (word[1] != 0)
         return false;
-    if (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE ||
-        signal == SIGABRT)
-        return true;
-    /* A handler runs with its signal blocked. Where it is not, this is what an earlier one left. */
-    return blocked >> (signal - 1) & 1;
+    if (word[0] == SIGABRT)
+        return word[2] == SI_TKILL;
+    return (word[0] == SIGSEGV || word[0] == SIGBUS || word[0] == SIGILL || word[0] == SIGFPE) &&
+           word[2] > 0 && word[2] < 16;
+}
+
+/* A word on the stack that could be the beginning of a signal frame: is its handler at work? It
+ * runs with more signals blocked than the frame will restore. Where it is as many, the frame is
+ * what an earlier handler left, but for a handler of a crash with SA_NODEFER. */
+static bool is_handler(const char *frame, size_t n, uint64_t blocked) {
+    uint64_t mask;
+    uint16_t cs;
+
+    if (n < IN_FRAME_INFO + 16)
+        return false; /* no frame has room there */
+    memcpy(&cs, frame + IN_FRAME_CS, sizeof(cs));
+    memcpy(&mask, frame + IN_FRAME_MASK, sizeof(mask));
+    if (cs != CODE_64)
+        return false;
+    return (mask != blocked && (mask & blocked) == mask) || is_crash(frame + IN_FRAME_INFO);
 }
 
 static bool in_handler(const struct rtproc *p, const struct stack *s, uint64_t trampoline,

@@ -1,11 +1,10 @@
 /* safepoint.h - threads that wait where nothing of the program is half done: in a blocking system
  * call that no allocator makes, with room on their stack, and in no signal handler.
  *
- * A handler may have interrupted malloc and then wait: it would be seen by its signal frame on the
- * stack above us, together with its signal in the thread's mask (or for SIGSEGV and the like, by
- * the frame alone). What cannot be seen is a handler with SA_NODEFER for another signal, or one
- * on an alternate stack of which nothing is left: calls may then wait for a lock for ever, which
- * inject.h handles for calls that allow it.
+ * A handler may have interrupted malloc and then wait: it is seen by its signal frame on the stack
+ * above us, with a mask that lacks signals which the thread has blocked, or with the siginfo of a
+ * crash. What cannot be seen is a handler with SA_NODEFER for another signal: a call may then wait
+ * for a lock for ever, which inject.h handles for calls that allow it.
  */
 #pragma once
 #include "base/err.h"
