@@ -42,9 +42,12 @@ static void walk_all(struct pygcread *read, const struct python *py) {
     struct pygc_walk walk = {0};
     struct tally *tally;
     uint64_t sum = 0, objects = 0;
-    int r = 0;
+    int r;
 
-    assert(pygctypes_new(read, py->layout, &types) == 0 && tally_new(&tally) == 0);
+    r = pygctypes_new(read, py->layout, &types);
+    assert(r == 0);
+    r = tally_new(&tally);
+    assert(r == 0);
     for (unsigned i = 0; i < py->n && i < 2 && r == 0; i++)
         r = pygc_walk(read, python_gc(py, i), types, clock_mono_us() + LONGEST_US, &walk);
     if (r == 0 && pygctypes_tally(types, tally) == 0) {
@@ -67,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct pygcread read;
     uint32_t version;
     struct err err;
+    int r;
 
     if (size <= HEAD)
         return 0;
@@ -78,7 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     m.changes = data[1];
     memcpy(&version, data + 4, sizeof(version));
     py.version = version;
-    assert(pygcread_init(&read, read_memory, &m) == 0);
+    r = pygcread_init(&read, read_memory, &m);
+    assert(r == 0);
     if (python_check(&read, &py, &err) == 0) {
         assert(py.layout && py.n > 0 && py.n <= PYTHON_INTERPRETERS);
         (void)python_threads(&read, &py);

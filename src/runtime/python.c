@@ -58,7 +58,7 @@ struct totals {
 
 static int add_interpreter(struct pygcread *r, uint64_t gc, struct pygctypes *types,
                            int64_t deadline_us, struct totals *t) {
-    struct pygc_state s;
+    struct pygc_state s = {0};
     int err = pygc_walk(r, gc, types, deadline_us, &t->walk);
 
     if (err == 0)
