@@ -197,10 +197,10 @@ int cdp_wait(struct cdp *c, bool (*done)(void *ctx), int64_t deadline_us) {
 
 int cdp_evaluate(struct cdp *c, const char *expression, int64_t deadline_us, json_t **value) {
     json_t *result = NULL;
-    int r = cdp_call(c, "Runtime.evaluate",
-                     json_pack("{s:s, s:b, s:b, s:b}", "expression", expression, "returnByValue", 1,
-                               "includeCommandLineAPI", 1, "silent", 1),
-                     deadline_us, &result);
+    int r = cdp_call(
+        c, "Runtime.evaluate",
+        json_pack("{s:s, s:b, s:b}", "expression", expression, "returnByValue", 1, "silent", 1),
+        deadline_us, &result);
 
     if (r < 0)
         return r;

@@ -37,9 +37,10 @@ int node_collect(const struct rtproc *p, const struct rt_id *id, const struct rt
     r = node_inspector_open(p, ask->deadline_us, &i, out);
     if (r != 0)
         return r < 0 ? r : 0;
-    (void)snprintf(out->how, sizeof(out->how), "inspector on port %u (%s): collectGarbage twice",
-                   i.port, i.ours ? "opened with SIGUSR1, closed again" : "was open, left open");
     collect(&i, ask->deadline_us - CLOSING_US, out);
+    (void)snprintf(out->how, sizeof(out->how), "inspector on port %u (%s)%s", i.port,
+                   i.ours ? "opened with SIGUSR1, closed again" : "was open, left open",
+                   out->outcome == RT_COLLECTED ? ": collectGarbage twice" : "");
     r = node_inspector_close(&i, ask->deadline_us);
     if (r < 0 && rtproc_same(p) == 0)
         (void)snprintf(out->why, sizeof(out->why),

@@ -5,12 +5,73 @@
 
 #include "runtime/nodesnap.h"
 
+/* ---- modules ---- */
+
+static const char kit_of_its_own[] =
+    "new Promise((done, failed) => setTimeout(() => {"
+    " try {"
+    "  const main = process.mainModule;"
+    "  const load = process.getBuiltinModule || (main && main.require.bind(main));"
+    "  done(load ? { v8: load('v8'), types: load('util').types } : undefined);"
+    " } catch (e) { failed(e); }"
+    "}, 0))";
+
+/* The console's require: for programs of ES modules in Node before 20.16. */
+static const char kit_of_the_console[] = "({ v8: require('v8'), types: require('util').types })";
+
+static int take_kit(struct cdp *c, const char *expression, bool console, int64_t deadline_us,
+                    char out[NODE_KIT]) {
+    json_t *result = NULL;
+    struct str id;
+    int r = cdp_call(c, "Runtime.evaluate",
+                     json_pack("{s:s, s:b, s:b, s:b}", "expression", expression, "awaitPromise", 1,
+                               "includeCommandLineAPI", console, "silent", 1),
+                     deadline_us, &result);
+
+    if (r < 0)
+        return r;
+    id = cdp_text(result, "result.objectId");
+    r = -ENOENT;
+    if (id.n > 0 && !json_object_get(result, "exceptionDetails"))
+        r = str_copy(id, out, NODE_KIT) == 0 ? 0 : -EBADMSG;
+    json_decref(result);
+    return r;
+}
+
+int node_get_kit(struct cdp *c, int64_t deadline_us, char out[NODE_KIT]) {
+    int r = take_kit(c, kit_of_its_own, false, deadline_us, out);
+
+    if (r == -ENOENT)
+        r = take_kit(c, kit_of_the_console, true, deadline_us, out);
+    return r == -ENOENT ? -EBADMSG : r;
+}
+
+int node_with_kit(struct cdp *c, const char *kit, const char *function, int64_t deadline_us,
+                  json_t **value) {
+    json_t *result = NULL;
+    const json_t *said;
+    int r = cdp_call(c, "Runtime.callFunctionOn",
+                     json_pack("{s:s, s:s, s:b, s:b}", "functionDeclaration", function, "objectId",
+                               kit, "returnByValue", 1, "silent", 1),
+                     deadline_us, &result);
+
+    if (r < 0)
+        return r;
+    said = cdp_at(result, "result.value");
+    r = said && !json_object_get(result, "exceptionDetails") ? 0 : -EBADMSG;
+    if (r == 0)
+        *value = json_deep_copy(said);
+    json_decref(result);
+    return r == 0 && !*value ? -ENOMEM : r;
+}
+
 /* ---- counted ---- */
 
 /* Runs in the program, with the list as `this`. No code of the program is called by it: no getters,
  * no traps of proxies. 20000 names are more than anybody reads; the rest is one row. */
 static const char count_by_constructor[] =
-    "function(types) {"
+    "function(kit) {"
+    " const types = kit.types;"
     " const named = new Map(), counts = new Map();"
     " const own = (o, key) => {"
     "  const found = Object.getOwnPropertyDescriptor(o, key);"
@@ -39,20 +100,6 @@ static const char count_by_constructor[] =
     " return Array.from(counts);"
     "}";
 
-/* The name that V8 gives to the object an expression yields. */
-static int hold(struct cdp *c, const char *expression, int64_t deadline_us, json_t **result,
-                struct str *id) {
-    int r = cdp_call(c, "Runtime.evaluate",
-                     json_pack("{s:s, s:b, s:b}", "expression", expression, "includeCommandLineAPI",
-                               1, "silent", 1),
-                     deadline_us, result);
-
-    if (r < 0)
-        return r;
-    *id = cdp_text(*result, "result.objectId");
-    return id->n > 0 ? 0 : -EBADMSG;
-}
-
 static int take_rows(const json_t *rows, struct tally *into) {
     const json_t *row;
     size_t i;
@@ -72,13 +119,13 @@ static int take_rows(const json_t *rows, struct tally *into) {
     return r;
 }
 
-static int count_list(struct cdp *c, struct str list, struct str types, int64_t deadline_us,
+static int count_list(struct cdp *c, struct str list, const char *kit, int64_t deadline_us,
                       struct tally *into) {
     json_t *result = NULL;
     int r = cdp_call(c, "Runtime.callFunctionOn",
-                     json_pack("{s:s, s:s%, s:[{s:s%}], s:b, s:b}", "functionDeclaration",
+                     json_pack("{s:s, s:s%, s:[{s:s}], s:b, s:b}", "functionDeclaration",
                                count_by_constructor, "objectId", list.p, list.n, "arguments",
-                               "objectId", types.p, types.n, "returnByValue", 1, "silent", 1),
+                               "objectId", kit, "returnByValue", 1, "silent", 1),
                      deadline_us, &result);
 
     if (r == 0)
@@ -87,27 +134,28 @@ static int count_list(struct cdp *c, struct str list, struct str types, int64_t 
     return r;
 }
 
-int node_count_objects(struct cdp *c, int64_t deadline_us, struct tally *into) {
-    json_t *root = NULL, *types = NULL, *found = NULL;
-    struct str root_id, types_id, list_id = STR("");
-    int r = hold(c, "Object.prototype", deadline_us, &root, &root_id);
+int node_count_objects(struct cdp *c, const char *kit, int64_t deadline_us, struct tally *into) {
+    json_t *root = NULL, *found = NULL;
+    struct str root_id, list_id = STR("");
+    int r = cdp_call(c, "Runtime.evaluate",
+                     json_pack("{s:s, s:b}", "expression", "Object.prototype", "silent", 1),
+                     deadline_us, &root);
 
-    if (r == 0)
-        r = hold(c, "require('util').types", deadline_us, &types, &types_id);
-    if (r == 0)
+    if (r == 0) {
+        root_id = cdp_text(root, "result.objectId");
         r = cdp_call(c, "Runtime.queryObjects",
                      json_pack("{s:s%}", "prototypeObjectId", root_id.p, root_id.n), deadline_us,
                      &found);
+    }
     if (r == 0)
         list_id = cdp_text(found, "objects.objectId");
     if (r == 0)
-        r = list_id.n > 0 ? count_list(c, list_id, types_id, deadline_us, into) : -EBADMSG;
+        r = list_id.n > 0 ? count_list(c, list_id, kit, deadline_us, into) : -EBADMSG;
     /* At once, not only when the session ends: the list keeps every object alive. */
     if (list_id.n > 0)
         (void)cdp_send(c, "Runtime.releaseObject",
                        json_pack("{s:s%}", "objectId", list_id.p, list_id.n), deadline_us);
     json_decref(root);
-    json_decref(types);
     json_decref(found);
     return r;
 }

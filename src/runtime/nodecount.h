@@ -18,6 +18,16 @@ enum {
     NODE_WEIGH_FACTOR = 16,
 };
 
+/* Gets hold of Node's modules v8 and util from a fresh turn of the event loop, where loading a
+ * module cannot come amid another's: 0 and V8's name for an object { v8, types }; -EREMOTEIO,
+ * -ETIMEDOUT when the loop does not come round, -EPIPE, -EBADMSG. */
+enum { NODE_KIT = 128 };
+int node_get_kit(struct cdp *c, int64_t deadline_us, char out[NODE_KIT]);
+
+/* Calls a function in the program with the kit as `this`: 0 and its value, a new reference. */
+int node_with_kit(struct cdp *c, const char *kit, const char *function, int64_t deadline_us,
+                  json_t **value);
+
 /* 0 and rows added; -EREMOTEIO (see said), -ETIMEDOUT, -EPIPE, -EBADMSG, -E2BIG, -ENOMEM. */
-int node_count_objects(struct cdp *c, int64_t deadline_us, struct tally *into);
+int node_count_objects(struct cdp *c, const char *kit, int64_t deadline_us, struct tally *into);
 int node_weigh_objects(struct cdp *c, int64_t deadline_us, struct tally *into);

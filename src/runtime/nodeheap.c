@@ -28,6 +28,7 @@ struct work {
     const struct rt_heap_ask *ask;
     struct node_inspector inspector;
     int64_t until_us;
+    char kit[NODE_KIT];
     struct heapview *view;
 };
 
@@ -163,12 +164,10 @@ static void explain(struct heapview *v) {
 }
 
 static const char statistics[] =
-    "(() => {"
-    " let v8;"
-    " try { v8 = require('v8'); } catch { v8 = undefined; }"
-    " return { m: process.memoryUsage(), h: v8 ? v8.getHeapStatistics() : {},"
-    "  s: v8 ? v8.getHeapSpaceStatistics() : [] };"
-    "})()";
+    "function() {"
+    " return { m: process.memoryUsage(), h: this.v8.getHeapStatistics(),"
+    "  s: this.v8.getHeapSpaceStatistics() };"
+    "}";
 
 static int read_figures(struct work *w) {
     json_t *said = NULL;
@@ -179,7 +178,9 @@ static int read_figures(struct work *w) {
         if (r < 0)
             return r;
     }
-    r = cdp_evaluate(&w->inspector.cdp, statistics, w->until_us, &said);
+    r = node_get_kit(&w->inspector.cdp, w->until_us, w->kit);
+    if (r == 0)
+        r = node_with_kit(&w->inspector.cdp, w->kit, statistics, w->until_us, &said);
     if (r < 0)
         return r;
     add_numbers(w->view, said);
@@ -217,6 +218,17 @@ static int keep_types(struct work *w, struct tally *types, int r, const char *ho
     return r;
 }
 
+/* V8 keeps the room for its handles, and malloc that for a snapshot. */
+static void tell_cost(struct work *w, uint64_t before) {
+    uint64_t rss, anon;
+
+    if (rtproc_rss(w->p, &rss, &anon) == 0 && rss > before + (8U << 20))
+        heapview_note(w->view,
+                      "resident memory grew by %llu MiB for that; V8 keeps it, and uses it again "
+                      "the next time",
+                      (unsigned long long)((rss - before) >> 20));
+}
+
 static int look_at_types(struct work *w) {
     uint64_t used, rss;
     struct tally *types;
@@ -238,19 +250,24 @@ static int look_at_types(struct work *w) {
     r = tally_new(&types);
     if (r < 0)
         return r;
-    if (w->ask->live && has_room(w, used * NODE_WEIGH_FACTOR, rss))
-        return keep_types(w, types, node_weigh_objects(c, w->until_us, types),
-                          "all reachable, with their own sizes (a heap snapshot; the program stood "
-                          "still for it)");
+    if (w->ask->live && has_room(w, used * NODE_WEIGH_FACTOR, rss)) {
+        r = keep_types(w, types, node_weigh_objects(c, w->until_us, types),
+                       "all reachable, with their own sizes (a heap snapshot; the program stood "
+                       "still for it)");
+        tell_cost(w, rss);
+        return r;
+    }
     if (w->ask->live)
         heapview_note(
             w->view,
             "sizes are not told: a heap snapshot could take %llu MiB more in the program, "
             "for which there may be no room",
             (unsigned long long)(used * NODE_WEIGH_FACTOR >> 20));
-    return keep_types(w, types, node_count_objects(c, w->until_us, types),
-                      "reachable objects, without strings and code (garbage was collected first; "
-                      "--live tells sizes too, by a heap snapshot)");
+    r = keep_types(w, types, node_count_objects(c, w->kit, w->until_us, types),
+                   "reachable objects, without strings and code (garbage was collected first; "
+                   "--live tells sizes too, by a heap snapshot)");
+    tell_cost(w, rss);
+    return r;
 }
 
 /* ---- sampling ---- */

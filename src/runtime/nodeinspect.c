@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -15,6 +16,7 @@
 #include "kern/procstat.h"
 #include "net/http1.h"
 #include "runtime/nodeoptions.h"
+#include "runtime/nodeready.h"
 #include "runtime/nodesignal.h"
 
 enum {
@@ -24,6 +26,7 @@ enum {
     LOOK_US = 4 * 1000,
     CLOSING_US = 1000 * 1000, /* kept of the time for closing */
     WORDS = 65536,
+    READY_US = 4 * 1000 * 1000, /* so long at most */
 };
 
 static void pause_us(int64_t us) {
@@ -139,8 +142,7 @@ static const char end_now[] =
     "typeof process._debugEnd === 'function' ? process._debugEnd() : require('inspector').close()";
 
 static json_t *expression(const char *text) {
-    return json_pack("{s:s, s:b, s:b}", "expression", text, "includeCommandLineAPI", 1, "silent",
-                     1);
+    return json_pack("{s:s, s:b}", "expression", text, "silent", 1);
 }
 
 static int connect_session(const struct rtproc *p, struct rtproc_port port, int64_t deadline_us,
@@ -311,32 +313,6 @@ static int use_open(struct node_inspector *i, const struct node_options *o, int6
     return -ENOENT;
 }
 
-/* What the kernel says about its main thread; "" when it is not in a wait that is known. */
-static void waits_in(const struct rtproc *p, char *out, size_t size) {
-    struct str text;
-
-    if (file_read_at(p->dir, "wchan", out, size - 1, &text) < 0)
-        text = STR("");
-    out[text.n] = '\0';
-    if (text.n == 1 && out[0] == '0')
-        out[0] = '\0';
-}
-
-/* An event loop waits in epoll, or it runs; JavaScript that runs can be interrupted. What sleeps
- * elsewhere for long (Atomics.wait, a synchronous call) cannot. */
-static bool is_stuck(const struct rtproc *p, char *where, size_t size) {
-    for (unsigned look = 0; look < 20; look++) {
-        struct procstat stat;
-
-        waits_in(p, where, size);
-        if (procstat_read(p->host->proc, p->pid, &stat) < 0 || stat.state == 'R' ||
-            where[0] == '\0' || strstr(where, "ep_poll") || strstr(where, "epoll"))
-            return false;
-        pause_us(10000);
-    }
-    return true;
-}
-
 static const char restart_with[] =
     "start the program with NODE_OPTIONS=--inspect=127.0.0.1:9229, and ask again";
 
@@ -363,7 +339,7 @@ static int refuse_signal(const struct rtproc *p, struct rt_result *why) {
     return 0;
 }
 
-static int refuse_state(const struct rtproc *p, struct rt_result *why) {
+static int refuse_state(const struct rtproc *p, int64_t deadline_us, struct rt_result *why) {
     struct procstat stat;
     struct procstatus status;
     char where[64];
@@ -381,12 +357,21 @@ static int refuse_state(const struct rtproc *p, struct rt_result *why) {
         rt_refuse(why, "let it continue (SIGCONT) first", "it is stopped: it cannot answer");
         return 1;
     }
-    if (is_stuck(p, where, sizeof(where))) {
+    switch (node_wait_ready(p, deadline_us, where, sizeof(where))) {
+    case NODE_READY:
+        return 0;
+    case NODE_STUCK:
         rt_refuse(why, "ask again when it answers requests",
                   "its event loop is blocked: the main thread waits in %.40s", where);
         return 1;
+    case NODE_STARTING:
+        rt_refuse(why, "ask again when it has been running for some seconds",
+                  "it is still starting, and Node must not be disturbed then");
+        return 1;
+    case NODE_GONE:
+        break;
     }
-    return 0;
+    return -ESRCH;
 }
 
 /* Whether somebody listens on the port in its network namespace. */
@@ -491,10 +476,15 @@ static int settle_session(struct node_inspector *i, int64_t deadline_us, struct 
         r = check_pid(&i->cdp, i->p, deadline_us);
     if (r == 0)
         return 0;
-    rt_fail(why, "a longer --timeout, if the program is only busy",
-            r == -ETIMEDOUT ? "its inspector is open, but the program does not answer"
-                            : "what listens on port %u does not answer as this process's inspector",
-            i->port);
+    if (r == -EREMOTEIO)
+        rt_fail(why, "ask again when it has started",
+                "its inspector answers, but the program is not ready: %.120s", i->cdp.said);
+    else
+        rt_fail(why, "a longer --timeout, if the program is only busy",
+                r == -ETIMEDOUT
+                    ? "its inspector is open, but the program does not answer"
+                    : "what listens on port %u does not answer as this process's inspector",
+                i->port);
     (void)node_inspector_close(i, deadline_us + CLOSING_US);
     return rtproc_same(i->p) < 0 ? -ESRCH : 1;
 }
@@ -514,11 +504,12 @@ int node_inspector_open(const struct rtproc *p, int64_t deadline_us, struct node
     if (r < 0)
         return r;
     read_options(p, &options);
+    r = refuse_state(p, earlier(until, clock_mono_us() + READY_US), why);
+    if (r != 0)
+        return r;
     r = use_open(out, &options, until);
     if (r == -ENOENT) {
-        r = refuse_state(p, why);
-        if (r == 0)
-            r = refuse_signal(p, why);
+        r = refuse_signal(p, why);
         if (r == 0)
             r = refuse_port(p, &options, why);
         if (r == 0)
