@@ -117,6 +117,10 @@ static void add_used(struct buf *out, const struct stats_row *r) {
         buf_add_char(out, '*');
 }
 
+static void add_lang(struct buf *out, const struct stats_row *r) {
+    row_add_visible(out, r->lang.n > 0 ? r->lang : STR("-"), r);
+}
+
 /* What deserves a second look: the state and the figures behind it, and kills. */
 static enum table_mark mark_of(const struct stats_row *r, size_t column) {
     enum state state = r->state;
@@ -203,10 +207,7 @@ static void text_cell(struct buf *out, const struct stats_row *r, size_t column)
         row_add_bytes(out, r, METRIC_BLK_WRITE);
         break;
     case COLUMN_LANG:
-        if (r->lang.n > 0)
-            row_add_visible(out, r->lang, r);
-        else
-            row_add_dash(out);
+        add_lang(out, r);
         break;
     default:
         row_add_count(out, r, METRIC_PIDS);

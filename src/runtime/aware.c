@@ -43,13 +43,13 @@ int aware_version(struct str version, unsigned index) {
     }
 }
 
-bool aware_environ(struct str environ, struct str name, struct str *out) {
-    while (environ.n > 0) {
+bool aware_environ(struct str variables, struct str name, struct str *out) {
+    while (variables.n > 0) {
         struct str line;
 
-        if (!str_cut(&environ, '\0', &line)) {
-            line = environ;
-            environ.n = 0;
+        if (!str_cut(&variables, '\0', &line)) {
+            line = variables;
+            variables.n = 0;
         }
         if (str_skip(&line, name) && str_skip(&line, STR("="))) {
             *out = line;
@@ -171,7 +171,7 @@ static bool go_limit(struct str text, uint64_t *out) {
 /* Go reads no limit of memory from control groups, in no version up to 1.25, which reads that of
  * CPUs alone (its release notes); the soft limit is the program's or GOMEMLIMIT's. It covers what
  * the runtime has mapped, not what C code or files take. */
-static void decide_go(const struct rt_id *id, struct str environ, const struct aware_ask *ask,
+static void decide_go(const struct rt_id *id, struct str variables, const struct aware_ask *ask,
                       struct aware *out) {
     int major = aware_version(str_of(id->version), 0),
         minor = aware_version(str_of(id->version), 1);
@@ -184,7 +184,7 @@ static void decide_go(const struct rt_id *id, struct str environ, const struct a
                        (unsigned long long)(ask->limit / 10 * 9 / AWARE_MIB));
     else if (ask->limit)
         (void)snprintf(mend, sizeof(mend), "GOGC=50 (GOMEMLIMIT needs Go 1.19 or newer)");
-    if ((has_limit || major < 0) && aware_environ(environ, STR("GOMEMLIMIT"), &text) &&
+    if ((has_limit || major < 0) && aware_environ(variables, STR("GOMEMLIMIT"), &text) &&
         go_limit(text, &out->bound)) {
         out->have_bound = true;
         (void)snprintf(out->bound_from, sizeof(out->bound_from), "GOMEMLIMIT=%.*s",
@@ -259,10 +259,10 @@ static bool node_take(struct node_options *o, struct str word, struct str follow
 }
 
 /* What stands before the script is Node's. Those of the command line go before NODE_OPTIONS. */
-static void node_read(struct node_options *o, struct str command, struct str environ) {
+static void node_read(struct node_options *o, struct str command, struct str variables) {
     struct str text, word, following;
 
-    if (aware_environ(environ, STR("NODE_OPTIONS"), &text))
+    if (aware_environ(variables, STR("NODE_OPTIONS"), &text))
         while (aware_option_word(&text, &word)) {
             struct str peek = text;
 
@@ -358,7 +358,7 @@ static void node_default(struct aware *out, const struct node_options *o, int ma
     }
 }
 
-static void decide_node(const struct rt_id *id, struct str command, struct str environ,
+static void decide_node(const struct rt_id *id, struct str command, struct str variables,
                         const struct aware_ask *ask, struct aware *out) {
     int major = aware_version(str_of(id->version), 0),
         minor = aware_version(str_of(id->version), 1);
@@ -367,7 +367,7 @@ static void decide_node(const struct rt_id *id, struct str command, struct str e
     struct aware_bound b = {id, ask, "of heap", node_room(limit), NULL, ""};
     char mend[96];
 
-    node_read(&o, command, environ);
+    node_read(&o, command, variables);
     out->knows_cgroups = node_knows(major, minor, ask->v2);
     if (o.have_heap || o.have_old) {
         out->bound =
@@ -401,15 +401,15 @@ static void decide_node(const struct rt_id *id, struct str command, struct str e
 
 /* glibc opens up to 8 arenas a CPU for threads that collide (M_ARENA_MAX of mallopt(3)), each of
  * 64 MiB of addresses at first, and what was freed in one serves no other. */
-static void decide_rest(const struct rt_id *id, struct str environ, const struct aware_ask *ask,
+static void decide_rest(const struct rt_id *id, struct str variables, const struct aware_ask *ask,
                         struct aware *out) {
     bool arenas = id->libc == RT_LIBC_GLIBC && id->alloc == RT_ALLOC_LIBC && ask->threads > 1;
     uint64_t most = 8ull * ask->cpus;
     char more[160] = "", size[16];
     struct str text;
 
-    if (arenas && most > 0 && !aware_environ(environ, STR("MALLOC_ARENA_MAX"), &text) &&
-        !aware_environ(environ, STR("GLIBC_TUNABLES"), &text)) {
+    if (arenas && most > 0 && !aware_environ(variables, STR("MALLOC_ARENA_MAX"), &text) &&
+        !aware_environ(variables, STR("GLIBC_TUNABLES"), &text)) {
         uint64_t arenas_n = ask->threads < most ? ask->threads : most;
 
         (void)snprintf(more, sizeof(more), "; its %u threads may open %llu arenas of malloc",
@@ -425,25 +425,25 @@ static void decide_rest(const struct rt_id *id, struct str environ, const struct
     unbound(out, id, ask, more);
 }
 
-void aware_decide(const struct rt_id *id, struct str command, struct str environ,
+void aware_decide(const struct rt_id *id, struct str command, struct str variables,
                   const struct aware_ask *ask, struct aware *out) {
     struct aware a = {.word = AWARE_UNKNOWN};
 
     switch (id->kind) {
     case RT_GO:
-        decide_go(id, environ, ask, &a);
+        decide_go(id, variables, ask, &a);
         break;
     case RT_JVM:
     case RT_OPENJ9:
-        aware_java(id, command, environ, ask, &a);
+        aware_java(id, command, variables, ask, &a);
         break;
     case RT_NODE:
-        decide_node(id, command, environ, ask, &a);
+        decide_node(id, command, variables, ask, &a);
         break;
     case RT_PYTHON:
     case RT_NATIVE:
     case RT_STATIC:
-        decide_rest(id, environ, ask, &a);
+        decide_rest(id, variables, ask, &a);
         break;
     case RT_UNKNOWN:
     case RT_KINDS:
@@ -491,12 +491,12 @@ static uint64_t go_soft_limit(const struct rtproc *p, const struct rt_id *id) {
 int aware_look(const struct rtproc *p, const struct rt_id *id, const struct aware_ask *ask,
                struct aware *out) {
     auto_free char *command_text = NULL, *environ_text = NULL;
-    struct str command = STR(""), environ = STR("");
+    struct str command = STR(""), variables = STR("");
     struct aware_ask with = *ask;
     int r = load(p, "cmdline", COMMAND_MAX, &command_text, &command);
 
     if (r == 0)
-        r = load(p, "environ", ENVIRON_MAX, &environ_text, &environ);
+        r = load(p, "environ", ENVIRON_MAX, &environ_text, &variables);
     if (r == -ENOENT && !p->host->live)
         r = 0; /* a captured tree may have no environments: they hold secrets */
     if (r < 0)
@@ -505,6 +505,6 @@ int aware_look(const struct rtproc *p, const struct rt_id *id, const struct awar
         with.threads = (unsigned)p->status.value[PROCSTATUS_THREADS];
     if (id->kind == RT_GO && p->host->live)
         with.soft_limit = go_soft_limit(p, id);
-    aware_decide(id, command, environ, &with, out);
+    aware_decide(id, command, variables, &with, out);
     return 0;
 }

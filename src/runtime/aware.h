@@ -41,7 +41,7 @@ int aware_look(const struct rtproc *p, const struct rt_id *id, const struct awar
                struct aware *out);
 
 /* The decisive part, pure: of the command line and environment (NUL between them). */
-void aware_decide(const struct rt_id *id, struct str command, struct str environ,
+void aware_decide(const struct rt_id *id, struct str command, struct str variables,
                   const struct aware_ask *ask, struct aware *out);
 
 /* The whole number at `index` of a version: 17, 0, 15, 6 of "17.0.15+6"; 8, 121 of "8u121". -1 when

@@ -14,25 +14,25 @@ static const struct aware_ask in_1g = {.limit = GIB, .seen = GIB, .machine = 24 
 
 /* Arguments and variables are separated by '|'. */
 static struct aware decide(enum rt_kind kind, const char *version, const char *command,
-                           const char *environ, const struct aware_ask *ask) {
+                           const char *variables, const struct aware_ask *ask) {
     struct rt_id id = {.kind = kind};
     char words[2][512];
     struct aware out;
 
     assert_int_equal(str_copy(str_of(version), id.version, sizeof(id.version)), 0);
     assert_int_equal(str_copy(str_of(command), words[0], sizeof(words[0])), 0);
-    assert_int_equal(str_copy(str_of(environ), words[1], sizeof(words[1])), 0);
+    assert_int_equal(str_copy(str_of(variables), words[1], sizeof(words[1])), 0);
     for (int i = 0; i < 2; i++)
         for (char *p = words[i]; (p = strchr(p, '|'));)
             *p++ = '\0';
     aware_decide(&id, (struct str){words[0], strlen(command)},
-                 (struct str){words[1], strlen(environ)}, ask, &out);
+                 (struct str){words[1], strlen(variables)}, ask, &out);
     return out;
 }
 
-static struct aware java(const char *version, const char *command, const char *environ,
+static struct aware java(const char *version, const char *command, const char *variables,
                          const struct aware_ask *ask) {
-    return decide(RT_JVM, version, command, environ, ask);
+    return decide(RT_JVM, version, command, variables, ask);
 }
 
 static void bound_is(struct aware a, uint64_t bound, enum aware_word word) {

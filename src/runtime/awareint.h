@@ -9,7 +9,7 @@
 #define AWARE_GIB (1024 * AWARE_MIB)
 
 /* NAME=value of an environment; false when it is not there. */
-bool aware_environ(struct str environ, struct str name, struct str *out);
+bool aware_environ(struct str variables, struct str name, struct str *out);
 
 /* The next word of a variable like NODE_OPTIONS or JAVA_TOOL_OPTIONS (blanks between, quotes
  * dropped at both ends). */
@@ -30,5 +30,5 @@ struct aware_bound {
 };
 void aware_judge(struct aware *out, const struct aware_bound *b);
 
-void aware_java(const struct rt_id *id, struct str command, struct str environ,
+void aware_java(const struct rt_id *id, struct str command, struct str variables,
                 const struct aware_ask *ask, struct aware *out);

@@ -133,10 +133,10 @@ static void take_option(struct java_options *o, struct str word) {
     }
 }
 
-static void take_variable(struct java_options *o, struct str environ, struct str name) {
+static void take_variable(struct java_options *o, struct str variables, struct str name) {
     struct str text, word;
 
-    if (aware_environ(environ, name, &text))
+    if (aware_environ(variables, name, &text))
         while (aware_option_word(&text, &word))
             take_option(o, word);
 }
@@ -272,7 +272,7 @@ static const char *blindness(struct java_version v, const struct aware_ask *ask)
     return "; this version does not see the container's limit";
 }
 
-void aware_java(const struct rt_id *id, struct str command, struct str environ,
+void aware_java(const struct rt_id *id, struct str command, struct str variables,
                 const struct aware_ask *ask, struct aware *out) {
     struct java_version v = version_of(id);
     struct java_options o = {.have_max = false};
@@ -281,13 +281,13 @@ void aware_java(const struct rt_id *id, struct str command, struct str environ,
     struct aware_bound b = {id, ask, "of heap", java_room(limit), mend, ""};
     bool cgroup;
 
-    take_variable(&o, environ, STR("JAVA_TOOL_OPTIONS"));
+    take_variable(&o, variables, STR("JAVA_TOOL_OPTIONS"));
     if (v.feature >= 9)
-        take_variable(&o, environ, STR("JDK_JAVA_OPTIONS"));
+        take_variable(&o, variables, STR("JDK_JAVA_OPTIONS"));
     take_command(&o, command);
-    take_variable(&o, environ, STR("_JAVA_OPTIONS"));
+    take_variable(&o, variables, STR("_JAVA_OPTIONS"));
     if (id->kind == RT_OPENJ9)
-        take_variable(&o, environ, STR("OPENJ9_JAVA_OPTIONS"));
+        take_variable(&o, variables, STR("OPENJ9_JAVA_OPTIONS"));
     out->knows_cgroups = ask->v2 ? knows_v2(v) : knows_v1(v);
     if (!ask->v2 && can_be_told(v) && o.cgroup_for_heap)
         out->knows_cgroups = true;

@@ -176,6 +176,24 @@ def _():
     equal(runtimes(2)[0], None, "a thread of the kernel, or nothing")
 
 
+@test("stats --wide tells the runtime of a group's largest process", [harness.needs_cgroups])
+def _():
+    box = harness.group()
+    load = harness.Load("anon", 40, groups=[box])
+    small = Program(["/usr/bin/cat"])
+    box.add(small.pid)
+    row, = plimsoll("stats", "--no-stream", "--wide", "--json", box.path).objects
+    equal(row["lang"], "static", "of 40 MB beside a cat")
+    load.end()
+    row, = plimsoll("stats", "--no-stream", "--wide", "--json", box.path).objects
+    equal(row["lang"], os.confstr("CS_GNU_LIBC_VERSION"), "of the cat alone")
+    lines = plimsoll("stats", "--no-stream", "--wide", "--plain", box.path).out.splitlines()
+    equal([line.split("\t")[-1] for line in lines],
+          ["LANG", os.confstr("CS_GNU_LIBC_VERSION")], "the last column of --plain")
+    row, = plimsoll("stats", "--no-stream", "--json", box.path).objects
+    check("lang" not in row, "a key that was not asked for")
+
+
 @test("looking for runtimes costs little: the cost is told")
 def _():
     times = {}
