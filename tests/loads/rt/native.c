@@ -13,12 +13,14 @@
  * TAKEN rounds N".
  */
 #include <errno.h>
-#include <immintrin.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +28,10 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -405,6 +409,58 @@ static void busy(void) {
     usleep(20000);
 }
 
+static void strict(void) {
+    char c;
+
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) < 0)
+        exit(1);
+    (void)!write(1, "ready\n", 6);
+    while (read(0, &c, 1) > 0)
+        continue;
+    syscall(SYS_exit, 0);
+}
+
+/* Kills for what malloc_trim would call. */
+static void filter(void) {
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 3, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_munmap, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_brk, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    };
+    struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+    char c;
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        exit(1);
+    (void)!write(1, "ready\n", 6);
+    while (read(0, &c, 1) > 0)
+        continue;
+    _exit(0);
+}
+
+static void traced(void) {
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            pause();
+    }
+    if (child < 0 || ptrace(PTRACE_SEIZE, child, 0, 0) < 0)
+        exit(1);
+    printf("ready %d\n", child);
+    fflush(stdout);
+    until_input_ends(NULL);
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    exit(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? 0 : 1);
+}
+
 static void once(const char *way) {
     struct timespec t = {.tv_sec = 1};
     struct epoll_event event = {.events = EPOLLIN};
@@ -459,6 +515,12 @@ int main(int argc, char **argv) {
         sigprocmask(SIG_BLOCK, &all, NULL);
     pthread_mutex_lock(&never);
     make_garbage(mib);
+    if (strcmp(argv[1], "strict") == 0)
+        strict();
+    if (strcmp(argv[1], "filter") == 0)
+        filter();
+    if (strcmp(argv[1], "traced") == 0)
+        traced();
     printf("ready\n");
     fflush(stdout);
     if (strcmp(argv[1], "busy") == 0)
