@@ -47,7 +47,7 @@ function signed(value) {
 function said(node) {
     const share = root.width > 0 ? ((100 * node.width) / root.width).toFixed(1) : "0";
     if (data.diff) {
-        return `${node.name}: ${signed(node.change)}, ${share} % of all that changed`;
+        return `${signed(node.change)} ${node.name}, ${share} % of all that changed`;
     }
     return `${node.name}: ${amount(node.width)}, ${share} %`;
 }
