@@ -18,6 +18,7 @@ enum {
     SWEPT_LOOKS = 8,         /* looks without a fall: sweeping is done */
     RELEASE_US = 700000,     /* for giving back */
     END_US = 300000,         /* kept of the time we have, for undoing */
+    AGAIN_US = 30000,        /* between two collections by pprof */
     SETTLE_US = 10 * 1000 * 1000,
     SLACK = 2 << 20,       /* of memory above what is in use that a soft limit leaves */
     HELD_LITTLE = 4 << 20, /* unused memory below this is not worth waiting for */
@@ -356,7 +357,13 @@ int go_collect_pprof(const struct rtproc *p, const struct rt_ask *ask, struct rt
         return rt_refuse(out, "--inject, or import _ \"net/http/pprof\" and serve it on loopback",
                          "no pprof answers on %u port%s that the program listens on", tried,
                          tried == 1 ? "" : "s");
+    /* The second collection finds the first one's sweeping done, and wakes what gives back: in an
+     * idle program nothing else would. */
     r = gopprof_drain(p, &at, "heap?gc=1", ask->deadline_us - END_US);
+    if (r == 0) {
+        pause_us(AGAIN_US);
+        r = gopprof_drain(p, &at, "heap?gc=1", ask->deadline_us - END_US);
+    }
     if (rtproc_same(p) < 0)
         return -ESRCH;
     if (r < 0)
@@ -366,7 +373,8 @@ int go_collect_pprof(const struct rtproc *p, const struct rt_ask *ask, struct rt
                        : r == -ETIMEDOUT ? "did not end its answer in time"
                                          : "did not answer as HTTP");
     out->outcome = RT_COLLECTED;
-    (void)snprintf(out->how, sizeof(out->how), "pprof on port %u: heap?gc=1", (unsigned)at.port);
+    (void)snprintf(out->how, sizeof(out->how), "pprof on port %u: heap?gc=1, twice",
+                   (unsigned)at.port);
     out->settle_us = SETTLE_US;
     return 0;
 }

@@ -84,7 +84,7 @@ func garbage(amount int) {
 func work() {
 	for {
 		check()
-		for i := 0; i < 16; i++ {
+		for i := 0; i < 2; i++ {
 			sink = make([]byte, 4096)
 			made++
 		}
