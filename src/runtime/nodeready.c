@@ -9,8 +9,8 @@
 #include "kern/procstat.h"
 
 enum {
-    STARTED_CPU_MS = 3000, /* a start takes 40 to 300 */
-    STARTED_AGE_MS = 2000,
+    STARTED_CPU_MS = 2000, /* a start takes 40 to 300 */
+    STARTED_AGE_MS = 1500,
     LOOK_US = 10 * 1000,
     CALM_LOOKS = 5,
     STUCK_LOOKS = 30,
