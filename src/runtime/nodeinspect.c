@@ -276,12 +276,12 @@ int node_inspector_end(const struct rtproc *p, const struct node_ports *before,
 /* ---- opened, or found open ---- */
 
 static void read_options(const struct rtproc *p, struct node_options *out) {
-    auto_free char *command = malloc(WORDS), *environ = malloc(WORDS);
+    auto_free char *command = malloc(WORDS), *variables = malloc(WORDS);
     struct str words = STR(""), settings = STR("");
 
     if (command && file_head_at(p->dir, "cmdline", command, WORDS, &words) < 0)
         words = STR("");
-    if (environ && file_head_at(p->dir, "environ", environ, WORDS, &settings) < 0)
+    if (variables && file_head_at(p->dir, "environ", variables, WORDS, &settings) < 0)
         settings = STR("");
     node_options_read(words, settings, out);
 }
