@@ -103,6 +103,15 @@ static int take_types(struct heaplook *out) {
     return 0;
 }
 
+/* A reason that does not say of whom it speaks. */
+static int name_process(int32_t pid, struct err *err) {
+    struct err why = *err;
+
+    if (strstr(why.text, "process "))
+        return err->code;
+    return err_set(err, why.code, "process %d: %s", pid, why.text);
+}
+
 int heaplook_process(struct heapsubject *s, const struct rt_heap_ask *ask, struct heaplook *out,
                      struct err *err) {
     int r = rtproc_same(&s->proc);
@@ -111,7 +120,7 @@ int heaplook_process(struct heapsubject *s, const struct rt_heap_ask *ask, struc
         return err_set(err, r, "process %d has ended", s->proc.pid);
     r = rt_heap(&s->proc, &s->id, ask, &out->view, err);
     if (r < 0)
-        return r;
+        return name_process(s->proc.pid, err);
     out->at_ms = clock_wall_ms();
     out->have_rss = rtproc_rss(&s->proc, &out->rss, &out->anon) == 0;
     take_blobs(out);
