@@ -88,7 +88,10 @@ int gcchild_start(const struct gcchild_options *o, struct gcchild *out, struct e
     struct buf own;
     int ends[2], r;
 
-    if (pipe2(ends, O_CLOEXEC) < 0) {
+    /* Packets: each write of the program's is read by itself, as far as it is no longer than a
+     * page.
+     */
+    if (pipe2(ends, O_CLOEXEC | O_DIRECT) < 0 && pipe2(ends, O_CLOEXEC) < 0) {
         err_set(err, -errno, "cannot make a pipe:");
         return EXIT_RUN_FAILED;
     }
@@ -96,6 +99,10 @@ int gcchild_start(const struct gcchild_options *o, struct gcchild *out, struct e
     writing = ends[1];
     /* The program waits less for us; not allowed to have more, it is as large as they are. */
     (void)fcntl(reading, F_SETPIPE_SZ, PIPE_BYTES);
+    if (fcntl(reading, F_SETFL, O_NONBLOCK) < 0) {
+        err_set(err, -errno, "cannot make a pipe:");
+        return EXIT_RUN_FAILED;
+    }
     buf_init(&own, 1 << 20);
     env = make_env(&own);
     if (!env || buf_error(&own) < 0) {

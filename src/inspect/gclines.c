@@ -15,6 +15,7 @@ void gclines_init(struct gclines *l, void (*text)(void *, struct str),
     l->ctx = ctx;
     l->n = l->first = l->newest = 0;
     l->lines = l->torn = 0;
+    l->pieces_n = l->log_n = l->others_n = 0;
 }
 
 static void pass(struct gclines *l, struct str s) {
@@ -206,7 +207,85 @@ void gclines_feed(struct gclines *l, struct str s) {
     }
 }
 
+/* --- single writes -----------------------------------------------------------------------------
+ */
+
+/* The runtime's first pieces, of all versions. */
+static bool begins_line(struct str s) {
+    static const char *const first[] = {"gc ",    "gc #",  "gc",       "scvg",
+                                        "scvg: ", "scav ", "GC forced"};
+
+    for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++)
+        if (str_eq(s, str_of(first[i])))
+            return true;
+    return false;
+}
+
+/* Numbers, and words between them; a line's end alone. A program's line ends with its own. */
+static bool is_piece(struct str s) {
+    if (str_eq(s, STR("\n")))
+        return true;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+
+        if (!letter && !in_number(c) && str_find(STR(" ,:+-/>@%()[]#"), c) < 0)
+            return false;
+    }
+    return s.n <= 32;
+}
+
+/* What came in pieces was no line of the collector's: all of it goes out as it came. */
+static void give_up(struct gclines *l) {
+    size_t n = l->log_n;
+
+    l->pieces_n = l->log_n = l->others_n = 0;
+    gclines_feed(l, (struct str){l->log, n});
+}
+
+static void end_pieces(struct gclines *l) {
+    struct str line = {l->pieces, l->pieces_n};
+    struct gctrace g;
+
+    gctrace_parse(line, &g);
+    if (g.kind == GCTRACE_OTHER) {
+        give_up(l);
+        return;
+    }
+    l->torn += l->others_n > 0;
+    pass(l, (struct str){l->others, l->others_n});
+    l->line(l->ctx, &g, line);
+    l->pieces_n = l->log_n = l->others_n = 0;
+}
+
+void gclines_write(struct gclines *l, struct str s) {
+    bool piece = l->pieces_n > 0 ? is_piece(s) : l->n == 0 && begins_line(s);
+
+    if (l->pieces_n == 0 && !piece) {
+        gclines_feed(l, s);
+        return;
+    }
+    if (l->log_n + s.n > sizeof(l->log) || (piece && l->pieces_n + s.n > sizeof(l->pieces))) {
+        give_up(l);
+        gclines_feed(l, s);
+        return;
+    }
+    memcpy(l->log + l->log_n, s.p, s.n);
+    l->log_n += s.n;
+    if (piece && str_eq(s, STR("\n"))) {
+        end_pieces(l);
+    } else if (piece) {
+        memcpy(l->pieces + l->pieces_n, s.p, s.n);
+        l->pieces_n += s.n;
+    } else {
+        memcpy(l->others + l->others_n, s.p, s.n);
+        l->others_n += s.n;
+    }
+}
+
 int64_t gclines_patience_us(const struct gclines *l) {
+    if (l->pieces_n > 0)
+        return l->pieces_n > 4 ? STRONG_US : WEAK_US;
     if (l->n == 0)
         return 0;
     return gctrace_head(held(l)) == GCTRACE_BEGUN ? STRONG_US : WEAK_US;
@@ -215,6 +294,8 @@ int64_t gclines_patience_us(const struct gclines *l) {
 void gclines_flush(struct gclines *l, bool end) {
     struct gctrace g;
 
+    if (l->pieces_n > 0)
+        give_up(l);
     if (l->n == 0)
         return;
     if (end && l->newest > 0)

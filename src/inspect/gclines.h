@@ -5,13 +5,14 @@
  * The collector's line may begin behind a text without newline ("loading... gc 7 @1.2s ..."): the
  * program's part goes out, and its line goes on after the collector's. The runtime writes a line
  * in pieces; when a line of the program's comes between two of them, it is found there, if there is
- * just one way to do so (behind a number there are more). Whatever is not certain is the program's.
+ * just one way to do so (behind a number there are more). Where each write is known by itself, the
+ * pieces are told from lines between any of them. Whatever is not certain is the program's.
  * Pure, with bounded memory: only what may still become a collector's line is held back.
  */
 #pragma once
 #include "runtime/gctrace.h"
 
-enum { GCLINES_HELD = 4 * GCTRACE_LINE };
+enum { GCLINES_HELD = 4 * GCTRACE_LINE, GCLINES_LOG = 256 << 10 };
 
 struct gclines {
     /* The program's bytes, as many as there are at once; and a line of the collector's. */
@@ -24,12 +25,19 @@ struct gclines {
     uint64_t lines; /* of the program's: newlines that went out */
     uint64_t torn;  /* of the collector's, put together again */
     char held[GCLINES_HELD];
+    /* A line that comes in pieces: what of it came, all that came since, and of that the program's
+     */
+    size_t pieces_n, log_n, others_n;
+    char pieces[GCTRACE_LINE], log[GCLINES_LOG], others[GCLINES_LOG];
 };
 
 void gclines_init(struct gclines *l, void (*text)(void *, struct str),
                   void (*line)(void *, const struct gctrace *, struct str), void *ctx);
 
 void gclines_feed(struct gclines *l, struct str s);
+
+/* The same for one write of somebody's, whole. */
+void gclines_write(struct gclines *l, struct str s);
 
 /* How long what is held may wait for the rest of its line: 0 when nothing is held; less while it
  * only might be a collector's ("gc"), since a person may wait for it. */

@@ -101,6 +101,56 @@ static void a_line_that_another_came_into_is_found(void **state) {
         "  clock\n", "1:2@8 ");
 }
 
+/* Each write by itself, as from a pipe of packets. */
+static void expect_writes(const char *const *writes, size_t n, const char *text,
+                          const char *order) {
+    struct sink s;
+
+    open_sink(&s);
+    for (size_t i = 0; i < n; i++)
+        gclines_write(&s.lines, str_of(writes[i]));
+    gclines_flush(&s.lines, true);
+    basetest_holds(&s.text, text);
+    basetest_holds(&s.order, order);
+    close_sink(&s);
+}
+
+static void pieces_are_told_from_lines_between_any_of_them(void **state) {
+    static const char *const mixed[] = {"a\n",         "gc ",
+                                        "1",           "12 files\n",
+                                        " @",          "0.008",
+                                        "b.\n",        "s ",
+                                        "3",           "2026/11/21 x\n",
+                                        "%: ",         "1",
+                                        "+",           "2",
+                                        "+",           "3",
+                                        " ms clock, ", "1",
+                                        "+",           "2",
+                                        "/",           "0",
+                                        "/",           "3",
+                                        "+",           "5",
+                                        " ms cpu, ",   "4",
+                                        "->",          "4",
+                                        "c\n",         "->",
+                                        "0",           " MB, ",
+                                        "4",           " MB goal, ",
+                                        "2",           " P",
+                                        " (forced)",   "d\n",
+                                        "\n",          "e\n",
+                                        "scav ",       "12",
+                                        " KiB work, ", "f\n",
+                                        "44",          " KiB total, ",
+                                        "9",           "% util",
+                                        "\n",          "GC forced",
+                                        "\n",          GC2 "\n"};
+    static const char *const none[] = {"gc ", "1", "no\n", " @", "x", "\n", "gc ", "mm\n", "7"};
+
+    (void)state;
+    expect_writes(mixed, ARRAY_N(mixed), "a\n12 files\nb.\n2026/11/21 x\nc\nd\ne\nf\n",
+                  "1:1@31 2:0@35 3:0@35 1:2@35 ");
+    expect_writes(none, ARRAY_N(none), "gc 1no\n @x\ngc mm\n7", "");
+}
+
 static void what_is_not_certain_is_the_programs(void **state) {
     (void)state;
     expect("gc 2 @0.016s 2%: 1+1+1 ms\nclock\n", "gc 2 @0.016s 2%: 1+1+1 ms\nclock\n", "");
@@ -203,6 +253,7 @@ int main(void) {
         cmocka_unit_test(lines_are_told_apart),
         cmocka_unit_test(a_text_without_newline_goes_on_behind_the_collectors_line),
         cmocka_unit_test(a_line_that_another_came_into_is_found),
+        cmocka_unit_test(pieces_are_told_from_lines_between_any_of_them),
         cmocka_unit_test(what_is_not_certain_is_the_programs),
         cmocka_unit_test(what_cannot_be_one_is_not_held_back),
         cmocka_unit_test(a_huge_line_takes_no_memory),

@@ -23,6 +23,7 @@
 
 enum {
     READ = 64 << 10,
+    WRITES = 64,         /* of the program's in one turn */
     LINGER_US = 1000000, /* others may still have the program's stderr */
     END_US = 5000000,    /* for a reader to take the last of it */
     SPARK_US = 250000,
@@ -176,7 +177,7 @@ static int push(struct gcrun *run) {
         loop_remove(run->loop, run->stuck_id);
     run->stuck = false;
     /* Nobody reads the program's stderr: it is told so by its pipe, as without us. */
-    if (run->text.gone && !run->ended)
+    if (run->text.gone && run->text.error == -EPIPE && !run->ended)
         end_input(run);
     if (slow) {
         stop_reading(run);
@@ -216,15 +217,22 @@ static void set_patience(struct gcrun *run) {
 
 static int on_input(struct loop *loop, uint32_t what, void *ctx) {
     struct gcrun *run = ctx;
-    ssize_t n = read(run->in, run->chunk, sizeof(run->chunk));
+    ssize_t n;
 
     (void)loop, (void)what;
-    if (n < 0 && (errno == EINTR || errno == EAGAIN))
-        return 0;
-    if (n > 0)
-        gclines_feed(&run->lines, (struct str){run->chunk, (size_t)n});
-    else
-        end_input(run);
+    for (unsigned i = 0; i < (run->has_child ? WRITES : 1); i++) {
+        n = read(run->in, run->chunk, sizeof(run->chunk));
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            break;
+        if (n <= 0) {
+            end_input(run);
+            break;
+        }
+        if (run->has_child)
+            gclines_write(&run->lines, (struct str){run->chunk, (size_t)n});
+        else
+            gclines_feed(&run->lines, (struct str){run->chunk, (size_t)n});
+    }
     set_patience(run);
     return push(run);
 }
@@ -443,6 +451,9 @@ int gcrun(const struct gcrun_options *o, struct err *err) {
             run->code = EXIT_RUN_FAILED;
         }
         gcout_end(&run->text, END_US);
+        if (run->text.gone && run->text.error != -EPIPE)
+            cmd_warn("the program's text could not be written, some is lost: %s",
+                     strerror(-run->text.error));
         if (run->sparks)
             end_spark(run);
         if (run->server)

@@ -173,6 +173,35 @@ def _():
         equal(out, b"[a log line]\nafter\n", f"cut at {at}")
 
 
+# As Go's runtime writes: each number and each word between them by itself.
+PIECES = r"""
+import os, re, sys, threading
+line = sys.argv[1]
+def lines():
+    for i in range(4000):
+        os.write(2, b"2026/11/21 12:00:00 line %d\n" % i)
+def collections():
+    for n in range(1, 201):
+        for piece in re.findall(r"[0-9.]+|[^0-9.]+", line.replace("#", str(n))) + ["\n"]:
+            os.write(2, piece.encode())
+threads = [threading.Thread(target=lines), threading.Thread(target=collections)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+@test("of lines between the pieces that Go writes, and of those pieces, none is lost",
+      [needs_inspect])
+def _():
+    out, err = run("--json", "--", "/usr/bin/python3", "-c", PIECES, GC.format(n="#"))
+    wanted = b"".join(b"2026/11/21 12:00:00 line %d\n" % i for i in range(4000))
+    check(err == wanted, f"{len(err)} bytes, not {len(wanted)}, or others")
+    *found, last = objects(out)
+    equal([one["gc"] for one in found], list(range(1, 201)), "collections")
+    note(f"{last['summary']['mended']} of 200 had lines between their pieces")
+    check(last["summary"]["mended"] > 0, "none of them was interrupted: no proof")
+
+
 @test("a question without newline is seen before it is answered", [needs_inspect])
 def _():
     child = subprocess.Popen(argv("--", "sh", "-c", "printf 'your name, g' >&2; read x; echo $x >&2"),
