@@ -38,13 +38,20 @@ static void take_line(void *ctx, const struct gctrace *g, struct str line) {
     sink->collector++;
 }
 
-static void feed(struct sink *sink, struct str s, size_t piece) {
+/* `writes`: each piece is somebody's write. */
+static void feed(struct sink *sink, struct str s, size_t piece, bool writes) {
     gclines_init(&sink->lines, take_text, take_line, sink);
     sink->n = sink->taken = sink->collector = 0;
-    for (; s.n > 0; s = str_from(s, piece))
-        gclines_feed(&sink->lines, str_head(s, piece < s.n ? piece : s.n));
+    for (; s.n > 0; s = str_from(s, piece)) {
+        struct str one = str_head(s, piece < s.n ? piece : s.n);
+
+        if (writes)
+            gclines_write(&sink->lines, one);
+        else
+            gclines_feed(&sink->lines, one);
+    }
     gclines_flush(&sink->lines, true);
-    assert(sink->lines.n == 0);
+    assert(sink->lines.n == 0 && sink->lines.pieces_n == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -54,11 +61,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 1 || size > sizeof(whole.text))
         return 0;
     s = (struct str){(const char *)data + 1, size - 1};
-    feed(&whole, s, sizeof(whole.text));
+    feed(&whole, s, sizeof(whole.text), false);
     /* The last line may have had no newline. */
     assert(whole.n + whole.taken == s.n || whole.n + whole.taken == s.n + 1);
-    feed(&parts, s, data[0] % 32 + 1u);
+    feed(&parts, s, data[0] % 32 + 1u, false);
     assert(parts.n == whole.n && memcmp(parts.text, whole.text, whole.n) == 0);
     assert(parts.collector == whole.collector);
+    feed(&parts, s, data[0] % 32 + 1u, true);
+    assert(parts.n + parts.taken == s.n || parts.n + parts.taken == s.n + 1);
     return 0;
 }
