@@ -70,7 +70,7 @@ static int find_place(const struct rtproc *p, const struct place *place, size_t 
 
 /* --- collecting ------------------------------------------------------------------------------- */
 
-static const char *next_of(int r) {
+static const char *next_of(int r, const struct trim *t) {
     switch (r) {
     case -EBUSY:
         return "again, when it is less busy, or with a longer --timeout";
@@ -79,7 +79,7 @@ static const char *next_of(int r) {
     case -ENOMEM:
         return "raise its limit first, then ask again";
     default:
-        return "";
+        return t->by_itself;
     }
 }
 
@@ -139,7 +139,7 @@ int native_collect(const struct rtproc *p, const struct rt_id *id, const struct 
     if (r == -EFAULT)
         return rt_fail(out, "a restart when that is possible", "%s", why.text);
     if (r < 0)
-        return rt_refuse(out, next_of(r), "%s", why.text);
+        return rt_refuse(out, next_of(r, t), "%s", why.text);
     if (t->zero_is_done && result != 0)
         return rt_fail(out, t->by_itself, "%s said error %d", t->says, (int)result);
     out->outcome = RT_COLLECTED;

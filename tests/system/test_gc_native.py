@@ -9,8 +9,8 @@ import subprocess
 import time
 
 import harness
-from harness import (MIB, PATIENCE, Skip, check, equal, group, main, needs_cgroups, note, plimsoll,
-                     read, test)
+from harness import (MIB, PATIENCE, Skip, check, equal, group, main, near, needs_cgroups, note,
+                     plimsoll, read, test)
 
 TRIES = int(os.environ.get("PLIMSOLL_TRIES", "10"))
 SIZE = int(os.environ.get("PLIMSOLL_TEST_MIB", "200"))  # garbage
@@ -212,6 +212,36 @@ def _():
         box.limit(200 * MIB)
         collected(load.pid)
         equal(load.end()["bad"], 0, "wrong")
+
+
+@test("the heap's figures are the kernel's, and with --inject malloc's own: what is in use is known")
+def _():
+    with Native("poll", 100) as load:
+        text = read(f"/proc/{load.pid}/smaps")
+        heap = re.search(r"\[heap\]\n(?:.*\n)*?Rss:\s+(\d+) kB", text).group(1)
+        seen = plimsoll("heap", load.pid, "--json").objects[0]
+        near(seen["figures"]["heap_resident"], int(heap) * 1024, MIB, "resident of [heap]")
+        check("malloc_used" not in seen["figures"], "figures that only malloc knows")
+        check("--inject" in " ".join(seen["notes"]), str(seen["notes"]))
+        seen = plimsoll("heap", load.pid, "--json", "--inject").objects[0]
+        kept = 100 * (MIB // 4000) // 100 * 4016  # blocks of 4000 bytes, with their heads
+        near(seen["figures"]["malloc_used"], kept, kept // 20, "in use")
+        check(seen["figures"]["held"] > 90 * MIB, f"held: {seen['figures']}")
+        check("free but held by malloc" in " ".join(seen["notes"]), str(seen["notes"]))
+        collected(load.pid)
+        seen = plimsoll("heap", load.pid, "--json", "--inject").objects[0]
+        check(seen["figures"]["held"] < 10 * MIB, f"held after: {seen['figures']}")
+        equal(load.end()["bad"], 0, "wrong")
+
+
+@test("another user may not, and is told what it takes", [needs_cgroups])
+def _():
+    with Native("poll") as load:
+        done = plimsoll("gc", load.pid, "--inject", code=None, user=65534, group=65534,
+                        extra_groups=[])
+        check(done.code in (1, 2), f"exit code {done.code}")
+        check("root" in done.out + done.err, done.out + done.err)
+        load.alive()
 
 
 for _name, _library in (("jemalloc", "libjemalloc.so.2"),
