@@ -75,7 +75,7 @@ static void fill_from_counters(struct talk *t) {
         {HSPERF_META_USED, JVM_META_USED},
         {HSPERF_META_COMMITTED, JVM_META_COMMITTED},
     };
-    struct hsperf h;
+    struct hsperf h = {0};
 
     if (jvmprobe_counters(t->a.p, &h) < 0)
         return;
@@ -266,7 +266,7 @@ int jvm_figures(const struct rtproc *p, const struct rt_id *id, struct rt_figure
         {HSPERF_THREADS, RT_TASKS},
     };
     struct rt_figures f = {0};
-    struct hsperf h;
+    struct hsperf h = {0};
     int r = jvmprobe_counters(p, &h);
 
     (void)id;

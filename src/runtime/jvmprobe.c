@@ -114,7 +114,7 @@ static int from_file(const struct rtproc *p, const char *file, bool is_environ, 
 
 static bool attaching_is_off(const struct rtproc *p) {
     struct str name = STR("DisableAttachMechanism");
-    struct hsperf counters;
+    struct hsperf counters = {0};
     int found;
 
     /* The JVM's own word, wherever the flag came from. */
