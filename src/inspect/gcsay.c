@@ -135,10 +135,10 @@ static void add_heap(struct buf *out, const struct gcsummary *s) {
 
 void gcsay_words(struct buf *out, const struct gcsummary *s, const struct gclines *l) {
     if (s->collections == 0) {
-        buf_add(out,
-                STR("gctrace: no collection was seen. A program in Go tells them on stderr with "
-                    "GODEBUG=gctrace=1;\n  one that allocates little has none, and what "
-                    "another user or a service starts has not our environment\n"));
+        buf_add(out, STR("gctrace: no collection was seen\n"
+                         "  A Go program tells them on stderr with GODEBUG=gctrace=1. One that\n"
+                         "  allocates little has none; what another user or a service starts has\n"
+                         "  not our environment.\n"));
         return;
     }
     buf_add(out, STR("gctrace: "));
