@@ -224,8 +224,8 @@ static void tell_cost(struct work *w, uint64_t before) {
 
     if (rtproc_rss(w->p, &rss, &anon) == 0 && rss > before + (8U << 20))
         heapview_note(w->view,
-                      "resident memory grew by %llu MiB for that; V8 keeps it, and uses it again "
-                      "the next time",
+                      "resident memory grew by %llu MiB for that: room that the program keeps, and "
+                      "uses again the next time",
                       (unsigned long long)((rss - before) >> 20));
 }
 

@@ -17,6 +17,8 @@ from harness import MIB, PATIENCE, Skip, check, equal, main, note, plimsoll, rea
 NODE = next((p for p in ("/usr/bin/node", shutil.which("node") or "") if os.access(p, os.X_OK)), "")
 TRIES = int(os.environ.get("PLIMSOLL_TRIES", "3"))
 GARBAGE = pathlib.Path(__file__).parent.parent / "loads/rt/garbage.js"
+CLASSES = GARBAGE.parent / "classes.js"
+DATA = "system / JSArrayBufferData"  # lies outside of the heap
 IDLE = "setInterval(() => {}, 1000); console.log('ready');"
 NETWORK = ["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$0" "$@"']
 CONTAINER = ["unshare", "-mpn", "--fork", "--mount-proc", "sh", "-c",
@@ -218,6 +220,39 @@ def starting():
                                       code=None).out)
             check(row["outcome"] in ("refused", "collected", "failed"), row)
             check(node.is_alive(), f"it died of it: {row} {node.said()}")
+
+
+def heap_of(node, *more):
+    return json.loads(plimsoll("heap", node.pid, "--json", *more, timeout=60).out)
+
+
+def needs_inspect():
+    beside = os.path.dirname(harness.options.binary)
+    if not os.access(os.path.join(beside, "plimsoll-inspect"), os.X_OK):
+        raise Skip("there is no plimsoll-inspect beside the program")
+
+
+@test("constructors and figures agree with what V8 itself counts", [needs_node, needs_inspect])
+def agrees():
+    with Node(str(CLASSES)) as node:
+        counted, weighed = heap_of(node), heap_of(node, "--live")
+        equal(node.ports(), set(), "ports that listen")
+        os.kill(node.pid, signal.SIGUSR2)
+        wait_for(lambda: "{" in node.said(), 20, "its own numbers")
+        wanted = json.loads(next(line for line in node.said().splitlines() if line[:1] == "{"))
+        for what, heap in (("counted", counted), ("weighed", weighed)):
+            types = {row["name"]: row for row in heap["types"]}
+            for name in ("Apple", "Pear", "Map", "Array", "Function"):
+                got, want = types[name]["count"], wanted[name]
+                check(abs(got - want) <= want * 0.02, f"{what} {name}: {got}, V8 says {want}")
+        buffers = weighed["figures"]["array_buffers"]
+        check(abs(buffers - wanted["memory"]["arrayBuffers"]) <= buffers * 0.02, "ArrayBuffers")
+        live = wanted["usage"]["usedSize"]
+        note(f"heap_used {counted['figures']['heap_used']}, after a collection "
+             f"{weighed['figures']['heap_used']}; V8 says {live}")
+        sizes = sum(row["bytes"] or 0 for row in weighed["types"] if row["name"] != DATA)
+        check(abs(sizes - weighed["figures"]["heap_used"]) <= sizes * 0.1,
+              f"{sizes} bytes in all, heap_used {weighed['figures']['heap_used']}")
 
 
 main()
