@@ -32,3 +32,5 @@ void aware_judge(struct aware *out, const struct aware_bound *b);
 
 void aware_java(const struct rt_id *id, struct str command, struct str variables,
                 const struct aware_ask *ask, struct aware *out);
+void aware_node(const struct rt_id *id, struct str command, struct str variables,
+                const struct aware_ask *ask, struct aware *out);

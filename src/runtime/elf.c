@@ -236,7 +236,7 @@ static int search_table(const struct elf *e, const char *table, const char *stri
                         struct elf_symbol *symbol, size_t n) {
     auto_free struct places *places = calloc(1, sizeof(*places));
     auto_free Elf64_Sym *piece = malloc(PIECE);
-    struct elf_section symbols, names;
+    struct elf_section symbols = {.size = 0}, names = {.size = 0};
     uint64_t count, per_piece = PIECE / sizeof(Elf64_Sym);
     int r = elf_section(e, table, &symbols);
 
@@ -297,7 +297,7 @@ static uint32_t gnu_hash_of(const char *name) {
 }
 
 static int gnu_hash_open(const struct elf *e, struct gnu_hash *out) {
-    uint32_t head[4];
+    uint32_t head[4] = {0};
     int r = elf_section(e, ".gnu.hash", &out->table);
 
     if (r == 0)
@@ -507,7 +507,7 @@ static int go_inline(const struct elf *e, uint64_t offset, char *out, size_t siz
 }
 
 static int go_pointers(const struct elf *e, uint64_t address, char *out, size_t size) {
-    uint64_t header, text_at, length;
+    uint64_t header, text_at, length = 0;
     char text[128];
     int r = read_pointer(e, address + 16, &header);
 
