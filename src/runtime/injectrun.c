@@ -188,15 +188,22 @@ static int check_stop(struct run *x, const struct safepoint *at) {
     return 0;
 }
 
-/* What malloc, a collector and the way back may call. A filter that forbids one of them may kill.
- */
+/* What malloc, a collector and the way back may call: a filter that forbids one of them may kill,
+ * should we die and leave the thread to itself. While we live, filters do not look: the call that
+ * we skip at the end has no number, which many kill for. */
 static int check_filters(const struct run *x) {
     static const int needed[] = {
         SYS_brk,     SYS_mmap,  SYS_munmap,       SYS_mprotect,       SYS_mremap,
         SYS_madvise, SYS_futex, SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_restart_syscall,
     };
+    int r = seccomp_allows(x->tid, needed, ARRAY_N(needed), x->why);
 
-    return seccomp_allows(x->tid, needed, ARRAY_N(needed), x->why);
+    if (r < 0)
+        return r;
+    r = (int)trace(PTRACE_SETOPTIONS, x->tid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP);
+    return r < 0 ? err_set(x->why, -EPERM,
+                           "the seccomp filters of process %d cannot be suspended:", x->p->pid)
+                 : 0;
 }
 
 static int save(struct run *x) {

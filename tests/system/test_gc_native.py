@@ -183,6 +183,16 @@ for _way in ("busy", "regs"):
             equal(seen["taken"], seen["sent"], "signals taken")
 
 
+@test("a program whose seccomp filter kills for all that malloc_trim does not call gives back")
+def _():
+    with Native("allowed", 50) as load:
+        for _ in range(3):
+            collected(load.pid)
+        check(anon(load.pid) < 10 * MIB, f"{anon(load.pid)} bytes after")
+        load.process.stdin.close()
+        equal(load.process.wait(20), 0, "exit code: its blocks are right")
+
+
 @test("a program that never waits is left alone after the deadline, with words")
 def _():
     with Native("spin") as load:

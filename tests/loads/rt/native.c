@@ -442,6 +442,34 @@ static void filter(void) {
     _exit(0);
 }
 
+/* Kills for all but what a collection may call, and itself does: read, write, exit. */
+static void allowed(void) {
+    static const int calls[] = {
+        SYS_read,         SYS_write,          SYS_exit_group,     SYS_brk,     SYS_mmap,
+        SYS_munmap,       SYS_mprotect,       SYS_mremap,         SYS_madvise, SYS_futex,
+        SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_restart_syscall};
+    enum { N = sizeof(calls) / sizeof(calls[0]) };
+    struct sock_filter code[N + 3] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        [N + 1] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        [N + 2] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = N + 3, .filter = code};
+    char c;
+
+    for (unsigned i = 0; i < N; i++)
+        code[i + 1] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)calls[i],
+                                                   (uint8_t)(N - i), 0);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        exit(1);
+    (void)!write(1, "ready\n", 6);
+    while (read(0, &c, 1) > 0)
+        continue;
+    check_kept();
+    _exit(bad != 0);
+}
+
 static void traced(void) {
     pid_t child = fork();
     int status;
@@ -519,6 +547,8 @@ int main(int argc, char **argv) {
         strict();
     if (strcmp(argv[1], "filter") == 0)
         filter();
+    if (strcmp(argv[1], "allowed") == 0)
+        allowed();
     if (strcmp(argv[1], "traced") == 0)
         traced();
     printf("ready\n");
