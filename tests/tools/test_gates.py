@@ -162,10 +162,11 @@ def looked_at_again():
 
 @contextlib.contextmanager
 def page(**files):
-    """A made page of four small files, and FILES instead of them."""
+    """Made pages of small files, and FILES instead of them."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        for name in ("index.html", "app.js", "app.css", "icon.svg"):
+        for name in ("index.html", "app.js", "app.css", "icon.svg", "gctrace.html", "gctrace.js",
+                     "gctrace.css"):
             (folder / name).write_bytes(files.get(name.replace(".", "_"), b"small\n"))
         yield folder
 

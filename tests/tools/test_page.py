@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 from harness import check, equal, main, test  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FILES = ("index.html", "app.js", "app.css", "icon.svg")
+FILES = ("index.html", "app.js", "app.css", "icon.svg", "gctrace.html", "gctrace.js", "gctrace.css")
 SYSTEM = ("sh", "find", "touch", "dirname")
 
 # Stand-ins: npm writes what it was asked, and does what its last word says.
@@ -18,7 +18,8 @@ NODE = """case "$2" in
     process*) echo 18 ;;
     *) echo tester ;;
 esac"""
-NPM = """echo "$*" >>"$BOX/calls"
+NPM = f"""NAMES="{' '.join(FILES)}"
+""" + """echo "$*" >>"$BOX/calls"
 case "$*" in
     *" ci "*)
         [ ! -e "$BOX/npm-fails" ] || exit 1
@@ -28,7 +29,7 @@ case "$*" in
     *)
         [ ! -e "$BOX/build-fails" ] || exit 1
         mkdir -p web/dist
-        for name in index.html app.js app.css icon.svg; do echo new >web/dist/$name; done ;;
+        for name in $NAMES; do echo new >web/dist/$name; done ;;
 esac"""
 DEPS = """echo "deps $*" >>"$BOX/calls"
 exit 1"""
