@@ -134,7 +134,7 @@ int heaplook_process(struct heapsubject *s, const struct rt_heap_ask *ask, struc
 
 int heaplook_file(const char *path, struct heaplook *out, struct err *err) {
     auto_free char *text = NULL;
-    size_t n;
+    size_t n = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     int r = fd < 0 ? -errno : file_load_fd(fd, PPROF_GZ_MAX, &text, &n);
 

@@ -125,34 +125,36 @@ static const json_t *find_head(const json_t *root) {
     return json_object_get(root, "head");
 }
 
+static int read_root(struct way *w, const json_t *root) {
+    const json_t *head = find_head(root);
+
+    if (profile_new(&w->out) < 0 || profile_add_type(w->out, STR("inuse_space"), STR("bytes")) < 0)
+        return err_set(w->err, -ENOMEM, "out of memory");
+    if (!json_is_object(head))
+        return damaged(w->name, "it has no head", w->err);
+    return walk(w, head);
+}
+
 int nodeprofile_read(struct str json, const char *name, struct profile **out, struct err *err) {
-    struct way *w;
+    auto_free struct way *w = calloc(1, sizeof(*w));
     json_error_t where;
     json_t *root;
-    int r = -ENOMEM;
+    int r;
 
+    if (!w)
+        return err_set(err, -ENOMEM, "out of memory");
+    w->name = name;
+    w->err = err;
     if (json.n > NODEPROFILE_MAX)
         return err_set(err, -EFBIG, "'%s' is larger than %d MiB", name, NODEPROFILE_MAX >> 20);
     root = json_loadb(json.p ? json.p : "", json.n, JSON_ALLOW_NUL, &where);
     if (!root)
         return damaged(name, where.text[0] ? where.text : "it takes too much memory", err);
-    w = calloc(1, sizeof(*w));
-    if (w && profile_new(&w->out) == 0) {
-        w->name = name;
-        w->err = err;
-        r = profile_add_type(w->out, STR("inuse_space"), STR("bytes"));
-    }
-    if (r < 0)
-        r = err_set(err, -ENOMEM, "out of memory");
-    else if (!json_is_object(find_head(root)))
-        r = damaged(name, "it has no head", err);
-    else
-        r = walk(w, find_head(root));
+    r = read_root(w, root);
+    json_decref(root);
     if (r == 0)
         *out = w->out;
-    else if (w)
+    else
         profile_free(w->out);
-    free(w);
-    json_decref(root);
     return r;
 }

@@ -50,7 +50,7 @@ static int text(const struct reader *r, int64_t number, struct str *out) {
 
 static int read_types(struct reader *r) {
     const Pprof__Profile *in = r->in;
-    struct str type, unit;
+    struct str type = STR(""), unit = STR("");
 
     if (in->n_sample_type == 0)
         return damaged(r, "it does not say what it measures", 0);
@@ -72,7 +72,7 @@ static int read_types(struct reader *r) {
 }
 
 static int read_default(struct reader *r) {
-    struct str chosen;
+    struct str chosen = STR("");
     int code = text(r, r->in->default_sample_type, &chosen);
 
     if (code < 0)
@@ -84,7 +84,7 @@ static int read_default(struct reader *r) {
 }
 
 static int read_comment(struct reader *r) {
-    struct str comment;
+    struct str comment = STR("");
     int code;
 
     if (r->in->n_comment == 0)
@@ -151,13 +151,13 @@ static struct str hex(uint64_t address, char text[static 20]) {
 }
 
 /* What nobody has named is known by its address. */
-static int add_frame(struct reader *r, struct profile_frame *frame, uint64_t address) {
+static int add_frame(struct reader *r, struct profile_frame frame, uint64_t address) {
     char digits[20];
     int code;
 
-    if (frame->function.n == 0)
-        frame->function = hex(address, digits);
-    code = profile_add_frame(r->out, frame, &r->frame[r->frames]);
+    if (frame.function.n == 0)
+        frame.function = hex(address, digits);
+    code = profile_add_frame(r->out, &frame, &r->frame[r->frames]);
     if (code < 0)
         return beyond(r, code);
     r->frames++;
@@ -180,7 +180,7 @@ static int read_line(struct reader *r, const Pprof__Line *line, uint64_t address
         if (code == 0)
             code = text(r, r->in->function[found]->file, &frame.file);
     }
-    return code < 0 ? code : add_frame(r, &frame, address);
+    return code < 0 ? code : add_frame(r, frame, address);
 }
 
 static int read_location(struct reader *r, const Pprof__Location *l) {
@@ -192,7 +192,7 @@ static int read_location(struct reader *r, const Pprof__Location *l) {
         if (code < 0)
             return code;
     }
-    return l->n_line == 0 ? add_frame(r, &unknown, l->address ? l->address : l->id) : 0;
+    return l->n_line == 0 ? add_frame(r, unknown, l->address ? l->address : l->id) : 0;
 }
 
 static int read_locations(struct reader *r) {
