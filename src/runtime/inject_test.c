@@ -193,15 +193,17 @@ static bool is_traced(const struct target *t) {
 static void death_of_the_caller_is_survived(void **state) {
     struct basetest_random random = {.state = 42};
     unsigned long eintr, bad;
+    uint64_t deaths = 20;
     unsigned within = 0;
     struct target t;
     int status;
 
     (void)state;
+    (void)str_to_u64(str_of(getenv("PLIMSOLL_TRIES")), &deaths);
     start(&t, "regs");
     struct inject_call slow = {.function = function(&t, "native_slow"), .arg = {20}};
 
-    for (unsigned i = 0; i < 20; i++) {
+    for (unsigned i = 0; i < deaths; i++) {
         struct timespec wait = {.tv_nsec = (long)(basetest_next(&random) % 24000000)};
         pid_t caller = fork();
 
@@ -214,11 +216,11 @@ static void death_of_the_caller_is_survived(void **state) {
         assert_int_equal(waitpid(caller, &status, 0), caller);
         assert_int_equal(kill(t.pid, 0), 0);
     }
-    print_message("%u of 20 deaths while it was traced\n", within);
+    print_message("%u of %u deaths while it was traced\n", within, (unsigned)deaths);
     assert_int_equal(call(&t, &slow, 1, 5000, NULL), 0);
     finish(&t, &eintr, &bad);
     assert_int_equal(bad, 0);
-    assert_in_range(eintr, 0, 20);
+    assert_in_range(eintr, 0, deaths);
 }
 
 static void groups_are_full_near_their_limit(void **state) {
