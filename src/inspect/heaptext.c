@@ -125,7 +125,9 @@ static void add_heading(struct printer *p, const char *what, size_t n, const cha
     size_t some = shown(p, n);
 
     buf_add_format(p->out, "\n%s: ", what);
-    if (some < n)
+    if (n == 0)
+        buf_add(p->out, STR("none"));
+    else if (some < n)
         buf_add_format(p->out, "%zu of %zu", some, n);
     else
         buf_add_format(p->out, "%zu", n);
@@ -372,7 +374,8 @@ static void add_types(struct printer *p) {
         snprintf(how, sizeof(how), "of %zu; what changed most first", p->r->rows);
         snprintf(title, sizeof(title), "%s that changed", what);
         add_heading(p, title, changed_rows(p->r), how);
-        add_types_growth(p);
+        if (changed_rows(p->r) > 0)
+            add_types_growth(p);
     } else {
         add_heading(p, what, p->r->rows, v->types_how);
         add_types_now(p);
@@ -416,6 +419,8 @@ static void add_functions(struct printer *p, const struct profile *of, unsigned 
     if (p->error < 0)
         return;
     add_function_heading(p, profile_type(of, type).type, n, diff);
+    if (n == 0)
+        return;
     table_init(&t, diff ? growth : now, ARRAY_N(now), TABLE_MAX);
     for (size_t i = 0; i < shown(p, n); i++) {
         cell(&t, top[i].flat, unit, diff);
