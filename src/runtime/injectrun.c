@@ -109,7 +109,7 @@ static int wait_stop(const struct run *x, int64_t deadline_us, int *status) {
 /* --- stopping --------------------------------------------------------------------------------- */
 
 static int seize(struct run *x) {
-    int status;
+    int status = 0;
     long r = trace(PTRACE_SEIZE, x->tid, 0, PTRACE_O_TRACESYSGOOD);
 
     if (r == -EPERM)
@@ -364,7 +364,7 @@ static int run_call(struct run *x, const struct inject_call *c, struct held *hel
 
     for (;;) {
         int64_t until = c->may_leave_lock && in_futex ? x->deadline_us : INT64_MAX;
-        int status;
+        int status = 0;
         int r = (int)trace(PTRACE_SYSCALL, x->tid, 0, (uintptr_t)pass);
 
         pass = 0;
@@ -409,7 +409,7 @@ static void restore_rest(struct run *x) {
  * EINTR. It must stop once more within signal delivery, where restarting is decided. */
 static int leave_return(struct run *x) {
     struct user_regs_struct r = as_after_signal(x);
-    int status;
+    int status = 0;
 
     restore_rest(x);
     (void)trace(PTRACE_INTERRUPT, x->tid, 0, 0);

@@ -227,7 +227,7 @@ static int look_stack(const struct rtproc *p, const struct safepoint *s, uint64_
 int safepoint_look(const struct rtproc *p, int32_t tid, uint64_t trampoline, struct safepoint *out,
                    struct err *why) {
     struct safepoint s = {.tid = tid};
-    struct procstatus status;
+    struct procstatus status = {0};
     struct procstat stat;
     int r = procstat_read(p->host->proc, tid, &stat);
 
