@@ -78,11 +78,9 @@ def layers_agree():
     scope = {}
     exec(table, scope)
     linked = {}
-    for line in (ROOT / "src/meson.build").read_text().splitlines():
-        if re.match(r" +\['\w+', \[", line):
-            name, uses = re.match(r" +\['(\w+)', \[(.*?)\]", line).groups()
-            uses = re.findall(r"\w+", uses)
-            linked[name] = " ".join(uses)
+    rows = re.findall(r"^ +\['(\w+)', \[([^]]*)\]", (ROOT / "src/meson.build").read_text(), re.M)
+    for name, uses in rows:
+        linked[name] = " ".join(re.findall(r"\w+", uses))
     equal(linked, scope["ALLOWED"], "src/meson.build")
 
 
