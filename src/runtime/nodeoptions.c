@@ -63,10 +63,10 @@ static bool take_word(struct reader *r, struct str word) {
     return true;
 }
 
-static void read_environ(struct str environ, struct node_options *out) {
+static void read_environ(struct str settings, struct node_options *out) {
     struct str entry, word;
 
-    while (str_cut(&environ, '\0', &entry)) {
+    while (str_cut(&settings, '\0', &entry)) {
         struct reader r = {.out = out};
 
         if (!str_skip(&entry, STR("NODE_OPTIONS=")))
@@ -78,12 +78,12 @@ static void read_environ(struct str environ, struct node_options *out) {
     }
 }
 
-void node_options_read(struct str command, struct str environ, struct node_options *out) {
+void node_options_read(struct str command, struct str settings, struct node_options *out) {
     struct reader r = {.out = out};
     struct str word;
 
     *out = (struct node_options){.port = NODE_PORT};
-    read_environ(environ, out);
+    read_environ(settings, out);
     if (!str_cut(&command, '\0', &word))
         return;
     while (str_cut(&command, '\0', &word) && take_word(&r, word))

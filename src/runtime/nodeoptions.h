@@ -12,5 +12,5 @@ struct node_options {
     bool sigusr1_off; /* --disable-sigusr1 */
 };
 
-/* command, environ: words with a NUL behind each, as /proc has them. */
-void node_options_read(struct str command, struct str environ, struct node_options *out);
+/* command, settings (the environment): words with a NUL behind each, as /proc has them. */
+void node_options_read(struct str command, struct str settings, struct node_options *out);
