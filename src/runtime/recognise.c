@@ -209,12 +209,14 @@ static int take_version(void *ctx, struct str before, struct str from) {
     return str_copy(version, t->version, sizeof(t->version)) == 0 ? 1 : 0;
 }
 
-/* A text of the program between two NULs that is a version with this head ("3.9.", "1.2."). */
+/* A text of the program that is a version with this head ("3.9.", "1.2."): between two NULs, or the
+ * end of a path, with which linkers let it share its place. */
 static int take_whole(void *ctx, struct str before, struct str from) {
     struct taken *t = ctx;
     struct str version = version_head(from, t->more);
 
-    if (before.n == 0 || before.p[before.n - 1] != '\0' || version.n <= t->skip)
+    if (before.n == 0 || version.n <= t->skip ||
+        (before.p[before.n - 1] != '\0' && before.p[before.n - 1] != '/'))
         return 0;
     if (version.n >= from.n || from.p[version.n] != '\0' || version.n >= sizeof(t->version))
         return 0;
