@@ -371,7 +371,8 @@ static void add_types(struct printer *p) {
     if (p->r->is_diff) {
         char how[64];
 
-        snprintf(how, sizeof(how), "of %zu; what changed most first", p->r->rows);
+        snprintf(how, sizeof(how), "of %zu%s", p->r->rows,
+                 changed_rows(p->r) > 0 ? "; what changed most first" : "");
         snprintf(title, sizeof(title), "%s that changed", what);
         add_heading(p, title, changed_rows(p->r), how);
         if (changed_rows(p->r) > 0)
@@ -440,6 +441,9 @@ static void add_profile(struct printer *p) {
 
     if (!of)
         return;
+    if (profile_cut(of) > 0)
+        buf_add_format(p->out, "\n%zu stacks were deeper than %d frames: their roots are cut off\n",
+                       profile_cut(of), PROFILE_DEPTH);
     add_functions(p, of, profile_default(of), p->r->is_diff);
     allocated = profile_type_of(of, STR("alloc_space"));
     if (allocated >= 0 && (unsigned)allocated != profile_default(of))
