@@ -4,6 +4,7 @@ import os
 import random
 import re
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -24,6 +25,9 @@ class Native:
         program = os.path.join(harness.options.loads, "rt", "native")
         if not os.access(program, os.X_OK):
             raise Skip("the load rt/native is not built")
+        for word in before:
+            if not word.startswith("-") and not shutil.which(word):
+                raise Skip(f"no {word} here")
         self.process = subprocess.Popen([*before, program, way, str(mib)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True,
                                         preexec_fn=lambda: box and box.add(os.getpid()),
