@@ -442,8 +442,8 @@ static void add_profile(struct printer *p) {
     if (!of)
         return;
     if (profile_cut(of) > 0)
-        buf_add_format(p->out, "\n%zu stacks were deeper than %d frames: their roots are cut off\n",
-                       profile_cut(of), PROFILE_DEPTH);
+        buf_add_format(p->out, "\nstacks deeper than %d frames, cut off at their roots: %zu\n",
+                       PROFILE_DEPTH, profile_cut(of));
     add_functions(p, of, profile_default(of), p->r->is_diff);
     allocated = profile_type_of(of, STR("alloc_space"));
     if (allocated >= 0 && (unsigned)allocated != profile_default(of))
