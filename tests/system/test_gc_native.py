@@ -230,6 +230,8 @@ def _():
 
 @test("the heap's figures are the kernel's, and with --inject malloc's own: what is in use is known")
 def _():
+    if not os.access(harness.options.binary + "-inspect", os.X_OK):
+        raise Skip("no plimsoll-inspect beside it")
     with Native("poll", 100) as load:
         text = read(f"/proc/{load.pid}/smaps")
         heap = re.search(r"\[heap\]\n(?:.*\n)*?Rss:\s+(\d+) kB", text).group(1)

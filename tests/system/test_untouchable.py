@@ -17,6 +17,11 @@ TRIES = max(1, int(os.environ.get("PLIMSOLL_TRIES", "2")))
 COMMANDS = (("gc", "--timeout", "1"), ("gc", "--inject", "--timeout", "1"), ("heap",))
 
 
+def commands():
+    """All of them; `heap` where its executable lies beside."""
+    return COMMANDS if os.access(harness.options.binary + "-inspect", os.X_OK) else COMMANDS[:2]
+
+
 def built(name):
     path = os.path.join(harness.options.loads, "rt", name)
     if not os.access(path, os.X_OK):
@@ -59,7 +64,7 @@ def ask_all(pid, codes, wanted=()):
     afterwards. `wanted`: a word that each refusal has."""
     before, tracer = state(pid), tracer_of(pid)
     began = time.monotonic()
-    for number, command in enumerate(COMMANDS):
+    for number, command in enumerate(commands()):
         for _ in range(TRIES):
             done = plimsoll(command[0], pid, *command[1:], code=None)
             check(done.code in codes[number],
@@ -73,7 +78,7 @@ def ask_all(pid, codes, wanted=()):
     equal(tracer_of(pid), tracer, "who traces it")
     if before[0] in "TtZ":
         equal(state(pid)[0], before[0], "its state")
-    note(f"{TRIES * len(COMMANDS)} times in {time.monotonic() - began:.1f} s")
+    note(f"{TRIES * len(commands())} times in {time.monotonic() - began:.1f} s")
 
 
 def tracer_of(pid):
@@ -240,7 +245,7 @@ def _():
 
 @test("ourselves: plimsoll itself, asked to look into the process that it is")
 def _():
-    for command in COMMANDS:
+    for command in commands():
         for _ in range(TRIES):
             line = f'exec "$0" {command[0]} $$ {" ".join(command[1:])}'
             done = subprocess.run(["sh", "-c", line, harness.options.binary],
