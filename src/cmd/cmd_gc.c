@@ -353,7 +353,7 @@ const struct cmd cmd_gc = {
         "  plimsoll gc 4711 --inject\n",
     .opts = opts,
     .output_opts = true,
-    .acts = false,
+    .acts = true,
     .options_size = sizeof(struct options),
     .defaults = defaults,
     .run = run,

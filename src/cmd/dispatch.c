@@ -120,7 +120,8 @@ static int run(const struct cmd *cmd, int argc, char **argv, bool ignores_pipe) 
         return print_command_help(cmd);
     if (context.json && context.plain)
         return cmd_usage(cmd, "--json and --plain exclude each other");
-    if (!cmd->acts) /* those print words, not tables; and a locale takes longer than a start */
+    /* What only acts prints words, not tables; and a locale takes longer than a start. */
+    if (!cmd->acts || cmd->output_opts)
         look_at_stdout(&context);
     return cmd->run(&context, options);
 }

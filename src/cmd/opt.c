@@ -37,10 +37,10 @@ static const struct opt common[] = {
     {"help", 'h', NULL, "this text", NULL},
 };
 
-static size_t common_from(const struct cmd *cmd) {
-    if (cmd->acts)
-        return 3;
-    return cmd->output_opts ? 0 : 2;
+static bool has_common(const struct cmd *cmd, size_t i) {
+    static const bool prints[] = {true, true, false, false}, looks[] = {false, false, true, false};
+
+    return (!prints[i] || cmd->output_opts) && (!looks[i] || !cmd->acts);
 }
 
 const char *opt_suggest(struct str typed, const char *const *known, size_t n) {
@@ -65,8 +65,9 @@ static int unknown(const struct cmd *cmd, struct str name, struct err *err) {
 
     for (const struct opt *o = cmd->opts; o && o->name && n < 60; o++)
         known[n++] = o->name;
-    for (size_t i = common_from(cmd); i < ARRAY_N(common); i++)
-        known[n++] = common[i].name;
+    for (size_t i = 0; i < ARRAY_N(common); i++)
+        if (has_common(cmd, i))
+            known[n++] = common[i].name;
     near = opt_suggest(name, known, n);
     if (near)
         return err_set(err, -EINVAL, "unknown option '--%.*s', did you mean '--%s'?", STR_ARG(name),
@@ -82,8 +83,9 @@ static const struct opt *look_up(const struct cmd *cmd, struct str name, char le
         if (letter ? o->letter == letter : str_eq(name, str_of(o->name)))
             return o;
     *is_common = true;
-    for (size_t i = common_from(cmd); i < ARRAY_N(common); i++)
-        if (letter ? common[i].letter == letter : str_eq(name, str_of(common[i].name)))
+    for (size_t i = 0; i < ARRAY_N(common); i++)
+        if (has_common(cmd, i) &&
+            (letter ? common[i].letter == letter : str_eq(name, str_of(common[i].name))))
             return &common[i];
     return NULL;
 }
@@ -212,8 +214,9 @@ void opt_add_help(const struct cmd *cmd, struct buf *out) {
     buf_add(out, STR("\noptions:\n"));
     for (const struct opt *o = cmd->opts; o && o->name; o++)
         add_option(o, out);
-    for (size_t i = common_from(cmd); i < ARRAY_N(common); i++)
-        add_option(&common[i], out);
+    for (size_t i = 0; i < ARRAY_N(common); i++)
+        if (has_common(cmd, i))
+            add_option(&common[i], out);
 }
 
 int opt_size(struct str value, uint64_t *out, struct err *err) {
