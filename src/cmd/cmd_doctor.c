@@ -41,7 +41,7 @@ static uint64_t above(uint64_t a, uint64_t b) {
 }
 
 /* Go: free memory not given back, room in spans, and what was not in use by the last collection. */
-static bool go_held(const struct rtproc *p, const struct rt_id *id, uint64_t *out) {
+static bool go_held(const struct rtproc *p, const struct rt_id *id, struct doctor_process *out) {
     struct go_words words;
     struct go_state s;
     uint64_t used, live;
@@ -50,7 +50,8 @@ static bool go_held(const struct rtproc *p, const struct rt_id *id, uint64_t *ou
         return false;
     used = above(s.value[GO_ALLOC], s.value[GO_FREED]);
     live = s.value[GO_START] != 0 && s.value[GO_MARKED] < used ? s.value[GO_MARKED] : used;
-    *out = s.value[GO_FREE] + (used - live) + above(s.value[GO_IN_USE], used);
+    out->held = s.value[GO_FREE] + (used - live) + above(s.value[GO_IN_USE], used);
+    out->marked = live;
     return true;
 }
 
@@ -62,7 +63,7 @@ static void look_at_heap(const struct rtproc *p, struct doctor_process *out) {
     if (!p->host->live || !out->have_rss)
         return;
     if (out->id.kind == RT_GO)
-        out->have_held = go_held(p, &out->id, &out->held);
+        out->have_held = go_held(p, &out->id, out);
     else if (rt_figures(p, &out->id, &figures) == 0)
         out->have_held = doctor_held(&figures, out->rss, &out->held);
     out->holds_much = out->have_held && doctor_holds_much(out->held, out->rss);

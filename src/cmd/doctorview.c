@@ -100,6 +100,17 @@ static void add_held(const struct doctor_process *p, struct buf *line) {
                    p->pid);
 }
 
+/* Its last collection knows nothing of what was dropped since. */
+static void add_marked(const struct doctor_process *p, struct buf *line) {
+    num_add_iec(line, p->marked);
+    buf_add(line, STR(" of its "));
+    num_add_iec(line, p->rss);
+    buf_add_format(line,
+                   " resident were in use at its last collection; what has been dropped since is "
+                   "held by the runtime, not leaked: `plimsoll gc %d` tells how much that is",
+                   p->pid);
+}
+
 static void print_process(const struct doctor_process *p, const struct cmd_context *context,
                           size_t width, struct buf *line, struct buf *out) {
     bool ascii = context->terminal && !context->utf8;
@@ -116,9 +127,12 @@ static void print_process(const struct doctor_process *p, const struct cmd_conte
         buf_add_char(line, ')');
     }
     add_wrapped(out, buf_str(line), INDENT - 1, INDENT, width);
-    if (p->holds_much) {
+    if (p->holds_much || doctor_holds_much(p->marked, p->rss)) {
         buf_clear(line);
-        add_held(p, line);
+        if (p->holds_much)
+            add_held(p, line);
+        else
+            add_marked(p, line);
         buf_add_fill(out, ' ', INDENT);
         add_wrapped(out, buf_str(line), INDENT, INDENT, width);
     }

@@ -14,6 +14,7 @@ struct doctor_process {
     bool have_rss;
     uint64_t rss;
     bool have_held;
+    uint64_t marked; /* Go: bytes in use as of its last collection; 0: not known */
     uint64_t held;   /* bytes: free, or (Go) not in use by its last collection */
     bool holds_much; /* enough of RSS to be mistaken for a leak */
 };

@@ -176,8 +176,9 @@ static void add_verdict(struct heapview *out, const struct heap *h, int32_t pid)
                       pid);
     if (live >= NOTEWORTHY && h->have_marked)
         heapview_note(out,
-                      "%s were in use at the last collection, %llu s ago: what of it still is, the "
-                      "next one tells (%s)",
+                      "%s were in use at the last collection, %llu s ago: what has been dropped "
+                      "since is held by the runtime, not leaked, until the next one, which comes "
+                      "within two minutes and tells how much it is (%s does at once)",
                       size_of(live).text, (unsigned long long)age_s,
                       h->has_pprof ? "--live" : "`plimsoll gc --inject`");
 }
