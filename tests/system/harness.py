@@ -8,6 +8,7 @@ are taken away again however the run ends.
 import argparse
 import atexit
 import errno
+import itertools
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -58,10 +60,23 @@ def near(got, want, tolerance, what):
 
 
 def note(text):
-    print("\n".join("# " + line for line in str(text).splitlines()), flush=True)
+    lines = "".join(f"# {line}\n" for line in str(text).splitlines())
+    _said.lines = getattr(_said, "lines", "") + lines
+    if threading.current_thread() is threading.main_thread():
+        _print_notes()
 
 
-def main(needs_programs=True):
+_said = threading.local()  # what a test says beside others comes out with its result
+
+
+def _print_notes(end=""):
+    sys.stdout.write(getattr(_said, "lines", "") + end)
+    sys.stdout.flush()
+    _said.lines = ""
+
+
+def main(needs_programs=True, at_once=1):
+    """`at_once`: so many tests run side by side, when they mostly wait."""
     global options
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", default="build/plimsoll")
@@ -82,11 +97,34 @@ def main(needs_programs=True):
     sys.stdout.reconfigure(errors="backslashreplace")
     chosen = [t for t in _tests if (not options.k or options.k in t[0]) and not _is_for_other(t[1])]
     print(f"TAP version 13\n1..{len(chosen)}", flush=True)
-    failed = 0
-    for number, (claim, needs, function) in enumerate(chosen, 1):
-        failed += not _run_one(number, claim, needs, function)
+    good = _run_all(chosen, at_once)
     _clean_up()
-    sys.exit(1 if failed else 0)
+    sys.exit(0 if good else 1)
+
+
+def _run_all(chosen, at_once):
+    if at_once == 1 or SMALL:
+        return all([_run_one(number, *one) for number, one in enumerate(chosen, 1)])
+    if os.geteuid() == 0 and machine.version:
+        top()  # one for all of them
+    waiting, results = enumerate(chosen, 1), []
+    lock = threading.Lock()
+
+    def work():
+        while True:
+            with lock:
+                number, one = next(waiting, (None, None))
+            if one is None:
+                return
+            results.append(_run_one(number, *one))
+
+    # Daemons: a run that is ended does not wait for them.
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(at_once)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return len(results) == len(chosen) and all(results)
 
 
 def _is_for_other(needs):
@@ -109,11 +147,15 @@ def _run_one(number, claim, needs, function):
         result = "not ok"
         note(str(error) if isinstance(error, AssertionError) else traceback.format_exc())
     finally:
-        _end_loads()
-    print(f"{result} {number} - {claim}{directive}", flush=True)
-    if time.monotonic() - start > 5:
-        note(f"took {time.monotonic() - start:.0f} s")
+        _end_loads(_loads.mine(), _streams.mine())
+    took = time.monotonic() - start
+    with _one_result:
+        _print_notes(f"{result} {number} - {claim}{directive}\n"
+                     + (f"# took {took:.0f} s\n" if took > 5 else ""))
     return result == "ok"
+
+
+_one_result = threading.Lock()
 
 
 # --- the machine -----------------------------------------------------------------------------
@@ -311,14 +353,12 @@ def top():
     return _top
 
 
-_serial = 0
+_serial = itertools.count(1)
 
 
 def group(name="g", limit=400 * MIB, controllers=()):
     """A fresh cgroup with room for a load, below top()."""
-    global _serial
-    _serial += 1
-    made = top().child(f"{name}{_serial}", controllers)
+    made = top().child(f"{name}{next(_serial)}", controllers)
     if limit:
         made.limit(limit)
     return made
@@ -383,7 +423,22 @@ def _kill_in(name, dir_fd):
 
 # --- loads -----------------------------------------------------------------------------------
 
-_loads = []
+class Started(list):
+    """What tests have started; each ends its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.by = {}
+
+    def append(self, what):
+        self.by[id(what)] = threading.get_ident()
+        super().append(what)
+
+    def mine(self):
+        return [what for what in list(self) if self.by[id(what)] == threading.get_ident()]
+
+
+_loads = Started()
 
 
 class Load:
@@ -427,10 +482,10 @@ class Load:
             _loads.remove(self)
 
 
-def _end_loads():
-    for load in list(_loads):
+def _end_loads(loads=None, streams=None):
+    for load in loads if loads is not None else list(_loads):
         load.end()
-    for stream in list(_streams):
+    for stream in streams if streams is not None else list(_streams):
         stream.end()
 
 
@@ -484,7 +539,7 @@ def stats_of(target, *more):
     return found[0]
 
 
-_streams = []
+_streams = Started()
 
 
 class Stream:

@@ -1,5 +1,6 @@
 """Programs with a language runtime, for the tests that look into them."""
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -13,21 +14,33 @@ RT = "rt"  # the folder of tests/loads that has them
 class Program:
     """A program that stands still, with a pipe as its stdin; ended with the test."""
 
-    def __init__(self, args, wait=0.1, env=None, **how):
+    def __init__(self, args, env=None, stdout=subprocess.DEVNULL):
         try:
-            self.process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                            stderr=subprocess.DEVNULL, env=env, **how)
+            self.process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=stdout,
+                                            stderr=subprocess.DEVNULL, env=env)
         except FileNotFoundError as error:
             raise Skip(f"no {args[0]} here") from error
         self.pid = self.process.pid
         harness._loads.append(self)
-        time.sleep(wait)
+
+    def line(self):
+        """The next one that it says, of those started with a pipe as stdout."""
+        said = select.select([self.process.stdout], [], [], 30 * harness.PATIENCE)[0]
+        harness.check(said, f"{self.process.args} says nothing")
+        return self.process.stdout.readline()
+
+    def ask(self, word):
+        self.process.stdin.write(word.encode() + b"\n")
+        self.process.stdin.flush()
+        return self.line()
 
     def end(self):
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
         self.process.stdin.close()
+        if self.process.stdout:
+            self.process.stdout.close()
 
 
 def program(name):

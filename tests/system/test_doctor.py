@@ -15,12 +15,16 @@ from runtimes import Program, fake_jdk, program, wait_for
 GIB = 1024 * MIB
 
 
-def inside(box, args, env=None, wait=0.1):
-    """A program that was started as a member of the group."""
+def inside(box, args, env=None, says=False):
+    """A program that was started as a member of the group, and has said its first line if `says`."""
     word = 'for d in $GROUPS_OF_IT; do echo $$ > "$d/cgroup.procs"; done; exec "$@"'
     env = {**(os.environ if env is None else {"PATH": os.environ["PATH"], **env}),
            "GROUPS_OF_IT": " ".join(box.dirs.values())}
-    return Program(["/bin/sh", "-c", word, "sh", *args], env=env, wait=wait)
+    made = Program(["/bin/sh", "-c", word, "sh", *args], env=env,
+                   stdout=subprocess.PIPE if says else subprocess.DEVNULL)
+    if says:
+        made.line()
+    return made
 
 
 def wait_for_answer(seen, path, name):
@@ -114,18 +118,16 @@ def _():
 def _():
     box = group(limit=400 * MIB)
     go = [program("goheap"), "-keep", "1", "-garbage", "1", "-idle"]
-    large = inside(box, go, env={"GOMEMLIMIT": "1GiB"})
-    fits = inside(box, go, env={"GOMEMLIMIT": "300MiB"})
-    none = inside(box, go, env={}, wait=0.5)
+    large = inside(box, go, env={"GOMEMLIMIT": "1GiB"}, says=True)
+    fits = inside(box, go, env={"GOMEMLIMIT": "300MiB"}, says=True)
+    none = inside(box, go, env={}, says=True)
     code, found, _ = doctor(box.path)
     equal(code, 3, "exit code")
     equal((found[large.pid]["word"], found[large.pid]["bound"]), ("too-big", 1 * GIB), "1GiB")
     equal((found[fits.pid]["word"], found[fits.pid]["bound"]), ("fits", 300 * MIB), "300MiB")
     equal((found[none.pid]["word"], found[none.pid]["mend"]), ("unbound", "GOMEMLIMIT=360MiB"),
           "without")
-    none.process.stdin.write(b"limit 209715200\n")
-    none.process.stdin.flush()
-    time.sleep(0.5)
+    equal(none.ask("limit 209715200"), b"set\n", "a limit of its own")
     found = doctor(str(none.pid))[1]
     equal((found[none.pid]["word"], found[none.pid]["bound"]), ("fits", 200 * MIB),
           "that the program has set itself")
@@ -135,7 +137,7 @@ def _():
 def _():
     box = group(limit=400 * MIB)
     go = inside(box, [program("goheap"), "-keep", "4", "-garbage", "120", "-idle"],
-                env={"GOGC": "off"}, wait=2 * harness.PATIENCE)
+                env={"GOGC": "off"}, says=True)
     found = doctor(box.path)[1][go.pid]
     check(found["held_not_leaked"], f"{found}")
     near(found["held"], 120 * MIB, 40 * MIB, "held")
@@ -147,8 +149,9 @@ def _():
       [needs_cgroups])
 def _():
     box = group()
-    python = inside(box, [sys.executable, "-c", "import sys; sys.stdin.read()"])
-    cat = inside(box, ["/usr/bin/cat"])
+    python = inside(box, [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"],
+                    says=True)
+    cat = inside(box, ["/bin/sh", "-c", "echo; exec /usr/bin/cat"], says=True)
     code, found, _ = doctor(box.path)
     equal(code, 0, "exit code")
     equal((found[python.pid]["word"], found[cat.pid]["word"]), ("unbound", "unbound"), "words")
@@ -190,4 +193,4 @@ def _():
 
 
 if __name__ == "__main__":
-    main()
+    main(at_once=4)

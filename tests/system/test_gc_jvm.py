@@ -466,4 +466,4 @@ def look_at_heap_of_impostor(process, mode):
 
 
 if __name__ == "__main__":
-    main()
+    main(at_once=4)

@@ -276,4 +276,4 @@ for _name, _library in (("jemalloc", "libjemalloc.so.2"),
             equal(load.end()["bad"], 0, "blocks changed")
 
 
-main()
+main(at_once=6)

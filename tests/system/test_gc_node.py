@@ -255,4 +255,4 @@ def agrees():
               f"{sizes} bytes in all, heap_used {weighed['figures']['heap_used']}")
 
 
-main()
+main(at_once=6)

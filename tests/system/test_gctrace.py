@@ -8,6 +8,7 @@ import re
 import signal
 import struct
 import subprocess
+import tempfile
 import termios
 import threading
 import time
@@ -17,6 +18,15 @@ import urllib.request
 from harness import (PATIENCE, SMALL, Skip, check, equal, main, near, note, scratch_dir, test,
                      wait_for)
 import harness
+
+_kept = []
+
+
+def folder():
+    """For files of megabytes; taken away at the end."""
+    _kept.append(tempfile.TemporaryDirectory(prefix="plimsoll-gctrace-", dir=scratch_dir()))
+    return _kept[-1].name
+
 
 GC = ("gc {n} @{n}.026s 2%: 0.018+1.9+0.003 ms clock, 0.036+0.59/0.12/0.22+0.006 ms cpu, "
       "4->4->{n} MB, 5 MB goal, 0 MB stacks, 0 MB globals, 2 P")
@@ -131,7 +141,7 @@ def _():
     wanted = b"".join(pieces)
     data = b"".join(piece + (gc(i + 1) + b"\n" if piece.endswith((b"\n", b"\r")) else b"")
                     for i, piece in enumerate(pieces))
-    with open(os.path.join(scratch_dir(), "mixed"), "wb") as file:
+    with open(os.path.join(folder(), "mixed"), "wb") as file:
         file.write(data)
     _, err = run("--", "sh", "-c", f"cat {file.name} >&2")
     equal(len(own(err)), len(wanted), "bytes")
@@ -144,7 +154,7 @@ def _():
 
 @test("of a million mixed lines none is lost, none comes out of order", [needs_inspect])
 def _():
-    name = os.path.join(scratch_dir(), "million")
+    name = os.path.join(folder(), "million")
     with open(name, "wb") as file:
         for i in range(0, LINES, 10):
             file.write(b"".join(b"line %d of the program's\n" % n for n in range(i, i + 9)))
@@ -227,9 +237,15 @@ def _():
     lines = []
     reader = threading.Thread(target=lambda: lines.extend(child.stdout))
     reader.start()
-    time.sleep(1)
-    stopped = len(lines)
-    check(0 < stopped < 150, f"{stopped} of 200 blocks written, and nobody reads")
+    seen = [0]
+
+    def stands():
+        time.sleep(0.3)
+        seen.append(len(lines))
+        return seen[-1] and seen[-1] == seen[-2]
+    wait_for(stands, 30, "the program to stand still")
+    stopped = seen[-1]
+    check(stopped < 150, f"{stopped} of 200 blocks written, and nobody reads")
     err = child.stderr.read()
     reader.join()
     equal(child.wait(), 0, "exit code")
@@ -282,12 +298,15 @@ def _():
     check(time.monotonic() - begun < 20, "it waited for the other process")
 
 
-def on_terminal(*words):
-    """Everything a terminal of 24 x 80 gets, and the exit code."""
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.execvpe(words[0], list(words), dict(os.environ, TERM="xterm", LANG="C.UTF-8"))
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+def on_terminal(place, *words):
+    """Everything a terminal of 24 x 80 gets, and the exit code. It runs in the place,
+    where a file `drawn` is made when the line has been drawn."""
+    env = dict(os.environ, TERM="xterm", LANG="C.UTF-8")
+    fd, inner = pty.openpty()
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    child = subprocess.Popen(words, stdin=inner, stdout=inner, stderr=inner, env=env,
+                             start_new_session=True, cwd=place)
+    os.close(inner)
     seen = b""
     while True:
         try:
@@ -297,15 +316,19 @@ def on_terminal(*words):
         if not piece:
             break
         seen += piece
+        if b"live " in seen:
+            open(os.path.join(place, "drawn"), "wb").close()
     os.close(fd)
-    return seen, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return seen, child.wait()
 
 
 @test("--spark draws below a region of its own, and gives the terminal back", [needs_inspect])
 def _():
-    script = (f"sleep 0.2; echo '{gc(1).decode()}' >&2; echo one; echo two >&2; sleep 1; "
+    script = (f"echo '{gc(1).decode()}' >&2; echo one; echo two >&2; i=0; "
+              "while [ ! -e drawn ] && [ $i -lt 600 ]; do sleep 0.05; i=$((i+1)); done; "
               "printf 'three> ' >&2; exit 4")
-    seen, code = on_terminal(*argv("--spark", "--", "sh", "-c", script))
+    with tempfile.TemporaryDirectory(prefix="plimsoll-") as place:
+        seen, code = on_terminal(place, *argv("--spark", "--", "sh", "-c", script))
     equal(code, 4, "exit code")
     check(b"\x1b[1;23r" in seen and b"\x1b[24;1H" in seen, f"no region: {seen!r}")
     check(b"live 1.00M" in seen and "\u2588".encode() in seen, f"no line: {seen!r}")
@@ -359,7 +382,7 @@ def _():
 
 @test("a token is asked for where one is set", [needs_inspect])
 def _():
-    name = os.path.join(scratch_dir(), "token")
+    name = os.path.join(folder(), "token")
     with open(name, "w", encoding="ascii") as file:
         file.write("0123456789abcdef0123\n")
     child, url = serving("--listen", "127.0.0.1:0", "--token-file", name)
@@ -371,4 +394,4 @@ def _():
 
 
 if __name__ == "__main__":
-    main(needs_programs=False)
+    main(needs_programs=False, at_once=4)

@@ -327,4 +327,4 @@ def _():
 
 
 if __name__ == "__main__":
-    main()
+    main(at_once=4)

@@ -254,4 +254,4 @@ def _():
                   f"{command}: exit code {done.returncode}: {done.stderr}")
 
 
-main()
+main(at_once=6)
