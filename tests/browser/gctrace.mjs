@@ -65,7 +65,7 @@ const picture = (page, id) =>
 
 test("a Go program's heap, pauses and share move on the page as it runs", { skip: !existsSync(GODEMO) && "no go compiler" },
     async () => {
-        const run = await start([], [GODEMO, "-step", "10", "-seconds", "6", "saw", "60"]);
+        const run = await start([], [GODEMO, "-step", "5", "-seconds", "100", "saw", "40"]);
         const page = await chrome.open(run.url);
         await until(async () => (await points(page, "heap")) >= 3, "three collections");
         const before = await points(page, "heap");
@@ -78,6 +78,7 @@ test("a Go program's heap, pauses and share move on the page as it runs", { skip
         assert.equal(told.columns.length, told.points[0].length);
         assert.ok(told.summary.collections >= before);
         if (SHOTS) await page.screenshot({ path: join(SHOTS, "gctrace-live.png"), fullPage: true });
+        run.child.kill("SIGTERM"); // the program is told, and ends
         assert.equal(await run.done, 0);
         await until(async () => (await linkState(page)) === "ended", "the end is told");
         await page.context().close();

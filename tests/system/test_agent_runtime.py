@@ -75,16 +75,17 @@ def wait_figures(agent, box, seconds, wanted):
 @test("runtimes are recognised, their heaps are those that Go and the JDK tell, collections only "
       "grow, and all of it is kept", [needs_cgroups])
 def _():
-    boxes = {name: group(name, limit=600 * MIB) for name in ("go", "java", "sleep", "late")}
+    boxes = {name: group(name, limit=600 * MIB) for name in ("go", "java", "sleep")}
     programs = {
-        "go": Program(boxes["go"], f"{loads()}/goheap", "-keep", "20", "-garbage", "50"),
+        "go": Program(boxes["go"], f"{loads()}/goheap", "-keep", "20", "-garbage", "50",
+                      "-idle"),
         "java": Program(boxes["java"], java(), "-XX:+UseSerialGC", "-Xmx200m", "-cp", loads(),
                         "Garbage", "20", "30"),
         "sleep": Program(boxes["sleep"], "/bin/sh", "-c", "echo; exec sleep 100"),
     }
     try:
         with agents.Agent("targets: all\n") as agent:
-            rows = {name: wait_figures(agent, boxes[name], 10, lambda row: row["lang"])
+            rows = {name: wait_figures(agent, boxes[name], 30, lambda row: row["lang"])
                     for name in programs}
             check(rows["go"]["lang"].startswith("go 1."), rows["go"]["lang"])
             check(rows["java"]["lang"].startswith("java "), rows["java"]["lang"])
@@ -109,8 +110,9 @@ def _():
             programs["java"].end()
             programs["java"] = Program(boxes["java"], java(), "-XX:+UseSerialGC", "-Xmx200m", "-cp",
                                        loads(), "Garbage", "5", "60")
-            agent.target(boxes["late"].path)  # it is new: runtimes are looked at soon
-            row = wait_figures(agent, boxes["java"], 25,
+            # A new target: runtimes are looked at soon.
+            programs["late"] = Program(group("late"), "/bin/sh", "-c", "echo; exec sleep 100")
+            row = wait_figures(agent, boxes["java"], 60,
                                lambda row: (row["rt_gcs"] or 0) > counted)
             check(row["rt_heap_used"] < rows["java"]["rt_heap_used"] + 60 * MIB, "of two processes")
 
