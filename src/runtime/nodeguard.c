@@ -11,7 +11,11 @@
 #include "base/mem.h"
 #include "runtime/nodeinspect.h"
 
-enum { LOOK_US = 250 * 1000, CLOSE_US = 5 * 1000 * 1000 };
+enum {
+    LOOK_US = 100 * 1000, /* at first; then ever slower, down to */
+    LOOK_MOST_US = 900 * 1000,
+    CLOSE_US = 5 * 1000 * 1000,
+};
 
 /* Everything but these: above all the pipe on which somebody waits for our parent to end. */
 static void close_others(const int *keep, size_t n) {
@@ -55,11 +59,12 @@ static bool is_dismissed(int pipe) {
 }
 
 static void watch(const struct rtproc *p, const struct node_ports *before) {
-    int64_t end = clock_mono_us() + (int64_t)NODE_GUARD_SECONDS * 1000000;
+    int64_t end = clock_mono_us() + (int64_t)NODE_GUARD_SECONDS * 1000000, wait_us = LOOK_US;
 
     while (clock_mono_us() < end && rtproc_same(p) == 0) {
-        const struct timespec pause = {.tv_nsec = LOOK_US * 1000};
+        const struct timespec pause = {.tv_nsec = wait_us * 1000};
 
+        wait_us = wait_us * 5 / 4 < LOOK_MOST_US ? wait_us * 5 / 4 : LOOK_MOST_US;
         if (node_inspector_end(p, before, clock_mono_us() + CLOSE_US) == 0)
             return;
         nanosleep(&pause, NULL);

@@ -23,7 +23,8 @@ enum {
     LIST_MAX = 65536,
     PROBES = 8,             /* ports asked whether they are an inspector */
     PROBE_US = 1000 * 1000, /* each */
-    LOOK_US = 4 * 1000,
+    LOOK_US = 4 * 1000,     /* at first; each look costs, so it is doubled up to */
+    LOOK_MOST_US = 40 * 1000,
     CLOSING_US = 1000 * 1000, /* kept of the time for closing */
     WORDS = 65536,
     READY_US = 4 * 1000 * 1000, /* so long at most */
@@ -217,7 +218,7 @@ static void call_closer(struct node_inspector *i, int64_t deadline_us) {
 
 /* Nobody of the process listens there any more. */
 static int wait_closed(const struct rtproc *p, struct rtproc_port port, int64_t deadline_us) {
-    for (;;) {
+    for (int64_t wait_us = LOOK_US;; wait_us = earlier(2 * wait_us, LOOK_MOST_US)) {
         struct node_ports now;
         int r = rtproc_same(p);
 
@@ -227,7 +228,7 @@ static int wait_closed(const struct rtproc *p, struct rtproc_port port, int64_t 
             return 0; /* or there is no process */
         if (clock_mono_us() >= deadline_us)
             return -ETIMEDOUT;
-        pause_us(LOOK_US);
+        pause_us(wait_us);
     }
 }
 
@@ -331,12 +332,33 @@ static int refuse_signal(const struct rtproc *p, struct rt_result *why) {
         rt_refuse(why, restart_with, "SIGUSR1 is ignored or blocked: no inspector would open");
         return 1;
     }
-    if (node_handler_of(p, SIGUSR1) == NODE_HANDLER_PROGRAM) {
+    switch (node_handler_of(p, SIGUSR1)) {
+    case NODE_HANDLER_OWN:
+        return 0;
+    case NODE_HANDLER_PROGRAM:
         rt_refuse(why, restart_with,
                   "the program has a SIGUSR1 handler of its own: the signal would run that");
-        return 1;
+        break;
+    case NODE_HANDLER_UNKNOWN:
+        rt_refuse(why, restart_with,
+                  "it cannot be told whether the SIGUSR1 handler is Node's or the program's own, "
+                  "which the signal would run: libuv's list of handlers was not found in it");
+        break;
     }
-    return 0;
+    return 1;
+}
+
+/* Without loopback its inspector opens where nobody can reach it, and nobody can close it. */
+static int refuse_network(const struct rtproc *p, struct rt_result *why) {
+    char next[160];
+
+    if (rtproc_has_loopback(p))
+        return 0;
+    (void)snprintf(next, sizeof(next),
+                   "bring it up: nsenter --net=/proc/%d/ns/net ip link set lo up", p->pid);
+    rt_refuse(why, next,
+              "loopback (lo) is down in its network namespace: its inspector could not be reached");
+    return 1;
 }
 
 static int refuse_state(const struct rtproc *p, int64_t deadline_us, struct rt_result *why) {
@@ -421,7 +443,7 @@ static int refuse_port(const struct rtproc *p, const struct node_options *o,
 
 /* Waits for the inspector after the signal. */
 static int wait_open(struct node_inspector *i, int64_t deadline_us) {
-    for (;;) {
+    for (int64_t wait_us = LOOK_US;; wait_us = earlier(2 * wait_us, LOOK_MOST_US)) {
         struct node_ports now;
         int r = read_ports(i->p, &now);
 
@@ -439,7 +461,7 @@ static int wait_open(struct node_inspector *i, int64_t deadline_us) {
             return -ESRCH;
         if (clock_mono_us() >= deadline_us)
             return -ETIMEDOUT;
-        pause_us(LOOK_US);
+        pause_us(wait_us);
     }
 }
 
@@ -504,6 +526,9 @@ int node_inspector_open(const struct rtproc *p, int64_t deadline_us, struct node
     if (r < 0)
         return r;
     read_options(p, &options);
+    r = refuse_network(p, why);
+    if (r != 0)
+        return r;
     r = refuse_state(p, earlier(until, clock_mono_us() + READY_US), why);
     if (r != 0)
         return r;

@@ -2,8 +2,9 @@
  *
  * One that listens is used and left open as it was. Else it is opened with SIGUSR1, when all of
  * this holds: the signal has a handler, and that is Node's own (nodesignal.h); the process is not
- * stopped, traced or stuck; its port is free in its network namespace. What then listens is this
- * very process's socket, speaks as Node's inspector does, and says the pid that it must say.
+ * stopped, traced or stuck; its loopback is up and its port free in its network namespace. What
+ * then listens is this very process's socket, speaks as Node's inspector does, and says the pid
+ * that it must say.
  *
  * An open inspector lets everybody on that loopback run code, so it is closed again thrice over:
  * by us; by a timer set in the program before anything else; by a process that outlives us

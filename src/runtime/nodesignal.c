@@ -21,7 +21,8 @@ enum {
     HANDLE_SIZE = 144,
     TYPE_SIGNAL = 16, /* UV_SIGNAL */
     HANDLES_MAX = 1024,
-    VARIABLES_MAX = 256 * 1024, /* of libuv; it has a few KiB */
+    VARIABLES_MAX = 4 << 20, /* of libuv, which has a few KiB, or of an executable that has it */
+    TRIES = 3,               /* the program may change its list while it is read */
     PATH = 4096,
 };
 
@@ -100,11 +101,16 @@ struct range {
     uint64_t start, end;
 };
 
+/* A file that is mapped, and its writable mappings, which touch each other. */
+struct place {
+    struct range variables;
+    bool inside;
+};
+
 struct search {
     char exe[PATH];
     uint64_t exe_start;
-    struct range variables; /* of libuv.so: its writable mappings, which touch each other */
-    bool in_libuv;
+    struct place libuv, program;
 };
 
 static bool is_libuv(struct str path) {
@@ -113,21 +119,28 @@ static bool is_libuv(struct str path) {
     return str_starts(name, STR("libuv.so.1"));
 }
 
+/* What has no name and follows is of it too: variables that are zero in the file. */
+static void take_mapping(struct place *p, const struct mapping *m, bool is_its) {
+    bool writable = m->perms[0] == 'r' && m->perms[1] == 'w';
+
+    if (is_its)
+        p->inside = true;
+    else if (m->path.n > 0 || m->start != p->variables.end)
+        p->inside = false;
+    if (!p->inside || !writable)
+        return;
+    if (p->variables.end == 0)
+        p->variables.start = m->start;
+    p->variables.end = m->end;
+}
+
 static int each_mapping(void *ctx, const struct mapping *m) {
     struct search *s = ctx;
-    bool writable = m->perms[0] == 'r' && m->perms[1] == 'w';
 
     if (s->exe_start == 0 && s->exe[0] && str_eq(m->path, str_of(s->exe)))
         s->exe_start = m->start;
-    if (is_libuv(m->path))
-        s->in_libuv = true;
-    else if (m->path.n > 0 || m->start != s->variables.end)
-        s->in_libuv = false;
-    if (!s->in_libuv || !writable)
-        return 0;
-    if (s->variables.end == 0)
-        s->variables.start = m->start;
-    s->variables.end = m->end;
+    take_mapping(&s->libuv, m, is_libuv(m->path));
+    take_mapping(&s->program, m, s->exe[0] && str_eq(m->path, str_of(s->exe)));
     return 0;
 }
 
@@ -181,14 +194,12 @@ static int scan_variables(const struct rtproc *p, struct range range, int signal
     return search_tree(p, root, signal);
 }
 
-enum node_handler node_handler_of(const struct rtproc *p, int signal) {
-    auto_free struct search *s = calloc(1, sizeof(*s));
+static enum node_handler look_once(const struct rtproc *p, int signal, struct search *s) {
     struct str exe;
     uint64_t address, root;
     int r;
 
-    if (!s)
-        return NODE_HANDLER_UNKNOWN;
+    *s = (struct search){.exe_start = 0};
     if (file_link_at(p->dir, "exe", s->exe, sizeof(s->exe), &exe) < 0)
         return NODE_HANDLER_UNKNOWN;
     s->exe[exe.n < sizeof(s->exe) ? exe.n : sizeof(s->exe) - 1] = '\0';
@@ -200,8 +211,18 @@ enum node_handler node_handler_of(const struct rtproc *p, int signal) {
     if (r == 0)
         r = search_tree(p, root, signal);
     else
-        r = scan_variables(p, s->variables, signal);
+        r = scan_variables(p, s->libuv.variables.end ? s->libuv.variables : s->program.variables,
+                           signal);
     if (r < 0)
         return NODE_HANDLER_UNKNOWN;
     return r == 1 ? NODE_HANDLER_PROGRAM : NODE_HANDLER_OWN;
+}
+
+enum node_handler node_handler_of(const struct rtproc *p, int signal) {
+    auto_free struct search *s = malloc(sizeof(*s));
+    enum node_handler found = NODE_HANDLER_UNKNOWN;
+
+    for (int i = 0; s && i < TRIES && found == NODE_HANDLER_UNKNOWN; i++)
+        found = look_once(p, signal, s);
+    return found;
 }

@@ -3,8 +3,9 @@
  *
  * The kernel does not tell handlers apart. libuv keeps the signals that a program listens to in a
  * tree, whose root is a variable: uv__signal_tree. Where its address is known, the tree is read
- * (process_vm_readv: nothing is stopped). Where not, it is looked for among the variables of libuv
- * as what it must look like.
+ * (process_vm_readv: nothing is stopped). Where not, it is looked for among the variables of libuv,
+ * or of the executable that has libuv in it, as what it must look like. What cannot be told is for
+ * the caller to refuse.
  */
 #pragma once
 #include "runtime/rtproc.h"

@@ -3,12 +3,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -221,10 +223,10 @@ int rtproc_open_mem(const struct rtproc *p) {
 /* --- sockets ---------------------------------------------------------------------------------- */
 
 /* A socket that belongs to the process's network namespace; ours again afterwards. */
-static int socket_within(const struct rtproc *p, int family) {
+static int socket_within(const struct rtproc *p, int family, int type) {
     auto_close int own = -1, its = -1, fd = -1;
-    int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
 
+    type |= SOCK_NONBLOCK | SOCK_CLOEXEC;
     if (!p->other_net_ns) {
         int plain = socket(family, type, 0);
 
@@ -266,7 +268,7 @@ int rtproc_connect(const struct rtproc *p, uint16_t port, bool six, int64_t dead
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct sockaddr_in6 v6 = {
         .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-    auto_close int fd = socket_within(p, six ? AF_INET6 : AF_INET);
+    auto_close int fd = socket_within(p, six ? AF_INET6 : AF_INET, SOCK_STREAM);
     int r;
 
     if (fd < 0)
@@ -278,6 +280,22 @@ int rtproc_connect(const struct rtproc *p, uint16_t port, bool six, int64_t dead
     if (r < 0)
         r = finish_connect(fd, deadline_us);
     return r < 0 ? r : take_fd(&fd);
+}
+
+/* A datagram socket that is connected has found a route, and nothing is sent. An interface that is
+ * down has none; where there is a default one, its flag tells. */
+bool rtproc_has_loopback(const struct rtproc *p) {
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    auto_close int fd = socket_within(p, AF_INET, SOCK_DGRAM);
+    struct ifreq lo = {.ifr_name = "lo"};
+
+    if (fd < 0)
+        return true;
+    if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0 &&
+        (errno == ENETUNREACH || errno == EINVAL || errno == EADDRNOTAVAIL))
+        return false;
+    return ioctl(fd, SIOCGIFFLAGS, &lo) < 0 || (lo.ifr_flags & IFF_UP);
 }
 
 int rtproc_connect_unix(const struct rtproc *p, const char *path, int64_t deadline_us) {

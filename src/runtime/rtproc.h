@@ -63,6 +63,9 @@ int rtproc_open_mem(const struct rtproc *p);
  * Changes the caller's namespace for a moment: single-threaded processes only. Descriptor or
  * -errno, -ETIMEDOUT. */
 int rtproc_connect(const struct rtproc *p, uint16_t port, bool six, int64_t deadline_us);
+/* Whether 127.0.0.1 can be reached within its network namespace: true also when that cannot be
+ * told. As rtproc_connect. */
+bool rtproc_has_loopback(const struct rtproc *p);
 /* A unix stream socket below its root ("/tmp/.java_pid1"); -ENOTSOCK when it is something else. */
 int rtproc_connect_unix(const struct rtproc *p, const char *path, int64_t deadline_us);
 
