@@ -55,6 +55,13 @@ static bool go_held(const struct rtproc *p, const struct rt_id *id, struct docto
     return true;
 }
 
+/* Whether pprof answers on a port is not asked: nothing is, of any process. */
+static bool has_no_port(const struct rtproc *p) {
+    struct rtproc_port port;
+
+    return rtproc_ports(p, &port, 1) == 0;
+}
+
 static void look_at_heap(const struct rtproc *p, struct doctor_process *out) {
     struct rt_figures figures;
     uint64_t anon;
@@ -67,6 +74,7 @@ static void look_at_heap(const struct rtproc *p, struct doctor_process *out) {
     else if (rt_figures(p, &out->id, &figures) == 0)
         out->have_held = doctor_held(&figures, out->rss, &out->held);
     out->holds_much = out->have_held && doctor_holds_much(out->held, out->rss);
+    out->no_port = out->id.kind == RT_GO && has_no_port(p);
 }
 
 /* 0; -ENODATA for what has no memory of its own; -ESRCH; -EACCES, -EPERM. */

@@ -89,15 +89,23 @@ static void add_mark(struct buf *out, enum aware_word word, bool colour) {
     buf_add(out, red ? STR("\033[0m") : STR(""));
 }
 
+/* The command that works: Go without pprof is asked through its memory alone. */
+static void add_gc(const struct doctor_process *p, struct buf *line) {
+    buf_add_format(line, "`plimsoll gc %s%d`", p->no_port ? "--inject " : "", p->pid);
+    if (p->id.kind == RT_GO && !p->no_port)
+        buf_add(line, STR(" (with --inject where no pprof answers on its ports)"));
+}
+
 static void add_held(const struct doctor_process *p, struct buf *line) {
     buf_add(line, STR("held by the runtime, not leaked: "));
     num_add_iec(line, p->held);
     buf_add(line, STR(" of its "));
     num_add_iec(line, p->rss);
-    buf_add_format(line, " resident are %s; `plimsoll gc %d` asks it to give back",
+    buf_add_format(line, " resident are %s; ",
                    p->id.kind == RT_GO ? "free memory, or objects since the last collection"
-                                       : "free heap",
-                   p->pid);
+                                       : "free heap");
+    add_gc(p, line);
+    buf_add(line, STR(" asks it to give back"));
 }
 
 /* Its last collection knows nothing of what was dropped since. */
@@ -105,10 +113,11 @@ static void add_marked(const struct doctor_process *p, struct buf *line) {
     num_add_iec(line, p->marked);
     buf_add(line, STR(" of its "));
     num_add_iec(line, p->rss);
-    buf_add_format(line,
-                   " resident were in use at its last collection; what has been dropped since is "
-                   "held by the runtime, not leaked: `plimsoll gc %d` tells how much that is",
-                   p->pid);
+    buf_add(line,
+            STR(" resident were in use at its last collection; what has been dropped since is "
+                "held by the runtime, not leaked: "));
+    add_gc(p, line);
+    buf_add(line, STR(" tells how much that is"));
 }
 
 static void print_process(const struct doctor_process *p, const struct cmd_context *context,

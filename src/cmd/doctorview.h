@@ -17,6 +17,7 @@ struct doctor_process {
     uint64_t marked; /* Go: bytes in use as of its last collection; 0: not known */
     uint64_t held;   /* bytes: free, or (Go) not in use by its last collection */
     bool holds_much; /* enough of RSS to be mistaken for a leak */
+    bool no_port;    /* Go: listens nowhere, so it has no pprof that gc could ask */
 };
 
 struct doctor_target {

@@ -14,6 +14,12 @@ const char *rt_kind_name(enum rt_kind kind) {
     return kind < RT_KINDS ? names[kind] : "";
 }
 
+unsigned rt_rank(enum rt_kind kind) {
+    if (kind == RT_UNKNOWN)
+        return 0;
+    return kind == RT_NATIVE || kind == RT_STATIC ? 1 : RT_RANK_COLLECTS;
+}
+
 static void add_libc(struct buf *out, const struct rt_id *id) {
     static const char *const names[] = {
         [RT_LIBC_NONE] = "native",

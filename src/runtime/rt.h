@@ -35,6 +35,11 @@ const char *rt_kind_name(enum rt_kind kind);
  * "static", with " +jemalloc" behind; nothing for RT_UNKNOWN. */
 void rt_add_id(struct buf *out, const struct rt_id *id);
 
+/* How much a kind says of a group of processes, the most first: a runtime that collects garbage
+ * more than a shell that started it (1), and that more than what is not known (0). */
+enum { RT_RANK_COLLECTS = 2 };
+unsigned rt_rank(enum rt_kind kind);
+
 /* What is asked of a runtime, and under which terms. */
 struct rt_ask {
     bool inject;         /* writes into its memory, and calls made in its name, are allowed */
