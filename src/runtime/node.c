@@ -4,9 +4,22 @@
 
 #include "base/clock.h"
 #include "runtime/heaps.h"
+#include "runtime/nodecount.h"
 #include "runtime/nodeinspect.h"
 
-enum { CLOSING_US = 1000 * 1000, SETTLE_US = 1500 * 1000 };
+enum { CLOSING_US = 1000 * 1000, SETTLE_US = 1500 * 1000, WORKERS_US = 500 * 1000 };
+
+/* Their heaps are V8's, too, but not reached by the main thread's inspector. */
+static void tell_workers(struct node_inspector *i, int64_t deadline_us, struct rt_result *out) {
+    int64_t soon_us = clock_mono_us() + WORKERS_US;
+    unsigned n = node_count_workers(&i->cdp, soon_us < deadline_us ? soon_us : deadline_us);
+
+    if (n > 0)
+        (void)snprintf(out->why, sizeof(out->why),
+                       "the main thread's heap alone was collected: it has %u worker thread%s with "
+                       "%s of %s own",
+                       n, n == 1 ? "" : "s", n == 1 ? "a heap" : "heaps", n == 1 ? "its" : "their");
+}
 
 static int collect(struct node_inspector *i, int64_t deadline_us, struct rt_result *out) {
     /* V8's "memory is low": everything collected, twice for what finalizers let go, and pages given
@@ -18,6 +31,7 @@ static int collect(struct node_inspector *i, int64_t deadline_us, struct rt_resu
     if (r == 0) {
         out->outcome = RT_COLLECTED;
         out->settle_us = SETTLE_US;
+        tell_workers(i, deadline_us, out);
         return 0;
     }
     if (r == -ETIMEDOUT)

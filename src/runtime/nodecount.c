@@ -1,6 +1,7 @@
 #include "runtime/nodecount.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 
 #include "runtime/nodesnap.h"
@@ -158,6 +159,31 @@ int node_count_objects(struct cdp *c, const char *kit, int64_t deadline_us, stru
     json_decref(root);
     json_decref(found);
     return r;
+}
+
+/* ---- workers ---- */
+
+static int take_worker(void *ctx, struct str method, const json_t *params) {
+    unsigned *n = ctx;
+
+    (void)params;
+    *n += str_eq(method, STR("NodeWorker.attachedToWorker")) && *n < UINT_MAX;
+    return 0;
+}
+
+/* A session with each is opened for it, and ended at once; they run on. */
+unsigned node_count_workers(struct cdp *c, int64_t deadline_us) {
+    unsigned n = 0;
+    int r;
+
+    c->event = take_worker;
+    c->ctx = &n;
+    r = cdp_call(c, "NodeWorker.enable", json_pack("{s:b}", "waitForDebuggerOnStart", 0),
+                 deadline_us, NULL);
+    c->event = NULL;
+    if (r == 0)
+        (void)cdp_call(c, "NodeWorker.disable", NULL, deadline_us, NULL);
+    return n;
 }
 
 /* ---- weighed ---- */

@@ -28,6 +28,10 @@ int node_get_kit(struct cdp *c, int64_t deadline_us, char out[NODE_KIT]);
 int node_with_kit(struct cdp *c, const char *kit, const char *function, int64_t deadline_us,
                   json_t **value);
 
+/* How many worker threads the program has, each with a heap of its own that is not ours to see. 0
+ * also when it does not tell. */
+unsigned node_count_workers(struct cdp *c, int64_t deadline_us);
+
 /* 0 and rows added; -EREMOTEIO (see said), -ETIMEDOUT, -EPIPE, -EBADMSG, -E2BIG, -ENOMEM. */
 int node_count_objects(struct cdp *c, const char *kit, int64_t deadline_us, struct tally *into);
 int node_weigh_objects(struct cdp *c, int64_t deadline_us, struct tally *into);

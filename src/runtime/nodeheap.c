@@ -18,6 +18,7 @@ enum {
     SAMPLING_LEAST_US = 200 * 1000,
     SAMPLING_BYTES = 32768, /* mean distance between samples */
     SPACES = 32,
+    WORKERS_US = 500 * 1000,
 };
 
 /* What may be taken in a program whose limit is not known. */
@@ -146,7 +147,7 @@ static void add_rest(const struct work *w) {
                         HEAP_BYTES, now - anon);
 }
 
-static void explain(struct heapview *v) {
+static void explain(struct heapview *v, int32_t pid) {
     uint64_t total = 0, used = 0, external = 0, buffers = 0;
 
     (void)heapview_value(v, "heap_total", &total);
@@ -157,8 +158,10 @@ static void explain(struct heapview *v) {
                      "or array_buffers: Buffers; all flat with growing rss: native code, or "
                      "malloc's fragmentation");
     if (total > used && total - used > used && total - used > 16U << 20)
-        heapview_note(v, "most of the heap is held by V8 and unused: not leaked; `plimsoll gc` "
-                         "makes it give that back");
+        heapview_note(v,
+                      "most of the heap is held by V8 and unused: not leaked; `plimsoll gc %d` "
+                      "makes it give that back",
+                      pid);
     if (buffers > used)
         heapview_note(v, "more lies in Buffers than in the JavaScript heap");
 }
@@ -186,7 +189,7 @@ static int read_figures(struct work *w) {
     add_numbers(w->view, said);
     json_decref(said);
     add_rest(w);
-    explain(w->view);
+    explain(w->view, w->p->pid);
     return 0;
 }
 
@@ -333,6 +336,20 @@ static int sample(struct work *w) {
     return r;
 }
 
+/* ---- workers ---- */
+
+static void tell_workers(struct work *w) {
+    int64_t soon_us = clock_mono_us() + WORKERS_US;
+    unsigned n =
+        node_count_workers(&w->inspector.cdp, soon_us < w->until_us ? soon_us : w->until_us);
+
+    if (n > 0)
+        heapview_note(w->view,
+                      "the main thread alone is told of: it has %u worker thread%s with %s of %s "
+                      "own, in rss and native_rest here",
+                      n, n == 1 ? "" : "s", n == 1 ? "a heap" : "heaps", n == 1 ? "its" : "their");
+}
+
 /* ---- all of it ---- */
 
 static int look(struct work *w, struct err *err) {
@@ -346,8 +363,10 @@ static int look(struct work *w, struct err *err) {
         if (r < 0)
             heapview_note(w->view, "no sampling profile: %s", words_of(w, r));
     }
-    if (r != -EPIPE && r != -ETIMEDOUT)
+    if (r != -EPIPE && r != -ETIMEDOUT) {
+        tell_workers(w);
         (void)look_at_types(w);
+    }
     return 0;
 }
 
