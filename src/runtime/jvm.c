@@ -11,6 +11,7 @@
 #include "runtime/heaps.h"
 #include "runtime/jvmattach.h"
 #include "runtime/jvmguard.h"
+#include "runtime/jvmroom.h"
 #include "runtime/jvmtext.h"
 
 enum {
@@ -31,7 +32,7 @@ struct talk {
     struct rt_result *out;
 
     enum jvm_gc gc;
-    struct jvm_sizes sizes; /* after it */
+    struct jvm_sizes sizes; /* before it, then after it */
     uint64_t heap_min, heap_initial, heap_max, z_delay_s;
     bool explicit_off;        /* System.gc() and GC.run do nothing */
     bool explicit_concurrent; /* ... do not compact */
@@ -313,6 +314,10 @@ static int collect(struct talk *t) {
     if (t->gc == JVM_GC_EPSILON)
         return rt_refuse(out, "start it with another collector, -XX:+UseG1GC",
                          "the Epsilon collector never collects: all it has is in use");
+    if (jcmd(t, "GC.heap_info") == 0)
+        (void)jvmtext_heap_info(buf_str(&t->answer), &t->sizes);
+    if (jvmroom_lacks(t->a.p, t->gc, &t->sizes, out))
+        return 0;
     out->outcome = RT_COLLECTED;
     r = shrinks_by_ratio(t) ? collect_shrinking(t) : collect_twice(t);
     if (r != 0)

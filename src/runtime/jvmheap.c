@@ -7,6 +7,7 @@
 #include "runtime/heaps.h"
 #include "runtime/jvmattach.h"
 #include "runtime/jvmprobe.h"
+#include "runtime/jvmroom.h"
 #include "runtime/jvmtext.h"
 
 struct talk {
@@ -228,6 +229,18 @@ static void show_notes(const struct talk *t) {
                       t->a.p->ns_pid);
 }
 
+/* Reachable objects are known after a full collection alone. */
+static bool lacks_room(struct talk *t, struct rt_result *why) {
+    struct jvm_sizes before = {0};
+    enum jvm_gc gc = JVM_GC_UNKNOWN;
+
+    if (jcmd(t, "VM.flags") == 0)
+        gc = jvmtext_gc(buf_str(&t->answer));
+    if (jcmd(t, "GC.heap_info") == 0)
+        (void)jvmtext_heap_info(buf_str(&t->answer), &before);
+    return jvmroom_lacks(t->a.p, gc, &before, why);
+}
+
 int jvm_heap(const struct rtproc *p, const struct rt_id *id, const struct rt_heap_ask *ask,
              struct heapview *out, struct err *err) {
     struct talk t = {.deadline_us = ask->ask.deadline_us, .view = out};
@@ -239,7 +252,10 @@ int jvm_heap(const struct rtproc *p, const struct rt_id *id, const struct rt_hea
                        why.next);
     out->id = *id;
     buf_init(&t.answer, JVMATTACH_ANSWER_MAX);
-    r = read_classes(&t, ask->live);
+    if (ask->live && lacks_room(&t, &why))
+        r = err_set(err, -ENOMEM, "process %d: %s; %s", p->pid, why.why, why.next);
+    else
+        r = read_classes(&t, ask->live);
     if (r == 0) {
         read_sizes(&t);
         show_sizes(&t);
@@ -249,6 +265,8 @@ int jvm_heap(const struct rtproc *p, const struct rt_id *id, const struct rt_hea
     }
     buf_done(&t.answer);
     jvmattach_done(&t.a);
+    if (why.why[0])
+        return r;
     if (r == -ETIMEDOUT)
         return err_set(err, r, "the JVM %d did not answer in time", p->pid);
     return r < 0 ? err_set(err, r, "no class histogram of the JVM %d:", p->pid) : 0;

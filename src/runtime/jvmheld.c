@@ -6,11 +6,10 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "kern/cgroup.h"
-#include "kern/limit.h"
 #include "kern/proccgroup.h"
 #include "kern/procfile.h"
 #include "kern/procstat.h"
+#include "runtime/jvmroom.h"
 
 enum {
     THREADS_MAX = 256,    /* looked at */
@@ -59,36 +58,12 @@ static bool group_says(const struct cgfs *fs, enum cg_ctl ctl, struct str path, 
     return false;
 }
 
-/* The least room under the limits of its group and of those above. */
-static uint64_t room_left(const struct cgfs *fs, struct str path) {
-    uint64_t room = UINT64_MAX;
-
-    while (path.n > 0) {
-        unsigned what = CGROUP_READ_USAGE | CGROUP_READ_LIMIT | CGROUP_READ_STAT;
-        struct cgroup_fds none = {0};
-        struct cgroup_numbers n = {0};
-        struct memstat stat = {0};
-        struct cgroup cg;
-        uint64_t used;
-
-        cgroup_init(&cg, fs, &none, path);
-        if (cgroup_read(&cg, what, NULL, &stat, &n) == 0 && cgroup_has(&n, CGROUP_LIMIT) &&
-            n.value[CGROUP_LIMIT] != CGROUP_NO_LIMIT && limit_used(&n, &stat, &used)) {
-            uint64_t left = n.value[CGROUP_LIMIT] > used ? n.value[CGROUP_LIMIT] - used : 0;
-
-            room = left < room ? left : room;
-        }
-        cgroup_done(&cg);
-        path = str_head(path, (size_t)str_rfind(path, '/'));
-    }
-    return room;
-}
-
 static bool is_held_by_group(const struct rtproc *p, const struct cgfs *fs, struct rt_result *out) {
     char buf[PROCCGROUP_SIZE];
     struct proccgroup group;
     struct str text;
     bool v1 = fs->ctl[CG_MEMORY].version == CG_V1;
+    struct jvmroom room;
 
     if (proccgroup_read(p->host->proc, p->pid, buf, sizeof(buf), &text) < 0)
         return false;
@@ -101,7 +76,8 @@ static bool is_held_by_group(const struct rtproc *p, const struct cgfs *fs, stru
     if (v1 && group_says(fs, CG_MEMORY, group.path, "memory.oom_control", STR("under_oom 1")))
         return rt_refuse(out, "raise the limit of its group first, by some 16 MiB",
                          "its group is out of memory and hangs: it cannot answer") == 0;
-    if (room_left(fs, group.path) < ROOM_LEAST)
+    jvmroom_of_groups(fs, group.path, &room);
+    if (room.bytes < ROOM_LEAST)
         return rt_refuse(out, "raise the limit of its group first, by some 16 MiB",
                          "less than 1 MiB is left below its group's limit, and to answer takes "
                          "memory: it would hang or be killed") == 0;

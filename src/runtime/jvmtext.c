@@ -325,33 +325,50 @@ static void take_range(struct jvm_sizes *s, uint64_t start, uint64_t end) {
 /* A generation of Serial, Parallel or CMS. "total" lacks the survivor space that is empty; the
  * addresses are start, end of what is committed, end of what is reserved. */
 static bool take_generation(struct str line, struct jvm_sizes *s) {
-    static const struct str heads[] = {
-        {"def new generation ", 19},
-        {"tenured generation ", 19},
-        {"DefNew ", 7},
-        {"Tenured ", 8},
-        {"PSYoungGen ", 11},
-        {"ParOldGen ", 10},
-        {"PSOldGen ", 9},
-        {"par new generation ", 19},
-        {"concurrent mark-sweep generation ", 33},
+    static const struct {
+        struct str head;
+        bool old;
+    } known[] = {
+        {{"def new generation ", 19}, false},
+        {{"tenured generation ", 19}, true},
+        {{"DefNew ", 7}, false},
+        {{"Tenured ", 8}, true},
+        {{"PSYoungGen ", 11}, false},
+        {{"ParOldGen ", 10}, true},
+        {{"PSOldGen ", 9}, true},
+        {{"par new generation ", 19}, false},
+        {{"concurrent mark-sweep generation ", 33}, true},
     };
     uint64_t at[3], size;
-    bool known = false;
+    size_t i = 0;
 
-    for (size_t i = 0; i < ARRAY_N(heads) && !known; i++)
-        known = str_starts(line, heads[i]);
-    if (!known)
+    while (i < ARRAY_N(known) && !str_starts(line, known[i].head))
+        i++;
+    if (i == ARRAY_N(known))
         return false;
-    if (size_behind(line, STR("used"), &size))
+    if (size_behind(line, STR("used"), &size)) {
         add(s, JVM_HEAP_USED, size);
+        add(s, known[i].old ? JVM_OLD_USED : JVM_YOUNG_USED, size);
+    }
     if (addresses(line, at) == 3 && at[0] <= at[1] && at[1] <= at[2]) {
         add(s, JVM_HEAP_COMMITTED, at[1] - at[0]);
         add(s, JVM_HEAP_MAX, at[2] - at[0]);
         take_range(s, at[0], at[2]);
+        for (unsigned k = 0; k < 3 && known[i].old; k++)
+            set(s, JVM_OLD_START + k, at[k]);
     } else if (size_behind(line, STR("total"), &size)) {
         add(s, JVM_HEAP_COMMITTED, size);
     }
+    return true;
+}
+
+/* "to   space 6784K,   0% used [...)" */
+static bool take_survivor(struct str line, struct jvm_sizes *s) {
+    uint64_t size;
+
+    if (!str_starts(line, STR("to ")) || !size_behind(line, STR("space"), &size))
+        return false;
+    set(s, JVM_SURVIVOR, size);
     return true;
 }
 
@@ -448,8 +465,8 @@ int jvmtext_heap_info(struct str text, struct jvm_sizes *out) {
             of = SHENANDOAH;
         else if (str_starts(line, STR("Epsilon Heap")))
             of = EPSILON;
-        else if (!take_generation(line, &s) && !take_g1(line, &s) && !take_z(line, &s) &&
-                 !take_metaspace(line, &s) && of != NOBODY)
+        else if (!take_generation(line, &s) && !take_survivor(line, &s) && !take_g1(line, &s) &&
+                 !take_z(line, &s) && !take_metaspace(line, &s) && of != NOBODY)
             of == SHENANDOAH ? take_shenandoah(line, &s) : take_epsilon(line, &s);
     }
     return merge(&s, out);

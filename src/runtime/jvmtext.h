@@ -54,6 +54,12 @@ enum jvm_size {
     JVM_HEAP_MAX,
     JVM_HEAP_START, /* addresses: where it lies; not said by all collectors */
     JVM_HEAP_END,
+    JVM_YOUNG_USED, /* of Serial, Parallel and CMS alone, down to SURVIVOR */
+    JVM_OLD_USED,
+    JVM_OLD_START, /* addresses */
+    JVM_OLD_COMMITTED_END,
+    JVM_OLD_END,
+    JVM_SURVIVOR, /* size of the empty survivor space */
     JVM_META_USED,
     JVM_META_COMMITTED,
     JVM_CODE_USED,
