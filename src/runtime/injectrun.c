@@ -28,6 +28,7 @@ enum {
     CODE_64 = 0x33,    /* cs of 64-bit programs */
     DIRECTION = 0x400, /* flags */
     TRAP = 0x100,
+    FRAME_HEAD = 8 + 304, /* bytes of our frame that make it one */
 };
 
 struct run {
@@ -35,6 +36,7 @@ struct run {
     const struct injectcode *code;
     pid_t tid;
     uint64_t nr;
+    bool has_handler;
     struct user_regs_struct was; /* when it was stopped */
     uint64_t mask;
     size_t xstate_n;
@@ -111,7 +113,12 @@ static int wait_stop(const struct run *x, int64_t deadline_us, int *status) {
 static int seize(struct run *x) {
     int status = 0;
     long r = trace(PTRACE_SEIZE, x->tid, 0, PTRACE_O_TRACESYSGOOD);
+    struct procstatus now;
 
+    if (r == -EPERM && procstatus_read(x->p->host->proc, x->tid, &now) == 0 &&
+        now.have & 1U << PROCSTATUS_TRACER && now.value[PROCSTATUS_TRACER] != 0)
+        return err_set(x->why, -EAGAIN, "thread %d is being traced by process %d", x->tid,
+                       (int)now.value[PROCSTATUS_TRACER]);
     if (r == -EPERM)
         return err_set(x->why, -EPERM,
                        "process %d may not be traced by us: it takes root, or its user where "
@@ -146,16 +153,33 @@ static struct user_regs_struct as_it_goes_on(const struct run *x) {
     return r;
 }
 
-/* What a signal handler without SA_RESTART would return to. */
-static struct user_regs_struct as_after_signal(const struct run *x) {
+/* Whether the call may be made anew by the thread itself, should we die: as the kernel does when
+ * there is no handler. Where a program has handlers, it must expect EINTR of calls that never go on
+ * after one, and may wait for just that; a sleep made anew would be too long. */
+static bool begins_by_itself(const struct run *x) {
+    switch ((int64_t)x->was.rax) {
+    case -ERESTARTSYS_:
+    case -ERESTARTNOINTR_:
+        return true;
+    case -ERESTARTNOHAND_:
+    case -EINTR:
+        return x->nr != SYS_rt_sigsuspend && !x->has_handler;
+    case -ERESTART_RESTARTBLOCK_:
+        return x->nr == SYS_poll && (int32_t)x->was.rdx < 0;
+    default:
+        return false;
+    }
+}
+
+/* What the thread finds when its frame is taken back without us. */
+static struct user_regs_struct as_by_itself(const struct run *x) {
     struct user_regs_struct r = x->was;
     int64_t result = (int64_t)r.rax;
 
-    if (result == -ERESTARTNOINTR_) {
-        r.rax = r.orig_rax;
+    if (begins_by_itself(x)) {
+        r.rax = x->nr;
         r.rip -= 2;
-    } else if (result == -ERESTARTSYS_ || result == -ERESTARTNOHAND_ ||
-               result == -ERESTART_RESTARTBLOCK_) {
+    } else if (result == -ERESTARTNOHAND_ || result == -ERESTART_RESTARTBLOCK_) {
         r.rax = (uint64_t)-EINTR;
     }
     r.orig_rax = UINT64_MAX;
@@ -164,9 +188,13 @@ static struct user_regs_struct as_after_signal(const struct run *x) {
 
 /* From a stop within signal delivery, where the kernel looks at what is to be restarted. */
 static void let_go(const struct run *x) {
+    static const char nothing[FRAME_HEAD];
     struct user_regs_struct r = as_it_goes_on(x);
 
     (void)set_regs(x, &r);
+    /* It must not be taken for that of a handler another time. */
+    if (x->frame.n > 0)
+        (void)write_mem(x, x->frame.ucontext - 8, nothing, sizeof(nothing));
     (void)trace(PTRACE_DETACH, x->tid, 0, 0);
 }
 
@@ -185,7 +213,8 @@ static int check_stop(struct run *x, const struct safepoint *at) {
     if ((int64_t)x->was.orig_rax < 0 || nr != at->nr || x->was.rip != at->pc ||
         x->was.rsp != at->sp)
         return err_set(x->why, -EAGAIN, "thread %d went on meanwhile", x->tid);
-    return 0;
+    return safepoint_look_stack(x->p, at, x->code->trampoline, x->was.fs_base ? x->was.fs_base : 1,
+                                x->why);
 }
 
 /* What malloc, a collector and the way back may call: a filter that forbids one of them may kill,
@@ -219,7 +248,7 @@ static int save(struct run *x) {
 /* --- the calls -------------------------------------------------------------------------------- */
 
 static int put_frame(struct run *x) {
-    struct user_regs_struct back = as_after_signal(x);
+    struct user_regs_struct back = as_by_itself(x);
     struct sigframe_in in = {.regs = &back,
                              .xstate = x->xstate,
                              .xstate_n = x->xstate_n,
@@ -293,29 +322,25 @@ static uint64_t mask_while_calling(void) {
 
 enum reached { REACHED_RETURN, REACHED_FAULT, REACHED_LOCK };
 
-/* A stop with a signal: of a fault in the call, or one that somebody sent and cannot be held back.
- */
-static bool is_fault(const struct run *x) {
-    siginfo_t info;
-
-    return trace(PTRACE_GETSIGINFO, x->tid, 0, (uintptr_t)&info) == 0 && info.si_code > 0 &&
-           info.si_signo != SIGSTOP;
-}
-
 struct held {
-    int signal[8];
+    siginfo_t info[8];
     unsigned n;
 };
 
-/* Signals that came within the call though it blocks all it can: sent again at its end. SIGSTOP and
- * SIGCONT are for the whole process, and do not keep this thread from going on. */
-static int pass_on(int status, struct held *held) {
-    int signal = WSTOPSIG(status);
+/* A stop with a signal: of a fault in the call, or one that somebody sent and cannot be held back.
+ */
+static bool is_fault(const siginfo_t *info) {
+    return info->si_code > 0 && info->si_signo != SIGSTOP;
+}
 
-    if (signal == SIGSTOP)
-        return signal;
-    if (held->n < ARRAY_N(held->signal))
-        held->signal[held->n++] = signal;
+/* Signals that came within the call though it blocks all it can: sent again at its end, as they
+ * were. SIGSTOP and SIGCONT are for the whole process, and do not keep this thread from going on.
+ */
+static int pass_on(const siginfo_t *info, struct held *held) {
+    if (info->si_signo == SIGSTOP)
+        return SIGSTOP;
+    if (held->n < ARRAY_N(held->info))
+        held->info[held->n++] = *info;
     return 0;
 }
 
@@ -385,11 +410,14 @@ static int run_call(struct run *x, const struct inject_call *c, struct held *hel
             }
             in_futex = is_at_futex(x, -ENOSYS);
         } else if (status >> 16 != PTRACE_EVENT_STOP) {
-            if (is_fault(x)) {
+            siginfo_t info = {.si_signo = WSTOPSIG(status), .si_code = SI_USER};
+
+            (void)trace(PTRACE_GETSIGINFO, x->tid, 0, (uintptr_t)&info);
+            if (is_fault(&info)) {
                 *out = REACHED_FAULT;
                 return 0;
             }
-            pass = pass_on(status, held);
+            pass = pass_on(&info, held);
         }
     }
 }
@@ -408,7 +436,7 @@ static void restore_rest(struct run *x) {
 /* It stands before rt_sigreturn, which is not called: that would make an interrupted nanosleep say
  * EINTR. It must stop once more within signal delivery, where restarting is decided. */
 static int leave_return(struct run *x) {
-    struct user_regs_struct r = as_after_signal(x);
+    struct user_regs_struct r = as_by_itself(x);
     int status = 0;
 
     restore_rest(x);
@@ -427,8 +455,13 @@ static void leave_delivery(struct run *x) {
 }
 
 static void send_held(const struct run *x, const struct held *held) {
-    for (unsigned i = 0; i < held->n; i++)
-        (void)syscall(SYS_tgkill, x->p->pid, x->tid, held->signal[i]);
+    for (unsigned i = 0; i < held->n; i++) {
+        const siginfo_t *info = &held->info[i];
+
+        /* In another's name the kernel lets us queue only what sigqueue(3) makes. */
+        if (syscall(SYS_rt_tgsigqueueinfo, x->p->pid, x->tid, info->si_signo, info) < 0)
+            (void)syscall(SYS_tgkill, x->p->pid, x->tid, info->si_signo);
+    }
 }
 
 static int take_result(const struct run *x, struct inject_call *c) {
@@ -529,6 +562,7 @@ int injectrun_calls(const struct rtproc *p, const struct safepoint *at,
     x->code = code;
     x->tid = at->tid;
     x->nr = at->nr;
+    x->has_handler = at->has_handler;
     x->deadline_us = deadline_us;
     x->why = why;
     sigemptyset(&child);

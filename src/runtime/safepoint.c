@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "base/file.h"
@@ -16,12 +17,19 @@
 #include "runtime/sigframe.h"
 
 enum {
-    ROOM = 64 * 1024,           /* that the stack must have below what we put there */
-    LOOK_UP = 128 * 1024,       /* how far a signal frame is looked for */
-    IN_FRAME_CS = 8 + 40 + 144, /* behind where it returns to */
-    IN_FRAME_MASK = 8 + 40 + 256,
-    IN_FRAME_INFO = 8 + 304,
+    ROOM = 64 * 1024,   /* that the stack must have below what we put there */
+    LOOK_UP = 1 << 20,  /* how far a signal frame is looked for */
+    IN_FRAME_FLAGS = 8, /* behind where it returns to: */
+    IN_FRAME_LINK = 8 + 8,
+    IN_FRAME_CS = 8 + 40 + 144, /* cs, gs, fs, ss */
+    IN_FRAME_FPSTATE = 8 + 40 + 184,
+    FRAME_MIN = 8 + 304,
+    FRAME_MAX = 4096, /* from its beginning to the vector registers, which end it */
+    FLAGS_MAX = 7,
+    FXSAVE = 512,
+    IN_FXSAVE_MAGIC = 464,
     CODE_64 = 0x33,
+    DATA_64 = 0x2b,
 };
 
 /* Calls that wait for something outside of the process, hold no lock of its own, and either go on
@@ -63,6 +71,18 @@ bool safepoint_allows(uint64_t nr) {
     return nr != SYS_futex && safepoint_name(nr)[0];
 }
 
+bool safepoint_shows(const struct safepoint *s) {
+    return (s->nr == SYS_recvfrom && (s->arg[3] & MSG_WAITALL)) ||
+           (s->nr == SYS_recvmsg && (s->arg[2] & MSG_WAITALL));
+}
+
+/* The other calls with a timeout go on with what is left of it; a socket's own cannot be seen. */
+bool safepoint_begins_anew(const struct safepoint *s) {
+    if (s->nr == SYS_epoll_wait || s->nr == SYS_epoll_pwait)
+        return (int32_t)s->arg[3] > 0;
+    return s->nr == SYS_epoll_pwait2 && s->arg[3] != 0;
+}
+
 static int hex_u64(struct str s, uint64_t *out) {
     uint64_t value = 0;
 
@@ -92,6 +112,7 @@ int safepoint_parse(struct str text, struct safepoint *out) {
     for (unsigned i = 0; i < ARRAY_N(value); i++)
         if (!str_word(&text, &word) || hex_u64(word, &value[i]) < 0)
             return -EBADMSG;
+    memcpy(s.arg, value, sizeof(s.arg));
     s.sp = value[6];
     s.pc = value[7];
     *out = s;
@@ -127,38 +148,51 @@ static int find_stack(void *ctx, const struct mapping *m) {
     return 1;
 }
 
-/* What a crash makes a handler of: its siginfo is complete (the kernel writes it for SA_SIGINFO
- * only, else this is whatever lay there before). */
-static bool is_crash(const char *info) {
-    int32_t word[3]; /* number, errno, code */
+static uint64_t word_at(const char *bytes, size_t i) {
+    uint64_t word;
 
-    memcpy(word, info, sizeof(word));
-    if (word[1] != 0)
-        return false;
-    if (word[0] == SIGABRT)
-        return word[2] == SI_TKILL;
-    return (word[0] == SIGSEGV || word[0] == SIGBUS || word[0] == SIGILL || word[0] == SIGFPE) &&
-           word[2] > 0 && word[2] < 16;
+    memcpy(&word, bytes + i, sizeof(word));
+    return word;
 }
 
-/* A word on the stack that could be the beginning of a signal frame: is its handler at work? It
- * runs with more signals blocked than the frame will restore. Where it is as many, the frame is
- * what an earlier handler left, but for a handler of a crash with SA_NODEFER. */
-static bool is_handler(const char *frame, size_t n, uint64_t blocked) {
-    uint64_t mask;
-    uint16_t cs;
+/* What the kernel writes on x86-64, whatever signal it was; the alternate stack that it may be on,
+ * and so what the saved registers are, can be anywhere. */
+bool safepoint_is_frame(const char *bytes, size_t n, uint64_t address, uint64_t *restorer) {
+    static const uint32_t magic = 0x46505853;
+    uint64_t segments, fpstate;
 
-    if (n < IN_FRAME_INFO + 16)
+    if (n < FRAME_MIN)
         return false; /* no frame has room there */
-    memcpy(&cs, frame + IN_FRAME_CS, sizeof(cs));
-    memcpy(&mask, frame + IN_FRAME_MASK, sizeof(mask));
-    if (cs != CODE_64)
+    segments = word_at(bytes, IN_FRAME_CS);
+    if (segments != CODE_64 && segments != (CODE_64 | (uint64_t)DATA_64 << 48))
         return false;
-    return (mask != blocked && (mask & blocked) == mask) || is_crash(frame + IN_FRAME_INFO);
+    if (word_at(bytes, IN_FRAME_FLAGS) > FLAGS_MAX || word_at(bytes, IN_FRAME_LINK) != 0)
+        return false;
+    *restorer = word_at(bytes, 0);
+    fpstate = word_at(bytes, IN_FRAME_FPSTATE);
+    if (fpstate == 0)
+        return true;
+    if (fpstate < address + FRAME_MIN || fpstate > address + FRAME_MAX || fpstate % 16 != 0)
+        return false;
+    fpstate -= address;
+    if (fpstate + FXSAVE > n)
+        return true;
+    /* Something has been written over what an earlier handler left. */
+    return !(word_at(bytes, IN_FRAME_FLAGS) & 1) ||
+           memcmp(bytes + fpstate + IN_FXSAVE_MAGIC, &magic, sizeof(magic)) == 0;
 }
 
-static bool in_handler(const struct rtproc *p, const struct stack *s, uint64_t trampoline,
-                       uint64_t blocked) {
+/* mov $15, %rax (or %eax); syscall */
+static bool is_restorer(const struct rtproc *p, uint64_t address) {
+    static const unsigned char wide[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
+    static const unsigned char narrow[] = {0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05};
+    unsigned char code[sizeof(wide)];
+
+    return rtproc_read(p, address, code, sizeof(code)) == 0 &&
+           (memcmp(code, wide, sizeof(wide)) == 0 || memcmp(code, narrow, sizeof(narrow)) == 0);
+}
+
+static bool has_frame(const struct rtproc *p, const struct stack *s, uint64_t trampoline) {
     uint64_t from = s->sp & ~7ull;
     size_t n = s->high - from < LOOK_UP ? (size_t)(s->high - from) : LOOK_UP;
     auto_free char *bytes = malloc(n);
@@ -166,10 +200,10 @@ static bool in_handler(const struct rtproc *p, const struct stack *s, uint64_t t
     if (!bytes || rtproc_read(p, from, bytes, n) < 0)
         return true;
     for (size_t i = 0; i + 8 <= n; i += 8) {
-        uint64_t word;
+        uint64_t restorer;
 
-        memcpy(&word, bytes + i, sizeof(word));
-        if (word == trampoline && is_handler(bytes + i, n - i, blocked))
+        if (safepoint_is_frame(bytes + i, n - i, from + i, &restorer) &&
+            (restorer == trampoline || is_restorer(p, restorer)))
             return true;
     }
     return false;
@@ -202,14 +236,18 @@ static int look_call(const struct rtproc *p, struct safepoint *s, struct err *wh
     if (!safepoint_allows(s->nr))
         return err_set(why, -EAGAIN, "thread %d is in system call %d %s", s->tid, (int)s->nr,
                        safepoint_name(s->nr));
+    if (safepoint_shows(s))
+        return err_set(why, -EAGAIN,
+                       "thread %d waits for all of a message, of which it may have a part", s->tid);
+    s->anew = safepoint_begins_anew(s);
     /* Not int 0x80, sysenter or the vsyscall page. */
     if (rtproc_read(p, s->pc - 2, code, 2) < 0 || code[0] != 0x0f || code[1] != 0x05)
         return err_set(why, -EAGAIN, "thread %d calls the kernel in an unknown way", s->tid);
     return 0;
 }
 
-static int look_stack(const struct rtproc *p, const struct safepoint *s, uint64_t trampoline,
-                      uint64_t blocked, struct err *why) {
+int safepoint_look_stack(const struct rtproc *p, const struct safepoint *s, uint64_t trampoline,
+                         uint64_t tls, struct err *why) {
     struct stack stack = {.sp = s->sp};
     uint64_t need = SIGFRAME_MAX + SIGFRAME_RED_ZONE;
 
@@ -219,9 +257,29 @@ static int look_stack(const struct rtproc *p, const struct safepoint *s, uint64_
         need += ROOM;
     if (stack.sp - stack.low < need)
         return err_set(why, -EAGAIN, "the stack of thread %d has no room for a call", s->tid);
-    if (in_handler(p, &stack, trampoline, blocked))
-        return err_set(why, -EAGAIN, "thread %d is in a signal handler", s->tid);
+    /* A mapping may have more behind the stack; a thread's own data are at its end. */
+    if (tls > stack.sp && tls < stack.high)
+        stack.high = tls;
+    if (tls && stack.high - stack.sp > LOOK_UP)
+        return err_set(why, -EAGAIN, "the stack of thread %d is too deep to be looked through",
+                       s->tid);
+    if (has_frame(p, &stack, trampoline))
+        return err_set(why, -EAGAIN,
+                       "thread %d is in a signal handler, or it cannot be told that it is not",
+                       s->tid);
     return 0;
+}
+
+/* One of us will be done soon; a debugger stays. */
+static int look_tracer(const struct rtproc *p, int32_t tracer, struct err *why) {
+    char name[32], buf[64];
+    struct str comm;
+
+    (void)snprintf(name, sizeof(name), "%d/comm", tracer);
+    if (file_read_at(p->host->proc, name, buf, sizeof(buf), &comm) == 0 &&
+        str_starts(comm, STR("plimsoll")))
+        return err_set(why, -EAGAIN, "it is being traced by another plimsoll, process %d", tracer);
+    return err_set(why, -EOPNOTSUPP, "it is being traced by process %d", tracer);
 }
 
 int safepoint_look(const struct rtproc *p, int32_t tid, uint64_t trampoline, struct safepoint *out,
@@ -236,8 +294,7 @@ int safepoint_look(const struct rtproc *p, int32_t tid, uint64_t trampoline, str
     if (r < 0)
         return err_set(why, procfile_gone(r) ? -ESRCH : r, "thread %d cannot be read:", tid);
     if (status_value(&status, PROCSTATUS_TRACER) != 0)
-        return err_set(why, -EOPNOTSUPP, "it is being traced by process %d",
-                       (int)status_value(&status, PROCSTATUS_TRACER));
+        return look_tracer(p, (int32_t)status_value(&status, PROCSTATUS_TRACER), why);
     if (status_value(&status, PROCSTATUS_SECCOMP) == SECCOMP_MODE_STRICT)
         return err_set(why, -EOPNOTSUPP,
                        "seccomp allows it hardly any system call: those of a call of ours would be "
@@ -249,7 +306,9 @@ int safepoint_look(const struct rtproc *p, int32_t tid, uint64_t trampoline, str
                        stat.state == 'D' ? "in an uninterruptible wait" : "running");
     r = look_call(p, &s, why);
     if (r == 0)
-        r = look_stack(p, &s, trampoline, status_value(&status, PROCSTATUS_BLOCKED), why);
+        r = safepoint_look_stack(p, &s, trampoline, 0, why);
+    /* The C library has two of its own. */
+    s.has_handler = (status_value(&status, PROCSTATUS_CAUGHT) & ~(3ull << 31)) != 0;
     s.filtered = status_value(&status, PROCSTATUS_SECCOMP) != 0;
     if (r == 0)
         *out = s;

@@ -206,13 +206,22 @@ def _():
         equal(load.end()["bad"], 0, "wrong")
 
 
-@test("a program in a signal handler is left alone, with words")
+for _way in ("handler", "nodefer", "unblocked", "altstack"):
+    @test(f"a program in a signal handler ({_way}) is left alone, with words")
+    def _(way=_way):
+        with Native(way) as load:
+            time.sleep(0.1)
+            report = gc(load.pid, "--inject", "--timeout", "0.3", code=1)
+            check("signal handler" in report["why"], report["why"])
+            load.alive()
+
+
+@test("a program whose handlers have come and gone gives back: what they left does not matter")
 def _():
-    with Native("handler") as load:
-        time.sleep(0.1)
-        report = gc(load.pid, "--inject", "--timeout", "0.3", code=1)
-        check("signal handler" in report["why"], report["why"])
-        load.alive()
+    with Native("handled") as load:
+        for _ in range(2):
+            collected(load.pid)
+        equal(load.end()["eintr"], 0, "interrupted")
 
 
 @test("a group at its limit is not asked: a call might need memory", [needs_cgroups])

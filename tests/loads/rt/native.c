@@ -8,9 +8,14 @@
  *   busy    threads that wait in these ways and check what they get, threads that take, check and
  *           free blocks, signals that are queued and counted
  *   regs    a system call made with a pattern in every register, vector ones too, looked at after
- * it handler waits in a signal handler that came within malloc's caller blocked waits with all
- * signals blocked spin    never waits At the end it prints one line: "eintr N bad N signals SENT
- * TAKEN rounds N".
+ *           it
+ *   handler, nodefer, unblocked, altstack
+ *           waits in a signal handler: one with SA_NODEFER, that has unblocked its signal, that is
+ *           on a stack of its own
+ *   handled waits in poll, after handlers that came and went
+ *   blocked waits with all signals blocked
+ *   spin    never waits
+ * At the end it prints one line: "eintr N bad N signals SENT TAKEN rounds N".
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -377,6 +382,32 @@ static void stay(int signal) {
     nanosleep(&t, NULL);
 }
 
+static void stay_unblocked(int signal) {
+    sigset_t none;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    stay(signal);
+}
+
+static bool is_handler(const char *way) {
+    return strcmp(way, "handler") == 0 || strcmp(way, "nodefer") == 0 ||
+           strcmp(way, "unblocked") == 0 || strcmp(way, "altstack") == 0;
+}
+
+static void handle(const char *way) {
+    static char stack[256 << 10];
+    const stack_t other = {.ss_sp = stack, .ss_size = sizeof(stack)};
+    struct sigaction action = {.sa_handler = strcmp(way, "unblocked") == 0 ? stay_unblocked : stay};
+
+    if (strcmp(way, "handler") != 0)
+        action.sa_flags = strcmp(way, "altstack") == 0 ? SA_ONSTACK | SA_NODEFER : SA_NODEFER;
+    if (strcmp(way, "unblocked") == 0)
+        action.sa_flags = 0;
+    if (sigaltstack(&other, NULL) < 0 || sigaction(SIGUSR2, &action, NULL) < 0)
+        exit(1);
+}
+
 static void start(void *(*body)(void *), intptr_t arg) {
     pthread_t t;
 
@@ -517,16 +548,20 @@ static void once(const char *way) {
     } else if (strcmp(way, "regs") == 0) {
         check_registers(rounds++);
         over = over || poll(&p, 1, 0) == 1;
-    } else if (strcmp(way, "handler") == 0) {
+    } else if (is_handler(way)) {
         raise(SIGUSR2);
+    } else if (strcmp(way, "handled") == 0) {
+        for (int i = 0; i < 100; i++)
+            raise(SIGRTMIN);
+        note_result(poll(&p, 1, -1));
+        over = true;
     } else {
         pause();
     }
 }
 
 int main(int argc, char **argv) {
-    struct sigaction counted = {.sa_handler = take_signal}, last = {.sa_handler = end},
-                     asleep = {.sa_handler = stay};
+    struct sigaction counted = {.sa_handler = take_signal}, last = {.sa_handler = end};
     size_t mib = argc > 2 ? (size_t)strtoul(argv[2], NULL, 10) : 0;
     sigset_t all;
 
@@ -537,7 +572,7 @@ int main(int argc, char **argv) {
     have_avx512 = __builtin_cpu_supports("avx512f");
     sigaction(SIGRTMIN, &counted, NULL);
     sigaction(SIGTERM, &last, NULL);
-    sigaction(SIGUSR2, &asleep, NULL);
+    handle(argv[1]);
     sigfillset(&all);
     if (strcmp(argv[1], "blocked") == 0)
         sigprocmask(SIG_BLOCK, &all, NULL);
