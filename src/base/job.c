@@ -52,6 +52,13 @@ unsigned job_hanging(void) {
     return n;
 }
 
+/* Of the child: the pipe to its parent. */
+static int to_parent = -1;
+
+int job_flush(struct buf *out) {
+    return to_parent < 0 ? -EBADF : buf_flush(out, to_parent);
+}
+
 void job_init(struct job *j, size_t max) {
     *j = (struct job){.fd = -1};
     buf_init(&j->answer, max);
@@ -98,6 +105,7 @@ static _Noreturn void child(int fd, size_t max, int (*work)(void *, struct buf *
     if (!SANITIZED)
         setrlimit(RLIMIT_DATA, &data);
     buf_init(&out, max);
+    to_parent = fd;
     if (work(arg, &out) < 0)
         _exit(1);
     buf_add_char(&out, mark);

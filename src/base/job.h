@@ -28,6 +28,11 @@ void job_done(struct job *j); /* a running child is killed */
 int job_start(struct job *j, int (*work)(void *arg, struct buf *out), void *arg,
               int64_t deadline_us);
 
+/* For work that is long: sends what is in `out` so far, so that it is not lost when the child has
+ * to be ended. What a failed job had sent is in j->answer after job_poll has said JOB_FAILED, until
+ * the next one is started; it may end anywhere. 0 or -errno. */
+int job_flush(struct buf *out);
+
 /* Takes in what has come. JOB_DONE: the answer is complete, and the job may be started again.
  * JOB_FAILED: the work failed, died or ran out of time. Never blocks. */
 enum job_state job_poll(struct job *j, int64_t now_us);

@@ -3,29 +3,21 @@
  *
  * A look runs in a child process with a deadline, since it reads executables and files that belong
  * to the containers; it stops nothing and changes nothing. It works within a budget of CPU time:
- * what it does not get to is looked at next time, beginning there. Runtimes that were recognised
- * once are remembered by pid and start.
+ * what it does not get to is looked at next time, beginning there. What hangs it is passed over
+ * from then on, and what was found before is not lost.
  */
 #pragma once
 #include "base/job.h"
+#include "engine/rtsum.h"
 #include "kern/cgfs.h"
 #include "kern/host.h"
-#include "model/sample.h"
-#include "runtime/heaps.h"
 
-enum { RTWATCH_LANG = 64 };
+enum { RTWATCH_MEMBERS = 1000 }; /* a target with more processes is not looked into */
 
 /* A target to look at. */
 struct rtwatch_target {
     uint32_t uid;
     struct str path; /* borrowed until rtwatch_begin returns */
-};
-
-/* What is known of one after a look. */
-struct rtwatch_answer {
-    uint32_t uid;
-    char lang[RTWATCH_LANG]; /* of its largest process: "go 1.19.8"; "": not known */
-    struct rt_figures sum;   /* a figure is there when all its runtimes that have such told it */
 };
 
 struct rtwatch;
@@ -39,6 +31,8 @@ int rtwatch_begin(struct rtwatch *w, const struct rtwatch_target *target, size_t
 /* Readable when the look has something to say; -1 when none is going on. */
 int rtwatch_fd(const struct rtwatch *w);
 
-/* Takes the look's end. JOB_RUNNING; JOB_DONE: *out points to the answers of the targets that it
- * got to, until the next look; JOB_FAILED; JOB_NONE. */
-enum job_state rtwatch_poll(struct rtwatch *w, const struct rtwatch_answer **out, size_t *n_out);
+/* Takes the look's end. JOB_RUNNING; JOB_DONE, and after a look that had to be ended JOB_FAILED:
+ * *out points to the answers of the targets that it got to, until the next look, and *hung_out is
+ * the process that it hung at (0: none); JOB_NONE. */
+enum job_state rtwatch_poll(struct rtwatch *w, const struct rtanswer **out, size_t *n_out,
+                            int32_t *hung_out);

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "discover/targets.h"
 #include "engine/hostsample.h"
@@ -18,15 +19,16 @@
 #include "sampler/tick.h"
 
 enum {
-    LOOKS_PER_ROUND = 32,        /* at processes, at most; */
-    LOOKS_US = 3000,             /* and so long */
-    SOON_US = 2000,              /* a name that is due sooner is asked for then */
-    PROCS_STEP = 4 << 20,        /* memory that moved by so much: processes are looked at soon */
-    PROCS_SOON_US = 1 * 1000000, /* but not sooner than that after the last look */
-    RUNTIMES_US = 15 * 1000000,  /* runtimes are looked at so often, */
-    RUNTIMES_FIRST_US = 2000000, /* first so soon, */
-    RUNTIMES_NEW_US = 2000000,   /* so soon after a target came, */
-    RUNTIMES_REST_US = 8000000,  /* but so long after the last look */
+    LOOKS_PER_ROUND = 32,         /* at processes, at most; */
+    LOOKS_US = 3000,              /* and so long */
+    SOON_US = 2000,               /* a name that is due sooner is asked for then */
+    PROCS_STEP = 4 << 20,         /* memory that moved by so much: processes are looked at soon */
+    PROCS_SOON_US = 1 * 1000000,  /* but not sooner than that after the last look */
+    RUNTIMES_US = 15 * 1000000,   /* runtimes are looked at so often, */
+    RUNTIMES_FIRST_US = 2000000,  /* first so soon, */
+    RUNTIMES_NEW_US = 2000000,    /* so soon after a target came, */
+    RUNTIMES_REST_US = 8000000,   /* but so long after the last look; */
+    RUNTIMES_STALE_US = 50000000, /* what was not looked at for so long is not known any more */
     RING_LEAST = 4 << 20,
     RING_PER_TARGET = 2048, /* a KEY and what it is called, with room to spare */
 };
@@ -49,8 +51,10 @@ struct watched {
     struct tick_limit limit;
     struct pace pace;
     struct sample sent;
-    char lang[RTWATCH_LANG];   /* of its largest process; "": not known */
-    struct rt_figures runtime; /* of the last look */
+    char lang[RTSUM_LANG];     /* of its largest process; "": not known */
+    struct rt_figures runtime; /* of the last look; counters since it came */
+    uint64_t counted[RT_FIGURES];
+    int64_t runtime_us; /* when that was */
 };
 
 struct watch {
@@ -587,57 +591,90 @@ static bool same_figures(const struct rt_figures *a, const struct rt_figures *b)
     return true;
 }
 
-static struct watched *find_uid(struct watch *w, uint32_t uid) {
-    for (uint32_t slot = 0; slot < w->slots; slot++)
-        if (w->at[slot].target && w->at[slot].uid == uid)
-            return &w->at[slot];
-    return NULL;
+static void set_runtime(struct telling *t, struct watched *x, const struct rt_figures *now) {
+    bool same = same_figures(&x->runtime, now);
+
+    x->runtime = *now;
+    if (same || !x->told || x->sent.have == 0)
+        return; /* else it goes with its first sample */
+    t->w->merged = x->sent;
+    tell_change(t, x->uid, &x->sent, with_runtimes(t->w, x, &t->w->merged), false);
 }
 
-/* What came of a look: told at once, beside the rounds. */
-static void take_runtimes(struct watch *w, const struct rtwatch_answer *answer, size_t n) {
+/* What a look says now, and counters as they have added up. */
+static void take_answer(struct telling *t, struct watched *x, const struct rtanswer *a) {
+    struct rt_figures now = a->now;
+
+    for (enum rt_figure f = 0; f < RT_FIGURES; f++) {
+        if (f != RT_GC_COUNT && f != RT_GC_US)
+            continue;
+        x->counted[f] += a->added[f];
+        now.value[f] = x->counted[f];
+    }
+    x->runtime_us = clock_mono_us();
+    set_runtime(t, x, &now);
+}
+
+static int by_uid(const void *left, const void *right) {
+    const struct rtanswer *a = left, *b = right;
+
+    return (a->uid > b->uid) - (a->uid < b->uid);
+}
+
+/* What came of a look: told at once, beside the rounds. What was not heard of for long is not known
+ * any more. */
+static void take_runtimes(struct watch *w, const struct rtanswer *answer, size_t n) {
+    auto_free struct rtanswer *sorted = calloc(n ? n : 1, sizeof(*sorted));
+    int64_t stale_us = clock_mono_us() - RUNTIMES_STALE_US;
+    const struct rt_figures nothing = {0};
     struct telling t;
 
-    for (size_t i = 0; i < n; i++) {
-        struct watched *x = find_uid(w, answer[i].uid);
+    if (!sorted)
+        return;
+    if (n > 0)
+        memcpy(sorted, answer, n * sizeof(*sorted));
+    qsort(sorted, n, sizeof(*sorted), by_uid);
+    for (int pass = 0; pass < 2; pass++) { /* names first: a tick is one message after the other */
+        if (pass == 1)
+            begin(&t, w, 0, clock_wall_ms());
+        for (uint32_t slot = 0; slot < w->slots; slot++) {
+            struct watched *x = &w->at[slot];
+            const struct rtanswer key = {.uid = x->uid}, *a;
 
-        if (!x || strcmp(x->lang, answer[i].lang) == 0)
-            continue;
-        memcpy(x->lang, answer[i].lang, sizeof(x->lang));
-        if (x->told)
-            tell_target(w, x);
-    }
-    begin(&t, w, 0, clock_wall_ms());
-    for (size_t i = 0; i < n; i++) {
-        struct watched *x = find_uid(w, answer[i].uid);
-
-        if (!x || !x->told || same_figures(&x->runtime, &answer[i].sum))
-            continue;
-        x->runtime = answer[i].sum;
-        if (x->sent.have == 0)
-            continue; /* goes with its first sample */
-        w->merged = x->sent;
-        tell_change(&t, x->uid, &x->sent, with_runtimes(w, x, &w->merged), false);
+            if (!x->target)
+                continue;
+            a = n ? bsearch(&key, sorted, n, sizeof(*sorted), by_uid) : NULL;
+            if (pass == 1 && a)
+                take_answer(&t, x, a);
+            else if (pass == 1 && x->runtime.have && x->runtime_us < stale_us)
+                set_runtime(&t, x, &nothing);
+            if (pass == 1 || !a || strcmp(x->lang, a->lang) == 0)
+                continue;
+            memcpy(x->lang, a->lang, sizeof(x->lang));
+            if (x->told)
+                tell_target(w, x);
+        }
     }
     if (t.any)
         end(&t);
 }
 
 static int on_runtimes(struct loop *loop, uint32_t what, void *ctx) {
-    const struct rtwatch_answer *answer;
+    const struct rtanswer *answer = NULL;
     struct watch *w = ctx;
     enum job_state state;
-    size_t n;
+    int32_t hung = 0;
+    size_t n = 0;
 
     (void)what;
-    state = rtwatch_poll(w->runtimes, &answer, &n);
+    state = rtwatch_poll(w->runtimes, &answer, &n, &hung);
     if (state == JOB_RUNNING)
         return 0;
     if (w->has_runtimes)
         loop_remove(loop, w->runtimes_id);
     w->has_runtimes = false;
-    if (state != JOB_DONE)
-        return 0;
+    if (hung > 0)
+        log_line(LOG_WARN, "process %d cannot be looked into: its runtime stays unknown", hung);
     take_runtimes(w, answer, n);
     (void)link_send(w->o.link);
     return 0;
