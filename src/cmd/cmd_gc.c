@@ -22,7 +22,8 @@ enum {
     TIMEOUT_MOST_MS = 600 * 1000,
     SMALL = 16 << 20, /* of a group, what is smaller and has no collector is left out */
     OUTPUT_MAX = 64 << 20,
-    COMMAND = 256, /* bytes of the command line that are shown */
+    COMMAND_COLUMNS = 40, /* in the table */
+    GROWN = 1 << 20,      /* worth a sentence */
 };
 
 struct options {
@@ -72,7 +73,7 @@ static const struct table_column columns[] = {
     {"RUNTIME", TABLE_LEFT, 3, TABLE_WHOLE}, {"BEFORE", TABLE_RIGHT, 0, TABLE_WHOLE},
     {"AFTER", TABLE_RIGHT, 0, TABLE_WHOLE},  {"FREED", TABLE_RIGHT, 2, TABLE_WHOLE},
     {"TOOK", TABLE_RIGHT, 4, TABLE_WHOLE},   {"SETTLED", TABLE_RIGHT, 5, TABLE_WHOLE},
-    {"HOW", TABLE_LEFT, 1, TABLE_CUT_END},
+    {"HOW", TABLE_LEFT, 1, TABLE_WHOLE}, /* for programs; people read it below the table */
 };
 
 static void cell_size(struct table *t, bool have, uint64_t value, bool plain) {
@@ -85,6 +86,19 @@ static void cell_size(struct table *t, bool have, uint64_t value, bool plain) {
     else
         num_add_iec(table_cell(t), value);
     table_next(t);
+}
+
+/* Negative when memory has grown. */
+static void cell_freed(struct table *t, const struct collect_report *r, bool plain) {
+    bool grew = r->rss_after > r->rss_before;
+
+    if (r->result.outcome != RT_COLLECTED || !r->have_before || !r->have_after) {
+        table_unknown(t);
+        return;
+    }
+    if (grew)
+        buf_add_char(table_cell(t), '-');
+    cell_size(t, true, grew ? r->rss_after - r->rss_before : r->rss_before - r->rss_after, plain);
 }
 
 static void cell_ms(struct table *t, bool have, int64_t us) {
@@ -105,47 +119,71 @@ static void cell_text(struct gc *g, struct str text) {
     table_next(&g->table);
 }
 
+/* A command line can be longer than any terminal is wide. */
+static void cell_command(struct gc *g, struct str command) {
+    struct str head;
+    struct buf seen;
+
+    if (g->context->plain || command.n == 0) {
+        cell_text(g, command);
+        return;
+    }
+    buf_init(&seen, OUTPUT_MAX);
+    text_add_visible(&seen, command, g->context->terminal && !g->context->utf8);
+    head = text_head(buf_str(&seen), COMMAND_COLUMNS);
+    if (head.n < seen.n)
+        head = text_head(head, COMMAND_COLUMNS - 1);
+    buf_add(table_cell(&g->table), head);
+    if (head.n < seen.n)
+        buf_add_char(table_cell(&g->table), '+');
+    table_next(&g->table);
+    buf_done(&seen);
+}
+
 static void add_row(struct gc *g, int32_t pid, struct str command, const struct collect_report *r) {
     bool done = r->result.outcome == RT_COLLECTED, plain = g->context->plain;
-    bool fell = done && r->have_before && r->have_after && r->rss_before > r->rss_after;
     struct table *t = &g->table;
     struct buf id;
 
     buf_add_format(table_cell(t), "%d", pid);
     table_next(t);
-    cell_text(g, command);
+    cell_command(g, command);
     buf_init(&id, 256);
     rt_add_id(&id, &r->id);
     cell_text(g, buf_str(&id));
     buf_done(&id);
     cell_size(t, r->have_before, r->rss_before, plain);
     cell_size(t, done && r->have_after, r->rss_after, plain);
-    cell_size(t, done && r->have_before && r->have_after, fell ? r->rss_before - r->rss_after : 0,
-              plain);
+    cell_freed(t, r, plain);
     cell_ms(t, done, r->took_us);
     cell_ms(t, done && r->have_after, r->settled_us);
-    if (done)
-        cell_text(g, str_of(r->result.how));
-    else
-        cell_text(g, str_of(outcome_word(r->result.outcome)));
+    if (plain)
+        cell_text(g, str_of(done ? r->result.how : outcome_word(r->result.outcome)));
 }
 
-/* Below the table: why not, and what would work. */
-static void add_note(struct gc *g, int32_t pid, const struct rt_result *r) {
-    bool ascii = g->context->terminal && !g->context->utf8;
-
-    if (!r->why[0] && !r->next[0])
+static void add_line(struct gc *g, const char *before, const char *text) {
+    if (!text[0])
         return;
-    buf_add_format(&g->notes, "%d %s", pid, outcome_word(r->outcome));
-    if (r->why[0]) {
-        buf_add(&g->notes, STR(": "));
-        text_add_visible(&g->notes, str_of(r->why), ascii);
-    }
-    if (r->next[0]) {
-        buf_add(&g->notes, STR("\n    try: "));
-        text_add_visible(&g->notes, str_of(r->next), ascii);
-    }
+    buf_add(&g->notes, str_of(before));
+    text_add_visible(&g->notes, str_of(text), g->context->terminal && !g->context->utf8);
     buf_add_char(&g->notes, '\n');
+}
+
+/* Below the table: how, or why not; what it could not free, and what would work. */
+static void add_note(struct gc *g, int32_t pid, const struct collect_report *report) {
+    const struct rt_result *r = &report->result;
+    bool done = r->outcome == RT_COLLECTED;
+
+    buf_add_format(&g->notes, "%d ", pid);
+    buf_add(&g->notes, str_of(outcome_word(r->outcome)));
+    add_line(g, ": ", done ? r->how : r->why[0] ? r->why : "without a reason");
+    if (done && report->have_before && report->have_after &&
+        report->rss_after > report->rss_before + GROWN)
+        add_line(g, "    ",
+                 "its memory has grown: what lives was copied, or it went on working meanwhile");
+    if (done)
+        add_line(g, "    ", r->why);
+    add_line(g, "    try: ", r->next);
 }
 
 /* --- as programs read it ---------------------------------------------------------------------- */
@@ -183,7 +221,7 @@ static void json_line(struct gc *g, int32_t pid, struct str command,
 
 /* Its command line, else its name in brackets. */
 static void read_command(const struct gc *g, int32_t pid, struct buf *out) {
-    char text[COMMAND];
+    char text[PROCCMDLINE_MAX];
     struct str line = {text, 0};
     struct procstat stat;
 
@@ -224,7 +262,7 @@ static void tell(struct gc *g, int32_t pid, struct str command, const struct col
         return;
     }
     add_row(g, pid, command, r);
-    add_note(g, pid, &r->result);
+    add_note(g, pid, r);
 }
 
 static int ask_one(struct gc *g, int32_t pid, struct err *err) {
@@ -236,7 +274,7 @@ static int ask_one(struct gc *g, int32_t pid, struct err *err) {
     struct buf command;
     int r;
 
-    buf_init(&command, 4 * COMMAND);
+    buf_init(&command, 2 * PROCCMDLINE_MAX);
     read_command(g, pid, &command); /* before: its name may be gone with it */
     r = collect_run(&g->host, pid, &ask, &report, err);
     if (r == 0 && is_small(g, &report))
@@ -316,7 +354,12 @@ static int run(struct cmd_context *context, void *options) {
 
     if (context->nargs != 1)
         return cmd_usage(context->cmd, "gc takes one PID or TARGET, not %zu", context->nargs);
-    table_init(&g.table, columns, ARRAY_N(columns), OUTPUT_MAX);
+    if (context->args[0][0] == '-')
+        return cmd_usage(context->cmd,
+                         "'%s' is no process: pids begin at 1; a container, unit or control group "
+                         "is given by its name",
+                         context->args[0]);
+    table_init(&g.table, columns, ARRAY_N(columns) - !context->plain, OUTPUT_MAX);
     buf_init(&g.out, OUTPUT_MAX);
     buf_init(&g.notes, OUTPUT_MAX);
     r = open_all(&g, &err);

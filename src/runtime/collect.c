@@ -7,6 +7,10 @@
 
 #include "base/clock.h"
 #include "base/job.h"
+#include "base/mem.h"
+#include "kern/oomcount.h"
+#include "kern/proccgroup.h"
+#include "kern/vmstat.h"
 #include "runtime/recognise.h"
 
 enum {
@@ -114,10 +118,81 @@ static void settle(const struct rtproc *p, const struct rt_ask *ask, struct coll
     }
 }
 
+/* --- of what it died ---------------------------------------------------------------------------
+ */
+
+struct kills {
+    int dir; /* of its group, -1: not known */
+    enum cg_version version;
+    uint64_t group, machine; /* kills for memory, before */
+    bool have_group, have_machine;
+};
+
+static int open_group(const struct rtproc *p, const struct cgfs *fs) {
+    auto_free char *buf = malloc(PROCCGROUP_SIZE);
+    bool v1 = fs->ctl[CG_MEMORY].version == CG_V1;
+    struct proccgroup group;
+    struct str text, path;
+
+    if (!buf || proccgroup_read(p->host->proc, p->pid, buf, PROCCGROUP_SIZE, &text) < 0 ||
+        proccgroup_parse(text, v1 ? STR("memory") : STR(""), &group) < 0)
+        return -1;
+    path = group.path;
+    if (!str_eq(str_of(fs->memory_root), STR("/")) && !str_skip(&path, str_of(fs->memory_root)))
+        return -1;
+    return cgfs_open_dir(fs, CG_MEMORY, path.n > 0 ? path : STR("/"));
+}
+
+static bool machine_kills(const struct rtproc *p, uint64_t *out) {
+    struct vmstat v = {0};
+
+    if (vmstat_read(p->host->proc, &v) < 0 || !(v.have & 1u << VMSTAT_OOM_KILL))
+        return false;
+    *out = v.value[VMSTAT_OOM_KILL];
+    return true;
+}
+
+static void kills_before(const struct rtproc *p, struct kills *k) {
+    auto_free struct cgfs *fs = malloc(sizeof(*fs));
+    struct oomcount now;
+
+    *k = (struct kills){.dir = -1};
+    k->have_machine = machine_kills(p, &k->machine);
+    if (!fs || cgfs_open(p->host, fs, NULL) < 0)
+        return;
+    k->version = fs->ctl[CG_MEMORY].version;
+    k->dir = open_group(p, fs);
+    cgfs_done(fs);
+    if (k->dir < 0 || oomcount_read(k->dir, k->version, &now) < 0 || !now.have_kills)
+        return;
+    k->group = now.kills;
+    k->have_group = true;
+}
+
+/* It is gone: a text that says as much as is known. */
+static int died(const struct rtproc *p, const struct kills *k, struct err *err) {
+    struct oomcount now;
+    uint64_t machine;
+    bool readable = k->have_group && oomcount_read(k->dir, k->version, &now) == 0 && now.have_kills;
+
+    if (readable && now.kills > k->group)
+        return err_set(err, -ENOMEM,
+                       "process %d was killed for memory while it collected (its group met its "
+                       "limit, or the machine ran out)",
+                       p->pid);
+    if (!readable && k->have_machine && machine_kills(p, &machine) && machine > k->machine)
+        return err_set(err, -ENOMEM,
+                       "process %d has ended while it collected, perhaps killed for memory: its "
+                       "group is gone, and the kernel has killed for memory meanwhile",
+                       p->pid);
+    return err_set(err, -ESRCH, "process %d has ended meanwhile", p->pid);
+}
+
 int collect_run(const struct host *h, int32_t pid, const struct rt_ask *ask,
                 struct collect_report *out, struct err *err) {
     struct rtproc proc = {0};
     struct work work = {&proc, &out->id, ask};
+    struct kills kills;
     int64_t began;
     int r;
 
@@ -131,13 +206,16 @@ int collect_run(const struct host *h, int32_t pid, const struct rt_ask *ask,
         return err_set(err, r, "process %d is gone", pid);
     }
     out->have_before = rtproc_rss(&proc, &out->rss_before, &out->anon_before) == 0;
+    kills_before(&proc, &kills);
     began = clock_mono_us();
     r = run_child(&work, &out->result, err);
     out->took_us = clock_mono_us() - began;
     if (r == 0 && out->result.outcome == RT_COLLECTED)
         settle(&proc, ask, out);
     if (r == 0 && rtproc_same(&proc) < 0)
-        r = err_set(err, -ESRCH, "process %d has ended meanwhile", pid);
+        r = died(&proc, &kills, err);
+    if (kills.dir >= 0)
+        close(kills.dir);
     rtproc_done(&proc);
     return r;
 }

@@ -18,6 +18,7 @@ struct collect_report {
 
 /* Blocks until the runtime has answered and memory has stopped falling, at most until
  * ask->deadline_us (about 0.3 s longer when it must be ended). 0 and *out filled; -errno with a
- * text when the process is gone or cannot be looked at. */
+ * text when the process is gone (-ENOMEM: the kernel killed it for memory meanwhile) or cannot be
+ * looked at. */
 int collect_run(const struct host *h, int32_t pid, const struct rt_ask *ask,
                 struct collect_report *out, struct err *err);
