@@ -75,13 +75,15 @@ def wait_figures(agent, box, seconds, wanted):
 @test("runtimes are recognised, their heaps are those that Go and the JDK tell, collections only "
       "grow, and all of it is kept", [needs_cgroups])
 def _():
-    boxes = {name: group(name, limit=600 * MIB) for name in ("go", "java", "sleep")}
+    boxes = {name: group(name, limit=600 * MIB) for name in ("go", "java", "sleep", "script")}
     programs = {
         "go": Program(boxes["go"], f"{loads()}/goheap", "-keep", "20", "-garbage", "50",
                       "-idle"),
         "java": Program(boxes["java"], java(), "-XX:+UseSerialGC", "-Xmx200m", "-cp", loads(),
                         "Garbage", "20", "30"),
         "sleep": Program(boxes["sleep"], "/bin/sh", "-c", "echo; exec sleep 100"),
+        # An entry script that becomes the program later on: the same pid, the same start.
+        "script": Program(boxes["script"], "/bin/sh", "-c", f"echo; read go; exec {loads()}/goheap"),
     }
     try:
         with agents.Agent("targets: all\n") as agent:
@@ -105,6 +107,9 @@ def _():
             near(rows["java"]["rt_gcs"], real["collections"], 1, "collections of java")
             check(rows["java"]["rt_heap_committed"] >= rows["java"]["rt_heap_used"], "committed")
 
+            check("libc" in rows["script"]["lang"], rows["script"]["lang"])
+            check(programs["script"].ask("go").startswith("ready"), "the script's program")
+
             # Of one that ended nothing is known any more; what the target has collected stays.
             counted = rows["java"]["rt_gcs"]
             programs["java"].end()
@@ -115,6 +120,9 @@ def _():
             row = wait_figures(agent, boxes["java"], 60,
                                lambda row: (row["rt_gcs"] or 0) > counted)
             check(row["rt_heap_used"] < rows["java"]["rt_heap_used"] + 60 * MIB, "of two processes")
+
+            wait_figures(agent, boxes["script"], 30,
+                         lambda row: (row["lang"] or "").startswith("go ") and row["rt_heap_used"])
 
             past = agent.json("/api/v1/series?metric=rt_heap_used&metric=rt_gcs&from=-1m&target="
                               + boxes["go"].path)
