@@ -207,20 +207,26 @@ static const struct heap_blob *own_file(const struct heapreport *r) {
     return NULL;
 }
 
-static int nothing_to_save(struct err *err) {
+static int nothing_to_save(const struct heapreport *r, uint16_t port, struct err *err) {
+    if (port && str_starts(buf_str(&r->runtime), STR("go")))
+        return err_set(err, -ENODATA,
+                       "nothing answers as pprof on port %u of process %d's network namespace: "
+                       "there is no profile to save; without --port its ports are tried",
+                       (unsigned)port, r->pid);
     return err_set(err, -ENODATA,
                    "there is no profile and no list of types to save: see what it says without "
                    "--out and --flame");
 }
 
-static int add_out(const struct heapreport *r, struct buf *out, struct err *err) {
+static int add_out(const struct heap *h, const struct heapreport *r, struct buf *out,
+                   struct err *err) {
     const struct profile *p = heapreport_profile(r);
     const struct heap_blob *own = own_file(r);
     size_t from = begin_part(out, PART_OUT);
     int code = 0;
 
     if (!p)
-        return nothing_to_save(err);
+        return nothing_to_save(r, h->options->port, err);
     if (own)
         buf_add(out, (struct str){own->data, own->n});
     else
@@ -229,7 +235,8 @@ static int add_out(const struct heapreport *r, struct buf *out, struct err *err)
     return code < 0 ? err_set(err, code, "cannot make the profile:") : 0;
 }
 
-static int add_flame(const struct heapreport *r, struct buf *out, struct err *err) {
+static int add_flame(const struct heap *h, const struct heapreport *r, struct buf *out,
+                     struct err *err) {
     const struct profile *p = heapreport_profile(r);
     struct flame_options options = {.diff = r->is_diff};
     size_t from = begin_part(out, PART_FLAME);
@@ -237,7 +244,7 @@ static int add_flame(const struct heapreport *r, struct buf *out, struct err *er
     int code;
 
     if (!p)
-        return nothing_to_save(err);
+        return nothing_to_save(r, h->options->port, err);
     buf_init(&title, 4096);
     if (r->pid) {
         buf_add(&title, str_head(buf_str(&r->command), 200));
@@ -293,9 +300,9 @@ static int look(const struct heap *h, struct heapreport *r, struct buf *out, str
         return err_set(err, code, "cannot compare what was read:");
     code = add_text(h, r, out, err);
     if (code == 0 && o->out)
-        code = add_out(r, out, err);
+        code = add_out(h, r, out, err);
     if (code == 0 && o->flame)
-        code = add_flame(r, out, err);
+        code = add_flame(h, r, out, err);
     if (code == 0 && buf_error(out))
         code = err_set(err, buf_error(out), "there is more to say than fits into %d MiB",
                        ANSWER_MAX >> 20);

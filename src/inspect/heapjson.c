@@ -140,18 +140,23 @@ static int json_profile(struct json *j, const struct heapprint *how, const struc
     return code;
 }
 
-static void json_goroutines(struct json *j, const struct heapprint *how,
-                            const struct heapreport *r) {
+static int json_goroutines(struct json *j, const struct heapprint *how,
+                           const struct heapreport *r) {
     const struct profile *p = goroutines_of(r);
+    auto_free struct heapstack *rank = NULL;
+    int code;
 
     json_key(j, "goroutines");
     if (!p) {
         json_unknown(j);
-        return;
+        return 0;
     }
+    code = heapreport_stacks(p, 0, &rank);
+    if (code < 0)
+        return code;
     json_begin_array(j);
     for (size_t i = 0; i < shown(how, profile_samples(p)); i++) {
-        struct profile_sample s = profile_sample(p, i);
+        struct profile_sample s = profile_sample(p, rank[i].sample);
 
         json_begin_object(j);
         key_i64(j, r->is_diff ? "growth" : "count", true, s.value[0]);
@@ -163,6 +168,7 @@ static void json_goroutines(struct json *j, const struct heapprint *how,
         json_end(j);
     }
     json_end(j);
+    return 0;
 }
 
 static void json_subject(struct json *j, const struct heapreport *r) {
@@ -201,9 +207,10 @@ int heapprint_json(const struct heapprint *how, const struct heapreport *r, stru
     json_key_maybe_str(&j, "types_how", str_of(r->after.view.types_how));
     json_types(&j, how, r);
     code = json_profile(&j, how, r);
+    if (code == 0)
+        code = json_goroutines(&j, how, r);
     if (code < 0)
         return code;
-    json_goroutines(&j, how, r);
     json_end(&j);
     buf_add_char(out, '\n');
     return buf_error(out);
@@ -274,10 +281,12 @@ static int plain_functions(const struct heapprint *how, const struct profile *p,
     return r;
 }
 
-static void plain_goroutines(const struct heapprint *how, const struct profile *p,
-                             struct buf *out) {
-    for (size_t i = 0; i < shown(how, profile_samples(p)); i++) {
-        struct profile_sample s = profile_sample(p, i);
+static int plain_goroutines(const struct heapprint *how, const struct profile *p, struct buf *out) {
+    auto_free struct heapstack *rank = NULL;
+    int r = heapreport_stacks(p, 0, &rank);
+
+    for (size_t i = 0; r == 0 && i < shown(how, profile_samples(p)); i++) {
+        struct profile_sample s = profile_sample(p, rank[i].sample);
 
         buf_add(out, STR("goroutines"));
         tab_i64(out, true, s.value[0]);
@@ -289,6 +298,7 @@ static void plain_goroutines(const struct heapprint *how, const struct profile *
         if (s.frames == 0)
             buf_add_char(out, '\n');
     }
+    return r;
 }
 
 int heapprint_plain(const struct heapprint *how, const struct heapreport *r, struct buf *out) {
@@ -304,6 +314,6 @@ int heapprint_plain(const struct heapprint *how, const struct heapreport *r, str
             code = plain_functions(how, p, (unsigned)allocated, out);
     }
     if (code == 0 && goroutines_of(r))
-        plain_goroutines(how, goroutines_of(r), out);
+        code = plain_goroutines(how, goroutines_of(r), out);
     return code < 0 ? code : buf_error(out);
 }

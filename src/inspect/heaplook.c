@@ -118,11 +118,12 @@ int heaplook_process(struct heapsubject *s, const struct rt_heap_ask *ask, struc
 
     if (r < 0)
         return err_set(err, r, "process %d has ended", s->proc.pid);
+    /* Before it is asked: some need memory to answer, and keep it. */
+    out->have_rss = rtproc_rss(&s->proc, &out->rss, &out->anon) == 0;
     r = rt_heap(&s->proc, &s->id, ask, &out->view, err);
     if (r < 0)
         return name_process(s->proc.pid, err);
     out->at_ms = clock_wall_ms();
-    out->have_rss = rtproc_rss(&s->proc, &out->rss, &out->anon) == 0;
     take_blobs(out);
     r = take_types(out);
     if (r < 0)

@@ -171,3 +171,44 @@ const struct profile *heapreport_profile(const struct heapreport *r) {
         return r->is_diff ? r->tally_growth : r->after.tally;
     return r->is_diff ? r->goroutines_growth : r->after.goroutines;
 }
+
+bool heaprow_changed(const struct heaprow *row) {
+    return row->bytes != row->bytes_before || row->count != row->count_before;
+}
+
+/* A profile of growth has no samples that did not change. */
+static bool has_samples(const struct profile *growth) {
+    return growth && profile_samples(growth) > 0;
+}
+
+bool heapreport_changed(const struct heapreport *r) {
+    for (size_t i = 0; i < r->rows; i++)
+        if (heaprow_changed(&r->row[i]))
+            return true;
+    return has_samples(r->heap_growth) || has_samples(r->goroutines_growth);
+}
+
+static uint64_t size_of(int64_t value) {
+    return value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+}
+
+static int compare_stacks(const void *a, const void *b) {
+    const struct heapstack *x = a, *y = b;
+    uint64_t v = size_of(x->value), w = size_of(y->value);
+
+    if (v != w)
+        return v > w ? -1 : 1;
+    return (x->sample > y->sample) - (x->sample < y->sample);
+}
+
+int heapreport_stacks(const struct profile *p, unsigned type, struct heapstack **out) {
+    size_t n = profile_samples(p);
+
+    *out = calloc(n + 1, sizeof(**out));
+    if (!*out)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        (*out)[i] = (struct heapstack){i, profile_sample(p, i).value[type]};
+    qsort(*out, n, sizeof(**out), compare_stacks);
+    return 0;
+}

@@ -11,9 +11,9 @@ struct heaplook {
     struct profile *heap;  /* NULL: none */
     struct profile *tally; /* types as one-frame stacks; NULL: none */
     struct profile *goroutines;
-    const char *file; /* NULL: a process; borrowed */
-    int64_t at_ms;    /* wall time; 0: not known */
-    uint64_t rss, anon;
+    const char *file;   /* NULL: a process; borrowed */
+    int64_t at_ms;      /* wall time; 0: not known */
+    uint64_t rss, anon; /* before it was asked */
     bool have_rss;
 };
 
@@ -51,3 +51,15 @@ int heapreport_finish(struct heapreport *r, enum heap_sort sort);
 const struct profile *heapreport_profile(const struct heapreport *r);
 
 int64_t heapreport_growth(int64_t before, int64_t after);
+
+/* Whether the two looks found different things: types, functions or goroutines. */
+bool heapreport_changed(const struct heapreport *r);
+bool heaprow_changed(const struct heaprow *row);
+
+/* The samples of a profile by what they have of a type, the most (or what shrank most) first. 0 and
+ * *out, as many as there are samples, for the caller to free; -ENOMEM. */
+struct heapstack {
+    size_t sample;
+    int64_t value;
+};
+int heapreport_stacks(const struct profile *p, unsigned type, struct heapstack **out);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -141,11 +142,66 @@ static void what_is_printed_has_no_control_bytes_and_json_is_valid(void **state)
     heapreport_done(&r);
 }
 
+static void where_nothing_grew_one_line_says_so(void **state) {
+    static const struct cmd_context context = {.json = false};
+    const struct heapprint how = {.context = &context, .top = 20};
+    struct heapreport r;
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 1 << 20);
+    heapreport_init(&r);
+    r.pid = 4711;
+    r.is_diff = true;
+    r.before.tally = tally_of(before, ARRAY_N(before));
+    r.after.tally = tally_of(before, ARRAY_N(before));
+    assert_int_equal(heapreport_finish(&r, HEAP_SORT_BYTES), 0);
+    assert_false(heapreport_changed(&r));
+    assert_int_equal(heapprint_text(&how, &r, &out), 0);
+    buf_add_char(&out, '\0');
+    assert_non_null(strstr(out.p, "nothing grew"));
+    assert_null(strstr(out.p, "none"));
+    heapreport_done(&r);
+    buf_clear(&out);
+    fill(&r, HEAP_SORT_BYTES);
+    assert_true(heapreport_changed(&r));
+    assert_int_equal(heapprint_text(&how, &r, &out), 0);
+    buf_add_char(&out, '\0');
+    assert_null(strstr(out.p, "nothing grew"));
+    heapreport_done(&r);
+    buf_done(&out);
+}
+
+static void stacks_that_changed_most_come_first(void **state) {
+    static const int64_t values[] = {2, -7, 0, 5, INT64_MIN, 2};
+    static const size_t order[] = {4, 1, 3, 0, 5, 2};
+    struct heapstack *stack = NULL;
+    struct profile *p = NULL;
+
+    (void)state;
+    assert_int_equal(profile_new(&p), 0);
+    assert_true(profile_add_type(p, STR("goroutine"), STR("count")) >= 0);
+    for (size_t i = 0; i < ARRAY_N(values); i++) {
+        char name[2] = {(char)('a' + i), '\0'};
+        struct profile_frame frame = {.function = str_of(name)};
+        int64_t value[PROFILE_TYPES] = {values[i]};
+
+        assert_int_equal(profile_add(p, &frame, 1, value), 0);
+    }
+    assert_int_equal(heapreport_stacks(p, 0, &stack), 0);
+    for (size_t i = 0; i < ARRAY_N(order); i++)
+        assert_int_equal(stack[i].sample, order[i]);
+    free(stack);
+    profile_free(p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_joined_and_what_changed_most_comes_first),
         cmocka_unit_test(looks_with_nothing_in_common_are_told),
         cmocka_unit_test(unknown_bytes_are_unknown),
+        cmocka_unit_test(where_nothing_grew_one_line_says_so),
+        cmocka_unit_test(stacks_that_changed_most_come_first),
         cmocka_unit_test(what_is_printed_has_no_control_bytes_and_json_is_valid),
     };
 

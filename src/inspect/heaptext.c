@@ -316,15 +316,11 @@ static void add_types_now(struct printer *p) {
     print_table(p, &t);
 }
 
-static bool changed(const struct heaprow *row) {
-    return row->bytes != row->bytes_before || row->count != row->count_before;
-}
-
 static size_t changed_rows(const struct heapreport *r) {
     size_t n = 0;
 
     for (size_t i = 0; i < r->rows; i++)
-        n += changed(&r->row[i]);
+        n += heaprow_changed(&r->row[i]);
     return n;
 }
 
@@ -342,7 +338,7 @@ static void add_types_growth(struct printer *p) {
         int64_t bytes = heapreport_growth(row->bytes_before, row->bytes);
         int64_t count = heapreport_growth(row->count_before, row->count);
 
-        if (!changed(row))
+        if (!heaprow_changed(row))
             continue;
         left--;
         if (row->have_bytes) {
@@ -452,20 +448,6 @@ static void add_profile(struct printer *p) {
 
 /* --- stacks ----------------------------------------------------------------------------------- */
 
-struct ranked {
-    size_t sample;
-    int64_t value;
-};
-
-static int compare_ranked(const void *a, const void *b) {
-    const struct ranked *x = a, *y = b;
-    uint64_t v = size_of(x->value), w = size_of(y->value);
-
-    if (v != w)
-        return v > w ? -1 : 1;
-    return (x->sample > y->sample) - (x->sample < y->sample);
-}
-
 /* A line of a stack: its amount (before the first frame only) and a frame. */
 static void add_stack_line(struct printer *p, struct str amount, const struct profile *of,
                            const struct profile_sample *s, size_t f) {
@@ -509,15 +491,11 @@ static void add_stacks(struct printer *p, const struct profile *of, const char *
     enum heap_unit unit = unit_of(profile_type(of, type).unit);
     size_t n = profile_samples(of),
            some = p->how->top && p->how->top < STACKS ? p->how->top : STACKS;
-    auto_free struct ranked *rank = calloc(n + 1, sizeof(*rank));
+    auto_free struct heapstack *rank = NULL;
 
-    if (!rank) {
-        p->error = -ENOMEM;
+    p->error = heapreport_stacks(of, type, &rank);
+    if (p->error < 0)
         return;
-    }
-    for (size_t i = 0; i < n; i++)
-        rank[i] = (struct ranked){i, profile_sample(of, i).value[type]};
-    qsort(rank, n, sizeof(*rank), compare_ranked);
     buf_add_format(p->out, "\n%s: ", what);
     add_signed(p->out, profile_total(of, type), unit, diff);
     buf_add_format(p->out, " in %zu stack%s%s\n", n, n == 1 ? "" : "s",
@@ -547,12 +525,28 @@ static void add_heap_stacks(struct printer *p) {
         add_stacks(p, of, p->r->is_diff ? "stacks that grew" : "stacks", p->r->is_diff);
 }
 
+/* Whether there is anything but figures that could have grown. */
+static bool has_growth(const struct heapreport *r) {
+    return r->rows > 0 || r->heap_growth || r->goroutines_growth;
+}
+
+static void say_same(const struct heapreport *r, struct buf *out) {
+    buf_add(out, STR("\nnothing grew: every type and stack has as much as before"));
+    if (r->pid && r->after.heap && str_starts(buf_str(&r->runtime), STR("go")))
+        buf_add(out, STR(" (Go's heap profile tells of its last collection; --live collects)"));
+    buf_add_char(out, '\n');
+}
+
 int heapprint_text(const struct heapprint *how, const struct heapreport *r, struct buf *out) {
     struct printer p = {.how = how, .r = r, .out = out};
     static void (*const parts[])(struct printer *) = {
         add_head, add_figures, add_notes, add_types, add_profile, add_heap_stacks, add_goroutines};
+    enum { ALWAYS = 3 };
+    bool same = r->is_diff && has_growth(r) && !heapreport_changed(r);
 
-    for (size_t i = 0; i < ARRAY_N(parts) && p.error == 0; i++)
+    for (size_t i = 0; i < (same ? ALWAYS : ARRAY_N(parts)) && p.error == 0; i++)
         parts[i](&p);
+    if (same)
+        say_same(r, out);
     return p.error ? p.error : buf_error(out);
 }
