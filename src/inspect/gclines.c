@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "inspect/logprefix.h"
+
 enum {
     WEAK_US = 100000,    /* for what only might be one */
     STRONG_US = 2000000, /* the machine may be busy, or the program stopped */
@@ -16,6 +18,25 @@ void gclines_init(struct gclines *l, void (*text)(void *, struct str),
     l->n = l->first = l->newest = 0;
     l->lines = l->torn = 0;
     l->pieces_n = l->log_n = l->others_n = 0;
+    l->before_n = 0;
+}
+
+/* What stands on the line that is not over yet. A carriage return begins it anew, as progress is
+ * told. */
+static void remember(struct gclines *l, struct str s) {
+    size_t from = s.n;
+
+    while (from > 0 && s.p[from - 1] != '\n' && s.p[from - 1] != '\r')
+        from--;
+    if (from > 0)
+        l->before_n = 0;
+    s = str_from(s, from);
+    if (l->before_n < sizeof(l->before)) {
+        size_t room = sizeof(l->before) - l->before_n;
+
+        memcpy(l->before + l->before_n, s.p, s.n < room ? s.n : room);
+    }
+    l->before_n += s.n;
 }
 
 static void pass(struct gclines *l, struct str s) {
@@ -25,6 +46,7 @@ static void pass(struct gclines *l, struct str s) {
         return;
     while (str_cut(&rest, '\n', &line))
         l->lines++;
+    remember(l, s);
     l->text(l->ctx, s);
 }
 
@@ -34,6 +56,22 @@ static struct str held(const struct gclines *l) {
 
 static void forget(struct gclines *l) {
     l->n = l->first = l->newest = 0;
+}
+
+static bool behind_prefix(const struct gclines *l) {
+    return l->before_n > 0 && l->before_n <= sizeof(l->before) &&
+           logprefix_is((struct str){l->before, l->before_n});
+}
+
+/* A line of which the first part went out already: so does its rest. It counts if a log's reader
+ * put that part there. */
+static void pass_rest(struct gclines *l, const struct gctrace *g) {
+    bool counts = g->kind != GCTRACE_OTHER && behind_prefix(l);
+
+    pass(l, held(l));
+    forget(l);
+    if (counts)
+        l->line(l->ctx, g, STR(""));
 }
 
 /* --- where one may begin -----------------------------------------------------------------------
@@ -54,12 +92,13 @@ static size_t find_head(struct str s, size_t from) {
 /* --- lines that are whole ----------------------------------------------------------------------
  */
 
-/* The collector's line within a line that begins like one and is none: "gc 7 @ gc 8 @0.2s ...".
- */
+/* The collector's line behind a carriage return, in a line that begins like one and is none. */
 static bool find_within(struct gclines *l, struct str line) {
     struct gctrace g;
 
     for (size_t i = find_head(line, 1); i < line.n; i = find_head(line, i + 1)) {
+        if (line.p[i - 1] != '\r')
+            continue;
         gctrace_parse(str_from(line, i), &g);
         if (g.kind == GCTRACE_OTHER)
             continue;
@@ -81,6 +120,7 @@ static bool mend(struct gclines *l, struct str newest) {
     struct gctrace g, found = {.kind = GCTRACE_OTHER};
     size_t at = 0, length = l->first - 1;
 
+    (void)str_drop(&newest, STR("\r"));
     /* How each of them ends: P, (forced), yields, (MB), util, released. */
     if (newest.n == 0 || str_find(STR("P)s]ld"), newest.p[newest.n - 1]) < 0)
         return false;
@@ -122,6 +162,13 @@ static void end_line(struct gclines *l) {
     struct gctrace g;
 
     gctrace_parse(line, &g);
+    if (l->before_n > 0 && l->newest == 0) {
+        if (g.kind == GCTRACE_OTHER && find_within(l, line))
+            forget(l);
+        else
+            pass_rest(l, &g);
+        return;
+    }
     if (g.kind != GCTRACE_OTHER) {
         pass(l, str_head(held(l), l->newest));
         l->line(l->ctx, &g, line);
@@ -301,7 +348,9 @@ void gclines_flush(struct gclines *l, bool end) {
     if (end && l->newest > 0)
         let_go_lines(l);
     gctrace_parse(held(l), &g);
-    if (end && l->first == 0 && g.kind != GCTRACE_OTHER)
+    if (end && l->first == 0 && l->before_n > 0)
+        pass_rest(l, &g);
+    else if (end && l->first == 0 && g.kind != GCTRACE_OTHER)
         l->line(l->ctx, &g, held(l));
     else
         pass(l, held(l));

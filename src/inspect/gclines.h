@@ -2,20 +2,23 @@
  * taken apart again: what is the program's goes out byte for byte and in order, what is the
  * collector's is parsed and kept back.
  *
- * The collector's line may begin behind a text without newline ("loading... gc 7 @1.2s ..."): the
- * program's part goes out, and its line goes on after the collector's. The runtime writes a line
- * in pieces; when a line of the program's comes between two of them, it is found there, if there is
- * just one way to do so (behind a number there are more). Where each write is known by itself, the
- * pieces are told from lines between any of them. Whatever is not certain is the program's.
- * Pure, with bounded memory: only what may still become a collector's line is held back.
+ * Behind other text on the same line ("log: the last was gc 7 @1.2s ...") it is the program's, a
+ * quote or not; behind what a log's reader puts before each line ("web-1  | gc 7 @1.2s ...") it is
+ * counted, and goes out all the same, with its newline. The runtime writes a line in pieces; when a
+ * line of the program's comes between two of them, it is found there, if there is just one way to
+ * do so (behind a number there are more). Where each write is known by itself, the pieces are told
+ * from lines between any of them, and from a text without newline before them. Whatever is not
+ * certain is the program's. Pure, with bounded memory: only what may still become a collector's
+ * line is held back.
  */
 #pragma once
 #include "runtime/gctrace.h"
 
-enum { GCLINES_HELD = 4 * GCTRACE_LINE, GCLINES_LOG = 256 << 10 };
+enum { GCLINES_HELD = 4 * GCTRACE_LINE, GCLINES_LOG = 256 << 10, GCLINES_PREFIX = 256 };
 
 struct gclines {
-    /* The program's bytes, as many as there are at once; and a line of the collector's. */
+    /* The program's bytes, as many as there are at once; and a line of the collector's, empty when
+     * it went out as text already. */
     void (*text)(void *ctx, struct str s);
     void (*line)(void *ctx, const struct gctrace *g, struct str line);
     void *ctx;
@@ -25,6 +28,8 @@ struct gclines {
     uint64_t lines; /* of the program's: newlines that went out */
     uint64_t torn;  /* of the collector's, put together again */
     char held[GCLINES_HELD];
+    size_t before_n; /* bytes that went out since the last line ended, and the first of them */
+    char before[GCLINES_PREFIX];
     /* A line that comes in pieces: what of it came, all that came since, and of that the program's
      */
     size_t pieces_n, log_n, others_n;

@@ -83,7 +83,7 @@ static void on_line(void *ctx, const struct gctrace *g, struct str line) {
     struct gcrun *run = ctx;
     int64_t at_ms = gcstats_add(&run->stats, g, now_ms(run));
 
-    if (run->options->keep) {
+    if (run->options->keep && line.n > 0) {
         gcout_add(&run->text, line);
         gcout_add(&run->text, STR("\n"));
     }

@@ -409,6 +409,13 @@ static bool read_scvg(struct gctrace *g, struct str s) {
     return read_sums(g, s);
 }
 
+/* "0: GC forced" of Go 1.1 to 1.4. */
+static bool is_forced_scvg(struct str s) {
+    uint64_t number;
+
+    return take_number(&s, &number) && str_eq(s, STR(": GC forced"));
+}
+
 /* An item of a scav line: "1 KiB work", "7 1 KiB work" with the cycle's number (1.15), "0 KiB work
  * (bg)", "4344 KiB now", "2 KiB total", "99% util". */
 static bool read_scav_item(struct gctrace *g, struct str text) {
@@ -473,7 +480,9 @@ static enum gctrace_kind read_line(struct gctrace *g, struct str s) {
     if (str_skip(&s, STR("gc")))
         return read_old_collection(g, s) ? GCTRACE_GC : GCTRACE_OTHER;
     if (str_skip(&s, STR("scvg")))
-        return read_scvg(g, s) ? GCTRACE_SCVG : GCTRACE_OTHER;
+        return is_forced_scvg(s) ? GCTRACE_PERIODIC
+               : read_scvg(g, s) ? GCTRACE_SCVG
+                                 : GCTRACE_OTHER;
     if (str_skip(&s, STR("scav ")))
         return read_scav(g, s) ? GCTRACE_SCVG : GCTRACE_OTHER;
     return str_eq(s, STR("GC forced")) ? GCTRACE_PERIODIC : GCTRACE_OTHER;
@@ -483,6 +492,7 @@ void gctrace_parse(struct str line, struct gctrace *out) {
     static const struct gctrace nothing = {.kind = GCTRACE_OTHER};
     struct gctrace g = nothing;
 
+    (void)str_drop(&line, STR("\r")); /* a terminal's */
     if (line.n >= 8 && line.n <= GCTRACE_LINE)
         g.kind = read_line(&g, line);
     *out = g.kind == GCTRACE_OTHER ? nothing : g;

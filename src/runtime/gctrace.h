@@ -49,7 +49,7 @@ struct gctrace {
 
 enum { GCTRACE_LINE = 512 }; /* none of them is longer */
 
-/* A line without its newline. */
+/* A line without its newline; the carriage return that a terminal writes before it may be there. */
 void gctrace_parse(struct str line, struct gctrace *out);
 
 static inline bool gctrace_has(const struct gctrace *g, enum gctrace_field f) {

@@ -85,6 +85,9 @@ static void a_line_of_the_program_is_not_the_collectors(void **state) {
         "scav 1 KiB work",
         "scav 1 KiB work, 2 KiB total, 99% utilisation",
         "GC forced by hand",
+        "scvg0: GC forced by hand",
+        "scvg-1: GC forced",
+        WHOLE "\r\r",
         "the gc 1 @0.008s",
         " " WHOLE,
         "gc 1 @99999999999999999999s 3%: 1+2+3 ms clock, 4+5+6 ms cpu, 4->4->0 MB, 4 MB goal, 2 P",
@@ -100,6 +103,9 @@ static void a_line_of_the_program_is_not_the_collectors(void **state) {
 
     (void)state;
     assert_int_equal(kind_of(WHOLE), GCTRACE_GC);
+    assert_int_equal(kind_of(WHOLE "\r"), GCTRACE_GC);
+    assert_int_equal(kind_of("scvg0: GC forced"), GCTRACE_PERIODIC);
+    assert_int_equal(kind_of("GC forced\r"), GCTRACE_PERIODIC);
     for (size_t i = 0; i < ARRAY_N(others); i++)
         if (kind_of(others[i]) != GCTRACE_OTHER)
             fail_msg("'%s' is taken for a line of the collector", others[i]);

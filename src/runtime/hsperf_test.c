@@ -62,6 +62,30 @@ static void other_machines_and_unfinished_files_are_told_apart(void **state) {
     assert_int_equal(h.attach, 7);
 }
 
+/* Shorter than all that is used, but longer than what is left of it. */
+static void an_entry_that_runs_past_the_end_is_refused(void **state) {
+    struct str file = load("fuzz/corpus/hsperf/g1-17");
+    struct hsperf h = {.attach = 7};
+    uint32_t first, length, used, two = 2, past;
+
+    (void)state;
+    memcpy(&used, room + 8, sizeof(used));
+    memcpy(&first, room + 24, sizeof(first));
+    memcpy(&length, room + first, sizeof(length));
+    memcpy(room + 28, &two, sizeof(two));
+    assert_int_equal(hsperf_parse(file, &h), 0);
+    h = (struct hsperf){.attach = 7};
+    past = used - (first + length);
+    memcpy(room + first + length, &past, sizeof(past));
+    assert_int_equal(hsperf_parse(file, &h), 0);
+    h = (struct hsperf){.attach = 7};
+    past++;
+    assert_true(past < used);
+    memcpy(room + first + length, &past, sizeof(past));
+    assert_int_equal(hsperf_parse(file, &h), -EBADMSG);
+    assert_int_equal(h.attach, 7);
+}
+
 /* Each in a block of its own, so that a sanitizer sees a byte too far. */
 static void parse_copy(struct str file) {
     char *copy = malloc(file.n ? file.n : 1);
@@ -97,6 +121,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counters_are_those_that_jcmd_prints),
         cmocka_unit_test(other_machines_and_unfinished_files_are_told_apart),
+        cmocka_unit_test(an_entry_that_runs_past_the_end_is_refused),
         cmocka_unit_test(no_byte_outside_is_read_whatever_it_says),
     };
 
