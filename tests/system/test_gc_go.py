@@ -138,7 +138,7 @@ def _():
         programs = {kind: stack.enter_context(Go(name, *args, garbage=0, before=before))
                     for kind, name, args, before in (
                         ("busy", "goheap-pprof", (), ()), ("idle", "goheap-pprof", ["-idle"], ()),
-                        ("stripped", "goheap-pie-stripped", (), ()),
+                        ("stripped", "goheap-pprof-stripped", (), ()),
                         ("inside", "goheap-pprof", (), elsewhere()))}
         for go in programs.values():  # late, or those that work collect it themselves
             go.ask("make 55")
