@@ -11,9 +11,11 @@
 #include "kern/oomcount.h"
 #include "kern/proccgroup.h"
 #include "kern/vmstat.h"
+#include "runtime/inject.h"
 #include "runtime/recognise.h"
 
 enum {
+    DYING_MS = 200,
     GRACE_US = 300 * 1000,       /* beyond the deadline, for the last word */
     LOOK_US = 50 * 1000,         /* between two looks at memory */
     QUIET_LEAST_US = 300 * 1000, /* so long without a fall, and it has settled */
@@ -70,6 +72,10 @@ static int run_child(struct work *w, struct rt_result *out, struct err *err) {
     } while (state == JOB_RUNNING);
     if (state == JOB_DONE && job.answer.n == sizeof(*out))
         take_result(buf_str(&job.answer), out);
+    else if (inject_goes_on(w->proc))
+        rt_fail(out, "again, when it is through; a longer --timeout waits for it",
+                "what was called in it goes on beyond the timeout; the thread is put back when it "
+                "is done");
     else
         rt_fail(out, "a longer --timeout, if the process is only slow",
                 clock_mono_us() >= deadline ? "it did not answer in time"
@@ -188,6 +194,14 @@ static int died(const struct rtproc *p, const struct kills *k, struct err *err) 
     return err_set(err, -ESRCH, "process %d has ended meanwhile", p->pid);
 }
 
+/* One that is dying closes its sockets before it is gone, and the asking fails by that. */
+static void let_it_end(const struct rtproc *p) {
+    struct pollfd gone = {.fd = p->pidfd, .events = POLLIN};
+
+    if (p->pidfd >= 0)
+        (void)poll(&gone, 1, DYING_MS);
+}
+
 int collect_run(const struct host *h, int32_t pid, const struct rt_ask *ask,
                 struct collect_report *out, struct err *err) {
     struct rtproc proc = {0};
@@ -212,6 +226,8 @@ int collect_run(const struct host *h, int32_t pid, const struct rt_ask *ask,
     out->took_us = clock_mono_us() - began;
     if (r == 0 && out->result.outcome == RT_COLLECTED)
         settle(&proc, ask, out);
+    if (r == 0 && out->result.outcome == RT_FAILED)
+        let_it_end(&proc);
     if (r == 0 && rtproc_same(&proc) < 0)
         r = died(&proc, &kills, err);
     if (kills.dir >= 0)

@@ -2,11 +2,18 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "kern/maps.h"
 #include "runtime/elf.h"
@@ -16,7 +23,10 @@
 
 static_assert((int)INJECT_DATA <= (int)SIGFRAME_DATA, "what calls are given fits on the frame");
 
-enum { THREADS_MAX = 4096, PAUSE_LEAST_US = 200, PAUSE_MOST_US = 5000 };
+enum { THREADS_MAX = 4096, PAUSE_LEAST_US = 200, PAUSE_MOST_US = 5000, FDS_MAX = 4096 };
+
+/* By this others know who traces. */
+#define INJECT_NAME "plimsoll-call"
 
 static void pause_us(int64_t us) {
     const struct timespec t = {.tv_nsec = us * 1000};
@@ -32,10 +42,14 @@ static int try_threads(const struct rtproc *p, const struct injectcode *code, in
 
     if (threads < 0)
         return err_set(why, threads, "process %d is gone", p->pid);
-    for (int i = 0; i < threads; i++) {
+    /* Those whose timeout would begin anew come last. */
+    for (int i = 0; i < 2 * threads; i++) {
+        bool anew = i >= threads;
         struct safepoint at;
 
-        r = safepoint_look(p, tid[i], code->trampoline, &at, why);
+        r = safepoint_look(p, tid[i % threads], code->trampoline, &at, why);
+        if (r == 0 && at.anew != anew)
+            r = err_set(why, -EAGAIN, "thread %d waits in another way now", at.tid);
         if (r == 0)
             r = injectrun_calls(p, &at, code, call, n, deadline_us, why);
         /* One thread may end; only the whole process's end is ours. */
@@ -59,23 +73,20 @@ static bool is_sound(const struct inject_call *call, unsigned n) {
     return n > 0 && n <= INJECT_CALLS;
 }
 
-int inject_calls(const struct rtproc *p, struct inject_call *call, unsigned n, int64_t deadline_us,
-                 struct err *why) {
+/* Until a thread has made them. Whoever asked may have ended: nothing is begun for nobody. */
+static int try_until(const struct rtproc *p, const struct injectcode *code,
+                     struct inject_call *call, unsigned n, int64_t deadline_us, pid_t asker,
+                     struct err *why) {
     auto_free int32_t *tid = malloc(THREADS_MAX * sizeof(*tid));
     int64_t wait = PAUSE_LEAST_US;
-    struct injectcode code;
     struct err last = {0};
     int r;
 
-    assert(is_sound(call, n));
     if (!tid)
         return err_set(why, -ENOMEM, "no memory");
-    r = injectfit_look(p, &code, why);
-    if (r < 0)
-        return r;
     for (;;) {
-        r = try_threads(p, &code, tid, call, n, deadline_us, &last);
-        if (r != -EAGAIN)
+        r = try_threads(p, code, tid, call, n, deadline_us, &last);
+        if (r != -EAGAIN || getppid() != asker)
             break;
         if (clock_mono_us() + wait >= deadline_us)
             return err_set(why, -EBUSY,
@@ -87,6 +98,117 @@ int inject_calls(const struct rtproc *p, struct inject_call *call, unsigned n, i
     if (r < 0)
         (void)err_set(why, r == -ETIMEDOUT ? -EBUSY : r, "%s", last.text);
     return r == -ETIMEDOUT ? -EBUSY : r;
+}
+
+/* --- in a process of its own ------------------------------------------------------------------ */
+
+/* Shared with it. */
+struct away {
+    struct inject_call call[INJECT_CALLS];
+    char data[INJECT_CALLS][INJECT_DATA];
+    struct err why;
+    int result;
+};
+
+static bool is_needed(const struct rtproc *p, int fd) {
+    return fd == p->dir || fd == p->pidfd || fd == p->host->proc || fd == p->host->root;
+}
+
+/* No signal ends it, the end of nobody, and nobody waits for a pipe that it holds. */
+static void stand_apart(const struct rtproc *p) {
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    sigset_t all;
+
+    sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
+    (void)setsid();
+    (void)prctl(PR_SET_NAME, INJECT_NAME);
+    for (int fd = 0; fd < FDS_MAX; fd++) {
+        if (is_needed(p, fd))
+            continue;
+        if (fd > 2)
+            close(fd);
+        else if (null >= 0)
+            (void)dup2(null, fd);
+    }
+}
+
+static void copy_calls(struct inject_call *to, const struct inject_call *from, unsigned n,
+                       struct away *a) {
+    for (unsigned i = 0; i < n; i++) {
+        to[i] = from[i];
+        to[i].data = a->data[i];
+        if (from[i].data_n > 0)
+            memcpy(a->data[i], from[i].data, from[i].data_n);
+    }
+}
+
+static void take_back(struct inject_call *to, const struct away *a, unsigned n) {
+    for (unsigned i = 0; i < n; i++) {
+        to[i].result = a->call[i].result;
+        if (to[i].data_n > 0)
+            memcpy(to[i].data, a->data[i], to[i].data_n);
+    }
+}
+
+static int call_away(const struct rtproc *p, const struct injectcode *code, struct away *a,
+                     unsigned n, int64_t deadline_us) {
+    pid_t asker = getpid(), pid = fork();
+
+    if (pid < 0)
+        return err_set(&a->why, -errno, "cannot start a process:");
+    if (pid == 0) {
+        stand_apart(p);
+        a->result = try_until(p, code, a->call, n, deadline_us, asker, &a->why);
+        _exit(0);
+    }
+    while (waitpid(pid, NULL, 0) < 0)
+        if (errno != EINTR)
+            break;
+    return a->result;
+}
+
+int inject_calls(const struct rtproc *p, struct inject_call *call, unsigned n, int64_t deadline_us,
+                 struct err *why) {
+    struct injectcode code;
+    struct away *a;
+    int r;
+
+    assert(is_sound(call, n));
+    r = injectfit_look(p, &code, why);
+    if (r < 0)
+        return r;
+    a = mmap(NULL, sizeof(*a), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (a == MAP_FAILED)
+        return err_set(why, -ENOMEM, "no memory");
+    a->result = err_set(&a->why, -ECHILD, "what calls into process %d has ended", p->pid);
+    copy_calls(a->call, call, n, a);
+    r = call_away(p, &code, a, n, deadline_us);
+    take_back(call, a, n);
+    if (r < 0)
+        (void)err_set(why, r, "%s", a->why.text);
+    munmap(a, sizeof(*a));
+    return r;
+}
+
+bool inject_goes_on(const struct rtproc *p) {
+    auto_free int32_t *tid = malloc(THREADS_MAX * sizeof(*tid));
+    int n = tid ? safepoint_threads(p, tid, THREADS_MAX) : 0;
+
+    for (int i = 0; i < n; i++) {
+        struct procstatus s;
+        char name[32], buf[64];
+        struct str comm;
+
+        if (procstatus_read(p->host->proc, tid[i], &s) < 0 || !(s.have & 1U << PROCSTATUS_TRACER) ||
+            s.value[PROCSTATUS_TRACER] == 0)
+            continue;
+        (void)snprintf(name, sizeof(name), "%d/comm", (int)s.value[PROCSTATUS_TRACER]);
+        if (file_read_at(p->host->proc, name, buf, sizeof(buf), &comm) == 0 &&
+            str_eq(str_trim(comm), STR(INJECT_NAME)))
+            return true;
+    }
+    return false;
 }
 
 /* --- symbols ---------------------------------------------------------------------------------- */

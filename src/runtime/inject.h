@@ -6,8 +6,10 @@
  * madvise), in no signal handler. The call is made as the kernel would deliver a signal: a signal
  * frame with all registers, vector ones too, is put on its stack below the red zone, and the
  * function returns into rt_sigreturn. While we live we take the thread back before that and restore
- * it so that its system call goes on as if nothing had been; if we die in the middle, the thread
- * restores itself and sees EINTR.
+ * it so that its system call goes on as if nothing had been. What traces is a process of its own,
+ * which finishes that though its parent has been killed or has given up; if it is killed itself,
+ * the thread restores itself and begins its system call anew, or sees EINTR where it would of a
+ * signal.
  *
  * Refused: x32 and 32-bit processes, a thread that is traced already, a user shadow stack, a
  * sanitizer, seccomp whose filters forbid what the call needs, a group at its limit (the call may
@@ -38,11 +40,13 @@ struct inject_call {
 /* 0: all were made. Else the process is as it was, and *why says it: -EBUSY: no thread came to a
  * safe point in time, or a lock was not had; -EPERM; -EOPNOTSUPP: refused; -ENOMEM: its group is at
  * its limit; -EFAULT: the call ended in a fault, and what it had begun may be half done; -ESRCH.
- * Blocks until the deadline; a call that has begun is always waited for. Only in a process of its
- * own, of one thread: it uses SIGCHLD, and a thread that cannot be stopped stays seized until we
- * end. Traces nobody when it returns but then. */
+ * Blocks until the deadline; a call that has begun is always waited for. Only in a process of one
+ * thread: it forks. Traces nobody when it returns. */
 int inject_calls(const struct rtproc *p, struct inject_call *call, unsigned n, int64_t deadline_us,
                  struct err *why);
+
+/* Whether a call goes on in it that somebody of us made, who may have ended. */
+bool inject_goes_on(const struct rtproc *p);
 
 /* The address of a symbol that a mapped file exports (dynamic symbols, then .symtab), e.g.
  * "malloc_trim" of the libc. The name of the file must begin so ("libc.so.6"); "" the executable.

@@ -189,6 +189,48 @@ static bool is_traced(const struct target *t) {
     return s.value[PROCSTATUS_TRACER] != 0;
 }
 
+static pid_t tracer_of(const struct target *t) {
+    struct procstatus s;
+
+    assert_int_equal(procstatus_read(t->host.proc, t->pid, &s), 0);
+    return (pid_t)s.value[PROCSTATUS_TRACER];
+}
+
+/* Who asked is killed, or who traces too: the program has no handler for what it waits in, and sees
+ * nothing of either. */
+static void its_read_is_not_interrupted(void **state) {
+    struct target t;
+    int status;
+
+    (void)state;
+    start(&t, "read");
+    struct inject_call slow = {.function = function(&t, "native_slow"), .arg = {100}};
+
+    for (unsigned i = 0; i < 6; i++) {
+        pid_t caller = fork(), tracer = 0;
+
+        if (caller == 0)
+            _exit(call(&t, &slow, 1, 5000, NULL) == 0 ? 0 : 1);
+        for (unsigned wait = 0; wait < 500 && tracer == 0; wait++) {
+            nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+            tracer = tracer_of(&t);
+        }
+        assert_true(tracer > 0);
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        assert_true(inject_goes_on(&t.proc));
+        if (i % 2 == 0)
+            kill(tracer, SIGKILL);
+        kill(caller, SIGKILL);
+        assert_int_equal(waitpid(caller, &status, 0), caller);
+        for (unsigned wait = 0; wait < 500 && tracer_of(&t) != 0; wait++)
+            nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        assert_int_equal(tracer_of(&t), 0);
+        /* It comes back by itself. */
+        nanosleep(&(struct timespec){.tv_nsec = i % 2 == 0 ? 150000000 : 0}, NULL);
+    }
+    unharmed(&t);
+}
+
 /* Killed within a call that takes 20 ms; the program has a pattern in every register. */
 static void death_of_the_caller_is_survived(void **state) {
     struct basetest_random random = {.state = 42};
@@ -205,13 +247,16 @@ static void death_of_the_caller_is_survived(void **state) {
 
     for (unsigned i = 0; i < deaths; i++) {
         struct timespec wait = {.tv_nsec = (long)(basetest_next(&random) % 24000000)};
-        pid_t caller = fork();
+        pid_t caller = fork(), tracer;
 
         if (caller == 0)
             _exit(call(&t, &slow, 1, 5000, NULL) == 0 ? 0 : 1);
         assert_true(caller > 0);
         nanosleep(&wait, NULL);
         within += is_traced(&t);
+        tracer = tracer_of(&t);
+        if (tracer > 0 && i % 2 == 0)
+            kill(tracer, SIGKILL);
         kill(caller, SIGKILL);
         assert_int_equal(waitpid(caller, &status, 0), caller);
         assert_int_equal(kill(t.pid, 0), 0);
@@ -241,6 +286,7 @@ int main(void) {
         cmocka_unit_test(symbols_are_found_or_not),
         cmocka_unit_test(faults_and_locks_are_survived),
         cmocka_unit_test(who_never_waits_is_not_called),
+        cmocka_unit_test(its_read_is_not_interrupted),
         cmocka_unit_test(death_of_the_caller_is_survived),
         cmocka_unit_test(groups_are_full_near_their_limit),
     };
