@@ -226,7 +226,8 @@ int collect_run(const struct host *h, int32_t pid, const struct rt_ask *ask,
     out->took_us = clock_mono_us() - began;
     if (r == 0 && out->result.outcome == RT_COLLECTED)
         settle(&proc, ask, out);
-    if (r == 0 && out->result.outcome == RT_FAILED)
+    if (r == 0 && (out->result.outcome == RT_FAILED ||
+                   (out->result.outcome == RT_COLLECTED && !out->have_after)))
         let_it_end(&proc);
     if (r == 0 && rtproc_same(&proc) < 0)
         r = died(&proc, &kills, err);

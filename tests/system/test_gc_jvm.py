@@ -344,6 +344,70 @@ def _():
     equal(collected(java)["outcome"], "collected", "with nothing in the place")
 
 
+# --- room ------------------------------------------------------------------------------------
+
+@test("whose copies might not fit below the limit is refused with both numbers; with room it grows",
+      [needs_java])
+def _():
+    java = Java("-XX:+UseParallelGC", "-Xmn200m", "-Xmx400m", live=100, garbage=0, limit=180 * MIB)
+    one = gc(java, code=1)
+    equal(one["outcome"], "refused", "outcome")
+    need, room = (float(n) for n in re.search(
+        r"may need up to ([\d.]+)M more .*, and ([\d.]+)M are left below the limit of its group",
+        one["why"]).groups())
+    check(100 <= need <= 200, f"need {need}")
+    check(10 <= room < 80, f"room {room}")
+    check("raise that limit by" in one["next"] and java.box.path in one["next"], one["next"])
+    told = plimsoll("heap", java.pid, "--live", code=1).err
+    check("may need up to" in told, f"heap --live collects too: {told}")
+    check(java.alive(), "it ended")
+    java.box.limit(500 * MIB)
+    done = plimsoll("gc", java.pid, code=0)
+    row = done.out.splitlines()[1]
+    check(re.search(r" -\d+(\.\d)?M ", row), f"it grew by the copies: {row}")
+    check("its memory has grown" in done.out, done.out)
+    check("collected: HotSpot attach, Parallel" in done.out, done.out)
+    check(len(row) <= 110, f"{len(row)} columns")
+    plain = plimsoll("gc", java.pid, "--plain", code=0).out.splitlines()
+    equal(plain[0].split("\t")[-1], "HOW", "the last column for programs")
+    java.finish()
+
+
+@test("one that is killed for memory while it collects is told as that", [needs_java])
+def _():
+    box = group("eater", limit=40 * MIB)
+    process = subprocess.Popen([classes() + "/javaimpostor", "eater",
+                                java_home() + "/lib/server/libjvm.so"],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               preexec_fn=lambda: box.add(os.getpid()))
+    try:
+        check(b"ready" in process.stdout.readline(), "the impostor")
+        done = plimsoll("gc", process.pid, code=1)
+        check("was killed for memory while it collected" in done.err, done.err)
+        equal(process.wait(timeout=10), -signal.SIGKILL, "how it ended")
+    finally:
+        process.kill()
+        process.communicate()
+        os.unlink(f"/tmp/.java_pid{process.pid}")
+        box.remove()
+
+
+@test("wrong command lines act on nothing: no pid -1, no other machine's tree")
+def _():
+    told = plimsoll("gc", "-1", code=2).err
+    check("pids begin at 1" in told, told)
+    with tempfile.TemporaryDirectory() as root:
+        child = subprocess.Popen(["sleep", "60"])
+        try:
+            for args in (["--root", root], [f"--root={root}"]):
+                told = plimsoll("gc", child.pid, *args, code=2).err
+                check("--root" in told, told)
+            check(child.poll() is None, "it was ended")
+        finally:
+            child.kill()
+            child.wait()
+
+
 # --- heap ------------------------------------------------------------------------------------
 
 def heap(java, *args, code=0):

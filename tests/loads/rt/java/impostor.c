@@ -7,11 +7,14 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+enum { MOST_MIB = 200 }; /* in a group of far less */
 
 static void ignore(int signal) {
     (void)signal;
@@ -29,6 +32,20 @@ static int send_all(int fd, const char *text, size_t n) {
     return 0;
 }
 
+/* Of a small heap; asked to collect it takes memory until it is killed for it. */
+static void eat(int fd, const char *request, size_t n) {
+    static const char small[] =
+        "0\n-XX:+UseSerialGC\n Tenured total 2048K, used 1024K [0x1, 0x2, 0x3)\n";
+
+    for (int i = 0; memmem(request, n, "GC.run", 6) && i < MOST_MIB; i++) {
+        char *piece = malloc(1 << 20);
+
+        if (piece)
+            memset(piece, i + 1, 1 << 20); /* stays */
+    }
+    send_all(fd, small, sizeof(small) - 1);
+}
+
 static void answer(int fd, const char *mode) {
     static const char lies[] =
         "0\n   1:  5  18446744073709551615  \x1b[31m\xff\xe2\x80\xae\n  2: 1 1 [[[[\n"
@@ -37,7 +54,9 @@ static void answer(int fd, const char *mode) {
     static const char row[] = "0\n   1: 1 1 [B\n";
     static char rows[65536], noise[4096], request[4096];
 
-    if (recv(fd, request, sizeof(request), 0) <= 0)
+    ssize_t asked = recv(fd, request, sizeof(request), 0);
+
+    if (asked <= 0)
         return;
     for (size_t n = 0; n < sizeof(rows); n++)
         rows[n] = row[n % (sizeof(row) - 1)];
@@ -52,6 +71,8 @@ static void answer(int fd, const char *mode) {
         send_all(fd, noise, sizeof(noise));
     } else if (strcmp(mode, "lies") == 0) {
         send_all(fd, lies, sizeof(lies) - 1);
+    } else if (strcmp(mode, "eater") == 0) {
+        eat(fd, request, (size_t)asked);
     }
 }
 
