@@ -415,6 +415,16 @@ static void tell_summary(struct gcrun *run) {
     gcout_end(&run->events, END_US);
 }
 
+/* What was asked for and could not be written; a reader who went away had enough. */
+static void look_at_events(struct gcrun *run) {
+    if (!run->events.gone || run->events.error == -EPIPE)
+        return;
+    cmd_warn("the collections could not be written, some are lost: %s",
+             strerror(-run->events.error));
+    if (run->code == 0)
+        run->code = EXIT_FAILED;
+}
+
 static void release(struct gcrun *run) {
     gcserver_free(run->server);
     loop_free(run->loop);
@@ -459,6 +469,7 @@ int gcrun(const struct gcrun_options *o, struct err *err) {
         if (run->server)
             gcserver_finish(run->server, PAGE_US);
         tell_summary(run);
+        look_at_events(run);
         code = run->code;
     }
     release(run);

@@ -102,6 +102,11 @@ static void add_pauses(struct buf *out, const struct gcsummary *s) {
 }
 
 static void add_slope(struct buf *out, const struct gcsummary *s) {
+    if (s->programs > 1) {
+        buf_add(out, STR("  live heap   of several programs: whether one grows is told when it is "
+                         "looked at alone\n"));
+        return;
+    }
     switch (s->trend) {
     case GCTREND_UNKNOWN:
         buf_add(out, STR("  live heap   too short to tell whether it grows (a minute and 8 "
@@ -122,7 +127,8 @@ static void add_slope(struct buf *out, const struct gcsummary *s) {
 static void add_heap(struct buf *out, const struct gcsummary *s) {
     buf_add(out, STR("  heap        live "));
     num_add_iec(out, s->live_last);
-    buf_add(out, STR(" at the last, at most "));
+    buf_add(out, s->programs > 1 ? STR(" in the one that collected last, at most ")
+                                 : STR(" at the last, at most "));
     num_add_iec(out, s->live_max);
     buf_add(out, STR("; with garbage at most "));
     num_add_iec(out, s->heap_max);
@@ -150,7 +156,8 @@ void gcsay_words(struct buf *out, const struct gcsummary *s, const struct gcline
     buf_add(out, STR(" in "));
     gcsay_time(out, (uint64_t)(s->last_ms - s->first_ms) * 1000000);
     if (s->programs > 1)
-        buf_add_format(out, ", of %llu programs or more", (unsigned long long)s->programs);
+        buf_add_format(out, ", of %llu programs%s", (unsigned long long)s->programs,
+                       s->programs_lost ? " or fewer" : "");
     buf_add_char(out, '\n');
     if (s->have_pause)
         add_pauses(out, s);
@@ -158,6 +165,10 @@ void gcsay_words(struct buf *out, const struct gcsummary *s, const struct gcline
         buf_add(out, STR("  GC CPU      "));
         num_add_centi(out, s->share, s->share % 100 ? 2 : 0);
         buf_add(out, STR("% since the start, as the runtime counts it; "));
+        gcsay_time(out, s->cpu_ns);
+        buf_add(out, STR(" of CPU time in all\n"));
+    } else if (s->programs > 1 && has(s->have, GCTRACE_CPU_NS)) {
+        buf_add(out, STR("  GC CPU      "));
         gcsay_time(out, s->cpu_ns);
         buf_add(out, STR(" of CPU time in all\n"));
     }

@@ -1,5 +1,6 @@
 #include "inspect/gcspark.h"
 
+#include "base/mem.h"
 #include "base/num.h"
 #include "base/text.h"
 #include "inspect/gcsay.h"
@@ -26,42 +27,58 @@ static void add_bars(const struct gcstats *s, bool utf8, size_t bars, struct buf
     }
 }
 
-static void add_size(struct buf *out, const char *name, const struct gctrace *g,
-                     enum gctrace_field f) {
-    if (!gctrace_has(g, f))
-        return;
-    buf_add_format(out, "  %s ", name);
+static void add_size(struct buf *out, const struct gctrace *g, enum gctrace_field f) {
     num_add_iec(out, g->value[f]);
 }
 
-static void add_words(const struct gcstats *s, struct buf *out) {
-    const struct gctrace *g = &s->last;
+static void add_pause(struct buf *out, const struct gctrace *g, enum gctrace_field f) {
+    gcsay_time(out, g->value[f]);
+}
 
-    add_size(out, "heap", g, GCTRACE_HEAP_END);
-    add_size(out, "live", g, GCTRACE_LIVE);
-    add_size(out, "goal", g, GCTRACE_GOAL);
-    if (gctrace_has(g, GCTRACE_STW_NS)) {
-        buf_add(out, STR("  pause "));
-        gcsay_time(out, g->value[GCTRACE_STW_NS]);
+static void add_share(struct buf *out, const struct gctrace *g, enum gctrace_field f) {
+    num_add_centi(out, g->value[f], 0);
+    buf_add_char(out, '%');
+}
+
+/* As many as there is room for, none of them in part. */
+static void add_words(const struct gcstats *s, size_t columns, struct buf *out) {
+    static const struct {
+        const char *name;
+        enum gctrace_field field;
+        void (*add)(struct buf *out, const struct gctrace *g, enum gctrace_field f);
+    } words[] = {
+        {"heap", GCTRACE_HEAP_END, add_size}, {"live", GCTRACE_LIVE, add_size},
+        {"goal", GCTRACE_GOAL, add_size},     {"pause", GCTRACE_STW_NS, add_pause},
+        {"cpu", GCTRACE_GC_CPU, add_share},
+    };
+    size_t from = out->n, kept;
+
+    for (size_t i = 0; i <= ARRAY_N(words); i++) {
+        kept = out->n;
+        if (i == ARRAY_N(words)) {
+            buf_add_format(out, "  #%llu", (unsigned long long)s->sum.collections);
+        } else if (gctrace_has(&s->last, words[i].field)) {
+            buf_add_format(out, "  %s ", words[i].name);
+            words[i].add(out, &s->last, words[i].field);
+        }
+        if (text_columns(str_from(buf_str(out), from)) > columns) {
+            out->n = kept;
+            return;
+        }
     }
-    if (gctrace_has(g, GCTRACE_GC_CPU)) {
-        buf_add(out, STR("  cpu "));
-        num_add_centi(out, g->value[GCTRACE_GC_CPU], 0);
-        buf_add_char(out, '%');
-    }
-    buf_add_format(out, "  #%llu", (unsigned long long)s->sum.collections);
 }
 
 void gcspark_line(const struct gcstats *s, bool utf8, unsigned columns, struct buf *out) {
     size_t room = columns > WORDS_COLUMNS ? columns - WORDS_COLUMNS : 0, at = out->n;
     struct str head;
 
+    room = room < BARS_MOST ? room : BARS_MOST;
     if (s->sum.collections == 0) {
         buf_add(out, STR("gctrace: no collection yet"));
     } else {
         if (room > 0)
-            add_bars(s, utf8, room < BARS_MOST ? room : BARS_MOST, out);
-        add_words(s, out);
+            add_bars(s, utf8, room, out);
+        add_words(s, columns - room, out);
     }
     head = text_head(str_from(buf_str(out), at), columns);
     out->n = at + head.n;

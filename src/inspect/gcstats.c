@@ -3,7 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOPE_BLOCKS = 96, HOUR_MS = 3600000, LEVEL_PARTS = 50, LEAST_GROWTH = 1 << 20 };
+enum {
+    SLOPE_BLOCKS = 96,
+    HOUR_MS = 3600000,
+    LEVEL_PARTS = 50,
+    LEAST_GROWTH = 1 << 20,
+    LOST_MOST = 16
+};
 
 void gcstats_init(struct gcstats *s, bool own_clock) {
     memset(s, 0, sizeof(*s));
@@ -116,15 +122,59 @@ static void add_point(struct gcstats *s, const struct gctrace *g, int64_t at_ms,
 /* --- lines -------------------------------------------------------------------------------------
  */
 
-/* Its own time, made one that does not go back when another program follows. */
-static int64_t moment(struct gcstats *s, const struct gctrace *g, int64_t now_ms) {
+/* Whose next collection it may be, of a program that was seen: as few as can be lost between, then
+ * as little time. NULL: nobody's, a program begins. */
+static struct gcprogram *program_of(struct gcstats *s, const struct gctrace *g) {
+    uint64_t number = g->value[GCTRACE_NUMBER], at_us = g->value[GCTRACE_AT_US];
+    struct gcprogram *best = NULL;
+
+    for (size_t i = 0; i < GCSTATS_PROGRAMS && s->program[i].line; i++) {
+        struct gcprogram *p = &s->program[i];
+
+        if (p->number >= number || number - p->number > LOST_MOST || p->at_us > at_us)
+            continue;
+        if (!best || p->number > best->number ||
+            (p->number == best->number && p->at_us > best->at_us))
+            best = p;
+    }
+    return best;
+}
+
+/* A place for a new one: an empty one, or of who has been silent the longest. */
+static struct gcprogram *new_program(struct gcstats *s, const struct gctrace *g) {
+    struct gcprogram *p = &s->program[0];
     int64_t at_ms = (int64_t)(g->value[GCTRACE_AT_US] / 1000);
 
+    for (size_t i = 0; i < GCSTATS_PROGRAMS && p->line; i++)
+        if (s->program[i].line < p->line)
+            p = &s->program[i];
+    s->sum.programs_lost |= p->line > 0;
+    s->sum.programs++;
+    *p = (struct gcprogram){
+        .offset_ms = s->last_ms > at_ms ? s->last_ms - at_ms : 0,
+    };
+    return p;
+}
+
+static const struct gcprogram *take_program(struct gcstats *s, const struct gctrace *g) {
+    struct gcprogram *p = program_of(s, g);
+
+    if (!p)
+        p = new_program(s, g);
+    p->number = g->value[GCTRACE_NUMBER];
+    p->at_us = g->value[GCTRACE_AT_US];
+    p->line = s->sum.collections + 1;
+    return p;
+}
+
+/* Our time or its own, made one that does not go back. */
+static int64_t moment(const struct gcstats *s, const struct gctrace *g, const struct gcprogram *p,
+                      int64_t now_ms) {
+    int64_t at_ms = p->offset_ms + (int64_t)(p->at_us / 1000);
+
     if (!s->own_clock || !gctrace_has(g, GCTRACE_AT_US))
-        return now_ms > s->last_ms ? now_ms : s->last_ms;
-    if (s->offset_ms + at_ms < s->last_ms)
-        s->offset_ms = s->last_ms;
-    return s->offset_ms + at_ms;
+        at_ms = now_ms;
+    return at_ms > s->last_ms ? at_ms : s->last_ms;
 }
 
 static void add_scavenger(struct gcstats *s, const struct gctrace *g) {
@@ -140,8 +190,6 @@ static void add_sums(struct gcstats *s, const struct gctrace *g) {
 
     sum->collections++;
     sum->forced += g->forced;
-    if (sum->programs == 0 || g->value[GCTRACE_NUMBER] <= s->last.value[GCTRACE_NUMBER])
-        sum->programs++;
     if (gctrace_has(g, GCTRACE_STW_NS))
         add_pause(s, g->value[GCTRACE_STW_NS]);
     sum->cpu_ns += g->value[GCTRACE_CPU_NS];
@@ -167,7 +215,7 @@ int64_t gcstats_add(struct gcstats *s, const struct gctrace *g, int64_t now_ms) 
         add_scavenger(s, g);
     if (g->kind != GCTRACE_GC)
         return -1;
-    at_ms = moment(s, g, now_ms);
+    at_ms = moment(s, g, take_program(s, g), now_ms);
     if (s->sum.collections == 0)
         s->sum.first_ms = at_ms;
     s->sum.periodic += periodic && !g->forced;
@@ -219,14 +267,16 @@ static int by_value(const void *a, const void *b) {
 }
 
 /* Theil-Sen over all pairs; a trend is one if Mann-Kendall says so (two-sided p < 0.01) and it is
- * more than 1 MiB and 2 % of the level over the time. */
+ * more than 1 MiB and 2 % of the level over the time. Of several programs there is none: what is
+ * live in one and in another is no line. */
 static void find_slope(const struct gcstats *s, struct gcsummary *out) {
     static double slope[SLOPE_BLOCKS * (SLOPE_BLOCKS - 1) / 2];
     struct block b[SLOPE_BLOCKS];
     size_t n, k = 0;
     double balance = 0, variance, grown, level;
 
-    if (s->sum.collections < GCSTATS_SLOPE_N || s->last_ms - s->sum.first_ms < GCSTATS_SLOPE_MS)
+    if (s->sum.programs > 1 || s->sum.collections < GCSTATS_SLOPE_N ||
+        s->last_ms - s->sum.first_ms < GCSTATS_SLOPE_MS)
         return;
     n = lows(s, b);
     if (n < GCSTATS_SLOPE_N)
@@ -256,6 +306,7 @@ void gcstats_sum(const struct gcstats *s, struct gcsummary *out) {
 
     *out = s->sum;
     out->last_ms = s->last_ms;
+    out->have_share = s->sum.have_share && s->sum.programs == 1;
     for (size_t i = 0; i < 64 * GCSTATS_OCTAVE; i++)
         n += s->pause[i].n;
     if (n > 0) {

@@ -3,6 +3,10 @@
  *
  * The history has GCSTATS_POINTS points. When it is full, pairs become one: of pauses and sizes
  * the largest stays, of what is live after a collection the smallest.
+ *
+ * Several programs may write the same lines (make, go test, a shell's children): a line belongs to
+ * the one whose last number is before its own, and whose clock is not past its own. That tells how
+ * many they are, not always which is which.
  */
 #pragma once
 #include "base/json.h"
@@ -12,7 +16,8 @@ enum {
     GCSTATS_POINTS = 1024,
     GCSTATS_OCTAVE = 128, /* parts of a doubling of the pause: what is told is within 1 % */
     GCSTATS_SLOPE_MS = 60000,
-    GCSTATS_SLOPE_N = 8, /* below these no slope is told */
+    GCSTATS_SLOPE_N = 8,    /* below these no slope is told */
+    GCSTATS_PROGRAMS = 256, /* that are told apart at once */
 };
 
 struct gcpoint {
@@ -29,9 +34,10 @@ enum gctrend { GCTREND_UNKNOWN, GCTREND_STEADY, GCTREND_GROWING, GCTREND_SHRINKI
 
 struct gcsummary {
     uint64_t collections, forced, periodic, programs;
+    bool programs_lost; /* more at once than are told apart: of some there may be two */
     uint64_t stopped_ns, cpu_ns;
     uint64_t p50_ns, p95_ns, p99_ns, max_ns; /* of pauses; a pause that was seen */
-    bool have_pause, have_share, have_slope;
+    bool have_pause, have_share, have_slope; /* the last two: of one program only */
     uint32_t share;
     uint64_t heap_max, live_last, live_max, goal_last;
     uint32_t have; /* of those: GCTRACE_HEAP_START, GCTRACE_LIVE, GCTRACE_GOAL; GCTRACE_SYS ... */
@@ -41,13 +47,20 @@ struct gcsummary {
     int64_t first_ms, last_ms;
 };
 
+struct gcprogram {
+    uint64_t number, at_us; /* of its last collection */
+    uint64_t line;          /* which of all collections that was; 0: no program is here */
+    int64_t offset_ms;      /* of its own clock */
+};
+
 struct gcstats {
     bool
         own_clock; /* times are the lines' own, not ours: what is read may have been written then */
     uint64_t points_n, per_point; /* collections to a point */
     struct gcpoint point[GCSTATS_POINTS];
     struct gctrace last; /* the newest collection */
-    int64_t last_ms, offset_ms;
+    int64_t last_ms;
+    struct gcprogram program[GCSTATS_PROGRAMS];
     bool periodic_next;
     struct gcsummary sum;
     struct {

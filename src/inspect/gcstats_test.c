@@ -147,9 +147,56 @@ static void times_go_on_when_another_program_follows(void **state) {
     add(1, 1, 5, false);
     add(2, 1, 5, false);
     g = line(1, 1, 5, false);
+    assert_int_equal(gcstats_add(&stats, &g, 0), 2000);
+    g = line(2, 1, 5, false);
     assert_int_equal(gcstats_add(&stats, &g, 0), 3000);
     gcstats_sum(&stats, &sum);
     assert_int_equal(sum.programs, 2);
+}
+
+/* A collection of a program at its own time. */
+static int64_t add_at(unsigned n, unsigned at_ms, int64_t now_ms) {
+    struct gctrace g = line(n, 1, 5, false);
+
+    g.value[GCTRACE_AT_US] = at_ms * 1000ull;
+    return gcstats_add(&stats, &g, now_ms);
+}
+
+static void programs_at_once_are_counted_as_they_are(void **state) {
+    struct gcsummary sum;
+
+    (void)state;
+    gcstats_init(&stats, true);
+    for (unsigned i = 1; i <= 30; i++) { /* two at once, the second 7 ms behind */
+        assert_int_equal(add_at(i, i * 65, 0), i * 65);
+        assert_int_equal(add_at(i, i * 65 + 7, 0), i * 65 + 7);
+    }
+    gcstats_sum(&stats, &sum);
+    assert_int_equal(sum.programs, 2);
+    assert_int_equal(sum.last_ms - sum.first_ms, 29 * 65 + 7);
+    assert_false(sum.have_slope || sum.have_share || sum.programs_lost);
+    gcstats_init(&stats, false);
+    for (unsigned i = 1; i <= 400; i++) /* one after another, with our clock; a line was lost */
+        for (unsigned k = 1; k <= 5; k++)
+            if (k != 3)
+                assert_int_equal(add_at(k, k * 2, i * 10 + k), i * 10 + k);
+    gcstats_sum(&stats, &sum);
+    assert_int_equal(sum.programs, 400);
+    assert_int_equal(sum.collections, 1600);
+    assert_int_equal(sum.last_ms - sum.first_ms, 3994);
+}
+
+static void more_programs_than_are_told_apart_are_said_to_be(void **state) {
+    struct gcsummary sum;
+
+    (void)state;
+    gcstats_init(&stats, false);
+    for (unsigned k = 1; k <= 2; k++)
+        for (unsigned i = 0; i <= GCSTATS_PROGRAMS; i++)
+            add_at(k, 1000 - 3 * i + k, 5);
+    gcstats_sum(&stats, &sum);
+    assert_true(sum.programs_lost);
+    assert_true(sum.programs > GCSTATS_PROGRAMS);
 }
 
 static void a_page_is_told_what_it_does_not_know(void **state) {
@@ -180,6 +227,28 @@ static void a_page_is_told_what_it_does_not_know(void **state) {
     page.ended = true;
     assert_true(gcpage_has_news(&page, &told));
     buf_done(&out);
+}
+
+static void a_narrow_terminal_gets_whole_words(void **state) {
+    struct buf wide, narrow;
+
+    (void)state;
+    buf_init(&wide, 1 << 16);
+    buf_init(&narrow, 1 << 16);
+    gcstats_init(&stats, true);
+    add(1, 10, 123, false);
+    gcspark_line(&stats, true, 69, &wide);
+    for (unsigned columns = 20; columns < 69; columns++) {
+        struct str got;
+
+        buf_clear(&narrow);
+        gcspark_line(&stats, true, columns, &narrow);
+        got = buf_str(&narrow);
+        assert_true(got.n > 0 && got.n <= columns && str_starts(buf_str(&wide), got));
+        assert_true(got.n == wide.n || wide.p[got.n] == ' ');
+    }
+    buf_done(&wide);
+    buf_done(&narrow);
 }
 
 static void the_terminals_line_is_as_wide_as_it_may_be(void **state) {
@@ -213,7 +282,10 @@ int main(void) {
         cmocka_unit_test(a_long_history_keeps_peaks_lows_and_marks),
         cmocka_unit_test(the_live_heaps_way_is_told_when_it_can_be),
         cmocka_unit_test(times_go_on_when_another_program_follows),
+        cmocka_unit_test(programs_at_once_are_counted_as_they_are),
+        cmocka_unit_test(more_programs_than_are_told_apart_are_said_to_be),
         cmocka_unit_test(a_page_is_told_what_it_does_not_know),
+        cmocka_unit_test(a_narrow_terminal_gets_whole_words),
         cmocka_unit_test(the_terminals_line_is_as_wide_as_it_may_be),
     };
 
