@@ -382,8 +382,10 @@ static int give_step(struct replay *r, int64_t at_ms, bool known) {
     return result;
 }
 
+/* What was told last is of about that time: a damaged row may be of another age altogether. */
 static bool is_known_at(const struct replay *r, int64_t at_ms) {
-    return r->now->at_ms > 0 && at_ms - r->now->at_ms <= REPLAY_FRESH_MS;
+    return r->now->at_ms > 0 && at_ms - r->now->at_ms <= REPLAY_FRESH_MS &&
+           r->now->at_ms - at_ms <= REPLAY_BACK_MS;
 }
 
 /* Gives what is due before a message of that time is taken. */
