@@ -116,8 +116,8 @@ static struct doctor_process *next_row(struct doctor_target *t) {
 static int by_size(const void *a, const void *b) {
     const struct doctor_process *x = a, *y = b;
 
-    if ((x->aware.word == AWARE_TOO_BIG) != (y->aware.word == AWARE_TOO_BIG))
-        return x->aware.word == AWARE_TOO_BIG ? -1 : 1;
+    if (aware_is_bad(x->aware.word) != aware_is_bad(y->aware.word))
+        return aware_is_bad(x->aware.word) ? -1 : 1;
     if (x->rss != y->rss)
         return x->rss < y->rss ? 1 : -1;
     return x->pid < y->pid ? -1 : x->pid > y->pid;
@@ -137,7 +137,7 @@ static int look_at_pids(struct look *l, const int32_t *pid, size_t n, const stru
         if (r < 0)
             l->error = r;
         if (r == 0) {
-            l->doctor.bad += row->aware.word == AWARE_TOO_BIG;
+            l->doctor.bad += aware_is_bad(row->aware.word);
             t->n++;
         } else if (r == -EACCES || r == -EPERM) {
             t->unread++;
@@ -392,6 +392,9 @@ static int tell(struct look *l) {
     status = print(l);
     if (status != EXIT_DONE)
         return status;
+    for (size_t i = 0; i < l->doctor.n; i++)
+        if (doctor_exceeds(&l->doctor.target[i]))
+            return EXIT_BAD;
     return l->doctor.bad > 0 ? EXIT_BAD : EXIT_DONE;
 }
 

@@ -29,6 +29,12 @@ bool doctor_holds_much(uint64_t held, uint64_t rss) {
     return held >= HELD_LEAST && held >= rss / HELD_SHARE;
 }
 
+bool doctor_exceeds(const struct doctor_target *t) {
+    uint64_t sum;
+
+    return t->limit != 0 && doctor_sum(t, &sum) && sum > t->limit;
+}
+
 bool doctor_sum(const struct doctor_target *t, uint64_t *out) {
     uint64_t sum = 0;
     size_t n = 0;
@@ -79,10 +85,10 @@ static void add_wrapped(struct buf *out, struct str text, size_t column, size_t 
 /* How a row begins: a word of five columns, never by colour alone. */
 static void add_mark(struct buf *out, enum aware_word word, bool colour) {
     static const char *const words[] = {
-        [AWARE_FITS] = "ok   ",     [AWARE_TOO_BIG] = "BAD  ", [AWARE_UNBOUND] = "-    ",
-        [AWARE_NO_LIMIT] = "-    ", [AWARE_UNKNOWN] = "?    ",
+        [AWARE_FITS] = "ok   ",    [AWARE_TOO_BIG] = "BAD  ",  [AWARE_TOO_SMALL] = "BAD  ",
+        [AWARE_UNBOUND] = "-    ", [AWARE_NO_LIMIT] = "-    ", [AWARE_UNKNOWN] = "?    ",
     };
-    bool red = colour && word == AWARE_TOO_BIG;
+    bool red = colour && aware_is_bad(word);
 
     buf_add(out, red ? STR("\033[31m") : STR(""));
     buf_add(out, str_of(words[word]));
@@ -147,7 +153,7 @@ static void print_process(const struct doctor_process *p, const struct cmd_conte
     }
     if (p->aware.mend[0]) {
         buf_clear(line);
-        buf_add(line, p->aware.word == AWARE_TOO_BIG ? STR("mend: ") : STR("better: "));
+        buf_add(line, aware_is_bad(p->aware.word) ? STR("mend: ") : STR("better: "));
         text_add_visible(line, str_of(p->aware.mend), ascii);
         buf_add_fill(out, ' ', INDENT);
         add_wrapped(out, buf_str(line), INDENT, INDENT + 2, width);
@@ -158,7 +164,7 @@ static void print_process(const struct doctor_process *p, const struct cmd_conte
 static bool is_plain(const struct doctor_process *p) {
     return (p->id.kind == RT_NATIVE || p->id.kind == RT_STATIC || p->id.kind == RT_UNKNOWN ||
             p->id.kind == RT_PYTHON) &&
-           p->aware.word != AWARE_TOO_BIG && !p->holds_much;
+           !aware_is_bad(p->aware.word) && !p->holds_much;
 }
 
 static void print_target(const struct doctor_target *t, const struct cmd_context *context,
@@ -180,13 +186,13 @@ static void print_target(const struct doctor_target *t, const struct cmd_context
     }
     if (more > 0)
         buf_add_format(out, "%*s%zu more without a heap of their own\n", INDENT - 1, "", more);
-    if (t->limit && doctor_sum(t, &sum) && sum > t->limit) {
+    if (doctor_exceeds(t) && doctor_sum(t, &sum)) {
         buf_clear(line);
+        add_mark(out, AWARE_TOO_BIG, context->colour);
         buf_add(line, STR("together their heaps may take "));
         num_add_iec(line, sum);
         buf_add(line, STR(" of "));
         num_add_iec(line, t->limit);
-        buf_add_fill(out, ' ', INDENT - 1);
         add_wrapped(out, buf_str(line), INDENT - 1, INDENT, width);
     }
     if (t->n == 0 && t->unread == 0)

@@ -46,6 +46,9 @@ bool doctor_holds_much(uint64_t held, uint64_t rss);
 /* What the heaps of a container may take together; false when fewer than two have a bound. */
 bool doctor_sum(const struct doctor_target *t, uint64_t *out);
 
+/* Whether that is more than its limit: each of them may fit, and all of them not. */
+bool doctor_exceeds(const struct doctor_target *t);
+
 void doctor_done(struct doctor *d);
 
 /* 0 or -ENOMEM. */

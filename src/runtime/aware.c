@@ -9,18 +9,27 @@
 #include "base/num.h"
 #include "runtime/awareint.h"
 #include "runtime/goword.h"
+#include "runtime/jvmprobe.h"
 
-enum { COMMAND_MAX = 1 << 20, ENVIRON_MAX = 1 << 20 };
+enum {
+    COMMAND_MAX = 1 << 20,
+    ENVIRON_MAX = 1 << 20,
+    GO_LEAST = 4 << 20, /* bytes: an empty Go program takes about so much */
+};
 
 /* --- words ------------------------------------------------------------------------------------ */
 
 const char *aware_word_name(enum aware_word word) {
     static const char *const words[] = {
-        [AWARE_FITS] = "fits",         [AWARE_TOO_BIG] = "too-big", [AWARE_UNBOUND] = "unbound",
-        [AWARE_NO_LIMIT] = "no-limit", [AWARE_UNKNOWN] = "unknown",
+        [AWARE_FITS] = "fits",       [AWARE_TOO_BIG] = "too-big",   [AWARE_TOO_SMALL] = "too-small",
+        [AWARE_UNBOUND] = "unbound", [AWARE_NO_LIMIT] = "no-limit", [AWARE_UNKNOWN] = "unknown",
     };
 
     return words[word];
+}
+
+bool aware_is_bad(enum aware_word word) {
+    return word == AWARE_TOO_BIG || word == AWARE_TOO_SMALL;
 }
 
 int aware_version(struct str version, unsigned index) {
@@ -168,6 +177,89 @@ static bool go_limit(struct str text, uint64_t *out) {
     return true;
 }
 
+/* A soft limit: the collector works harder the nearer it comes, and allocation goes on beyond it.
+ */
+struct go_bound {
+    const struct rt_id *id;
+    const struct aware_ask *ask;
+    const char *mend, *unsure;
+    struct str text; /* of GOMEMLIMIT, when the bound is from there */
+};
+
+/* "20", where "20MiB" was meant. */
+static bool lacks_unit(const struct go_bound *g) {
+    uint64_t number;
+
+    return str_to_u64(g->text, &number) == 0;
+}
+
+static void judge_go_small(const struct go_bound *g, const char *name, const char *bound,
+                           struct aware *out) {
+    bool unit = out->bound < GO_LEAST && lacks_unit(g);
+    char anon[16];
+
+    out->word = AWARE_TOO_SMALL;
+    if (out->bound < GO_LEAST)
+        (void)snprintf(out->says, sizeof(out->says),
+                       "%s tries to stay within %s, less than any Go program needs%s: it collects "
+                       "without end%s",
+                       name, bound, unit ? " (its unit was forgotten?)" : "", g->unsure);
+    else
+        (void)snprintf(out->says, sizeof(out->says),
+                       "%s tries to stay within %s, a soft limit, and has %s: it collects again "
+                       "and again, and grows on%s",
+                       name, bound, aware_size(g->ask->anon, anon), g->unsure);
+    if (g->mend[0])
+        (void)snprintf(out->mend, sizeof(out->mend), "%s", g->mend);
+    else
+        (void)snprintf(out->mend, sizeof(out->mend), "a larger GOMEMLIMIT, with its unit (MiB)");
+}
+
+static void judge_go(const struct go_bound *g, struct aware *out) {
+    uint64_t limit = g->ask->limit ? g->ask->limit : g->ask->machine;
+    const char *where = g->ask->limit ? "container" : "machine";
+    char name[64], bound[16], size[16];
+
+    add_name(g->id, name, sizeof(name));
+    (void)aware_size(out->bound, bound);
+    (void)aware_size(limit, size);
+    if (out->bound < GO_LEAST || g->ask->anon > out->bound) {
+        judge_go_small(g, name, bound, out);
+        return;
+    }
+    out->word = g->ask->limit ? AWARE_FITS : AWARE_NO_LIMIT;
+    if (limit == 0) {
+        (void)snprintf(out->says, sizeof(out->says), "%s tries to stay within %s, a soft limit%s",
+                       name, bound, g->unsure);
+    } else if (out->bound + g->ask->limit / 20 <= limit) {
+        (void)snprintf(out->says, sizeof(out->says),
+                       "%s tries to stay within %s, a soft limit, %s a %s %s%s", name, bound,
+                       g->ask->limit ? "in" : "on", size, where, g->unsure);
+    } else {
+        out->word = AWARE_TOO_BIG;
+        (void)snprintf(out->says, sizeof(out->says),
+                       "%s would try to stay within %s, a soft limit, %s a %s %s%s: it may be "
+                       "killed before it collects%s",
+                       name, bound, g->ask->limit ? "in" : "on", size, where,
+                       out->bound > limit ? "" : ", which leaves nearly nothing", g->unsure);
+        (void)snprintf(out->mend, sizeof(out->mend), "%s", g->mend);
+    }
+}
+
+/* Neither its variable nor its memory says what it tries to stay within. */
+static void unknown_go(const struct go_bound *g, struct aware *out) {
+    char name[64], size[16];
+
+    add_name(g->id, name, sizeof(name));
+    out->word = AWARE_UNKNOWN;
+    (void)snprintf(out->says, sizeof(out->says),
+                   "%s: whether the program has set itself a soft limit could not be read; if not, "
+                   "%s%s",
+                   name,
+                   g->ask->limit ? "only the container's limit stops it: " : "nothing stops it",
+                   g->ask->limit ? aware_size(g->ask->limit, size) : "");
+}
+
 /* Go reads no limit of memory from control groups, in no version up to 1.25, which reads that of
  * CPUs alone (its release notes); the soft limit is the program's or GOMEMLIMIT's. It covers what
  * the runtime has mapped, not what C code or files take. */
@@ -177,6 +269,7 @@ static void decide_go(const struct rt_id *id, struct str variables, const struct
         minor = aware_version(str_of(id->version), 1);
     bool has_limit = major > 1 || (major == 1 && minor >= 19);
     char mend[128] = "";
+    struct go_bound g = {id, ask, mend, "", STR("-")};
     struct str text;
 
     if (ask->limit && (has_limit || major < 0))
@@ -187,22 +280,28 @@ static void decide_go(const struct rt_id *id, struct str variables, const struct
     if ((has_limit || major < 0) && aware_environ(variables, STR("GOMEMLIMIT"), &text) &&
         go_limit(text, &out->bound)) {
         out->have_bound = true;
+        g.text = text;
+        if (ask->soft_limit == 0)
+            g.unsure = "; GOMEMLIMIT says so, and whether the program has changed it could not be "
+                       "read";
         (void)snprintf(out->bound_from, sizeof(out->bound_from), "GOMEMLIMIT=%.*s",
                        (int)(text.n < 32 ? text.n : 32), text.p);
     }
     if (ask->soft_limit != 0 && (!out->have_bound || ask->soft_limit != out->bound)) {
         out->have_bound = ask->soft_limit < INT64_MAX;
         out->bound = ask->soft_limit;
+        g.text = STR("-");
         (void)snprintf(out->bound_from, sizeof(out->bound_from), "%s",
                        out->have_bound ? "the soft limit that it has set itself" : "");
     }
     if (out->have_bound) {
-        struct aware_bound b = {id, ask, "of memory", ask->limit / 20, mend, ""};
-
-        aware_judge(out, &b);
+        judge_go(&g, out);
         return;
     }
-    unbound(out, id, ask, has_limit ? "; GOMEMLIMIT would make it collect sooner" : "");
+    if (ask->soft_limit == 0 && (has_limit || major < 0))
+        unknown_go(&g, out);
+    else
+        unbound(out, id, ask, has_limit ? "; GOMEMLIMIT would make it collect sooner" : "");
     (void)snprintf(out->mend, sizeof(out->mend), "%s", mend);
 }
 
@@ -302,6 +401,8 @@ int aware_look(const struct rtproc *p, const struct rt_id *id, const struct awar
     auto_free char *command_text = NULL, *environ_text = NULL;
     struct str command = STR(""), variables = STR("");
     struct aware_ask with = *ask;
+    struct hsperf counters = {0};
+    uint64_t rss;
     int r = load(p, "cmdline", COMMAND_MAX, &command_text, &command);
 
     if (r == 0)
@@ -312,8 +413,14 @@ int aware_look(const struct rtproc *p, const struct rt_id *id, const struct awar
         return r == -ENOENT ? -ESRCH : r;
     if (with.threads == 0 && p->status.have & 1U << PROCSTATUS_THREADS)
         with.threads = (unsigned)p->status.value[PROCSTATUS_THREADS];
-    if (id->kind == RT_GO && p->host->live)
+    if (id->kind == RT_GO && p->host->live) {
         with.soft_limit = go_soft_limit(p, id);
+        if (rtproc_rss(p, &rss, &with.anon) < 0)
+            with.anon = 0;
+    }
+    if (id->kind == RT_JVM && p->host->live && jvmprobe_counters(p, &counters) == 0 &&
+        counters.have & 1u << HSPERF_HEAP_MAX)
+        with.heap_max = counters.value[HSPERF_HEAP_MAX];
     aware_decide(id, command, variables, &with, out);
     return 0;
 }

@@ -5,11 +5,12 @@
 #include "runtime/rtproc.h"
 
 enum aware_word {
-    AWARE_FITS,     /* its own bound is below the limit */
-    AWARE_TOO_BIG,  /* its bound is above the limit, or leaves too little room */
-    AWARE_UNBOUND,  /* it has no bound, and only the limit will stop it */
-    AWARE_NO_LIMIT, /* the container has no limit: nothing to be wrong about */
-    AWARE_UNKNOWN,  /* cannot be told: see says */
+    AWARE_FITS,      /* its own bound is below the limit */
+    AWARE_TOO_BIG,   /* its bound is above the limit, or leaves too little room */
+    AWARE_TOO_SMALL, /* Go: its soft limit is below what it needs: it collects without end */
+    AWARE_UNBOUND,   /* it has no bound, and only the limit will stop it */
+    AWARE_NO_LIMIT,  /* the container has no limit: nothing to be wrong about */
+    AWARE_UNKNOWN,   /* cannot be told: see says */
 };
 
 struct aware {
@@ -31,10 +32,15 @@ struct aware_ask {
     bool v2;
     unsigned threads, cpus;
     uint64_t soft_limit; /* Go: the one in force, INT64_MAX: none; 0: not known */
+    uint64_t anon;       /* Go: bytes it has of its own now; 0: not known */
+    uint64_t heap_max;   /* Java: the bound that the JVM tells itself; 0: not known */
 };
 
-/* "fits", "too-big", "unbound", "no-limit", "unknown". */
+/* "fits", "too-big", "too-small", "unbound", "no-limit", "unknown". */
 const char *aware_word_name(enum aware_word word);
+
+/* Whether it is to be mended: too big or too small. */
+bool aware_is_bad(enum aware_word word);
 
 /* 0; -ESRCH; -EACCES, -EPERM; -ENOMEM. */
 int aware_look(const struct rtproc *p, const struct rt_id *id, const struct aware_ask *ask,

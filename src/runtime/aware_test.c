@@ -1,6 +1,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -111,6 +113,52 @@ static void flags_decide(void **state) {
              AWARE_TOO_BIG);
 }
 
+/* MaxHeapSize of -XX:+PrintFlagsFinal, of Java 17.0.15 and 25 in a group of 1 GiB. */
+static void what_raises_and_lowers_the_maximum_is_known(void **state) {
+    static const struct {
+        const char *command;
+        uint64_t mib;
+    } known[] = {
+        {"java|-Xms2g|Main", 2048},
+        {"java|-ms300m|Main", 300},
+        {"java|-XX:InitialHeapSize=600m|Main", 600},
+        {"java|-XX:MinHeapSize=400m|Main", 400},
+        {"java|-XX:MaxRAM=16g|Main", 4096},
+        {"java|-XX:MaxRAM=200g|Main", 51200},
+        {"java|-XX:+AggressiveHeap|Main", 512},
+        {"java|-XX:+AggressiveHeap|-Xmx100m|Main", 100},
+        {"java|-XX:DefaultMaxRAMFraction=2|Main", 512},
+        {"java|-mx300m|Main", 300},
+        {"java|-XX:ErgoHeapSizeLimit=100m|Main", 100},
+        {"java|-XX:ErgoHeapSizeLimit=100m|-Xms300m|Main", 300},
+        {"java|-XX:InitialRAMPercentage=60|Main", 256},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        bound_is(java("17", known[i].command, "", &in_1g), known[i].mib * MIB,
+                 known[i].mib > 960 ? AWARE_TOO_BIG : AWARE_FITS);
+    assert_int_equal(
+        java("17", "java|-XX:MaxRAM=16g|-XX:MaxRAMPercentage=70|Main", "", &in_1g).bound / MIB,
+        11468);
+}
+
+static void the_jvms_own_word_counts(void **state) {
+    struct aware_ask ask = in_1g;
+    struct aware a;
+
+    (void)state;
+    ask.heap_max = 2 * GIB;
+    a = java("17", "java|Main", "", &ask);
+    bound_is(a, 2 * GIB, AWARE_TOO_BIG);
+    assert_string_equal(a.bound_from, "its own counters");
+    ask.heap_max = 502 * MIB;
+    a = java("17", "java|-Xmx501m|Main", "", &ask);
+    bound_is(a, 502 * MIB, AWARE_FITS);
+    assert_string_equal(a.bound_from, "its own counters, of -Xmx501m");
+    bound_is(java("", "java|@options.txt|Main", "", &ask), 502 * MIB, AWARE_FITS);
+}
+
 static void what_follows_the_main_class_is_not_the_jvms(void **state) {
     (void)state;
     bound_is(java("17", "java|-cp|-Xmx9g|Main|-Xmx6g", "", &in_1g), GIB / 4, AWARE_FITS);
@@ -147,6 +195,7 @@ static void without_a_limit_only_the_machine_is_too_small(void **state) {
     (void)state;
     bound_is(java("17", "java|Main", "", &none), 6 * GIB, AWARE_NO_LIMIT);
     bound_is(java("17", "java|-Xmx64g|Main", "", &none), 64 * GIB, AWARE_TOO_BIG);
+    none.soft_limit = INT64_MAX;
     assert_int_equal(decide(RT_GO, "1.19.8", "prog", "", &none).word, AWARE_NO_LIMIT);
 }
 
@@ -159,21 +208,60 @@ static void a_limit_around_it_is_not_seen_on_v2(void **state) {
 }
 
 static void go_knows_its_variable_alone(void **state) {
-    struct aware a = decide(RT_GO, "1.19.8", "prog", "", &in_1g);
+    struct aware_ask ask = in_1g;
+    struct aware a;
 
     (void)state;
+    ask.soft_limit = INT64_MAX; /* read: none is set */
+    a = decide(RT_GO, "1.19.8", "prog", "", &ask);
     assert_int_equal(a.word, AWARE_UNBOUND);
     assert_string_equal(a.mend, "GOMEMLIMIT=921MiB");
-    bound_is(decide(RT_GO, "1.19.8", "prog", "GOMEMLIMIT=900MiB", &in_1g), 900 * MIB, AWARE_FITS);
-    bound_is(decide(RT_GO, "1.22.1", "prog", "GOMEMLIMIT=2GiB", &in_1g), 2 * GIB, AWARE_TOO_BIG);
-    bound_is(decide(RT_GO, "1.22.1", "prog", "GOMEMLIMIT=104857600", &in_1g), 100 * MIB,
-             AWARE_FITS);
-    bound_is(decide(RT_GO, "1.22.1", "prog", "GOMEMLIMIT=1024B", &in_1g), 1024, AWARE_FITS);
-    assert_int_equal(decide(RT_GO, "1.22.1", "prog", "GOMEMLIMIT=off", &in_1g).word, AWARE_UNBOUND);
-    assert_int_equal(decide(RT_GO, "1.22.1", "prog", "GOMEMLIMIT=1GB", &in_1g).word, AWARE_UNBOUND);
+    ask.soft_limit = 0;
+    bound_is(decide(RT_GO, "1.19.8", "prog", "GOMEMLIMIT=900MiB", &ask), 900 * MIB, AWARE_FITS);
+    bound_is(decide(RT_GO, "1.22.1", "prog", "GOMEMLIMIT=2GiB", &ask), 2 * GIB, AWARE_TOO_BIG);
+    bound_is(decide(RT_GO, "1.22.1", "prog", "GOMEMLIMIT=104857600", &ask), 100 * MIB, AWARE_FITS);
+    ask.soft_limit = INT64_MAX;
+    assert_int_equal(decide(RT_GO, "1.22.1", "prog", "GOMEMLIMIT=off", &ask).word, AWARE_UNBOUND);
+    assert_int_equal(decide(RT_GO, "1.22.1", "prog", "GOMEMLIMIT=1GB", &ask).word, AWARE_UNBOUND);
     a = decide(RT_GO, "1.18.1", "prog", "GOMEMLIMIT=900MiB", &in_1g);
     assert_int_equal(a.word, AWARE_UNBOUND);
     assert_non_null(strstr(a.mend, "1.19"));
+}
+
+static void a_soft_limit_is_no_bound_but_what_go_tries(void **state) {
+    struct aware_ask ask = in_1g;
+    struct aware a;
+
+    (void)state;
+    ask.soft_limit = 20;
+    ask.anon = 160 * MIB;
+    a = decide(RT_GO, "1.22.1", "prog", "GOMEMLIMIT=20", &ask);
+    bound_is(a, 20, AWARE_TOO_SMALL);
+    assert_non_null(strstr(a.says, "its unit was forgotten?"));
+    assert_true(aware_is_bad(a.word));
+    ask.soft_limit = 20 * MIB;
+    a = decide(RT_GO, "1.22.1", "prog", "GOMEMLIMIT=20MiB", &ask);
+    bound_is(a, 20 * MIB, AWARE_TOO_SMALL);
+    assert_non_null(strstr(a.says, "tries to stay within 20.0M, a soft limit, and has 160M"));
+    assert_string_equal(a.mend, "GOMEMLIMIT=921MiB");
+    ask.anon = 10 * MIB;
+    a = decide(RT_GO, "1.22.1", "prog", "GOMEMLIMIT=20MiB", &ask);
+    bound_is(a, 20 * MIB, AWARE_FITS);
+    assert_null(strstr(a.says, "at most"));
+    assert_null(strstr(a.says, "could not be read"));
+}
+
+static void what_go_has_set_itself_and_cannot_be_read_is_unknown(void **state) {
+    struct aware a = decide(RT_GO, "1.22.1", "prog", "", &in_1g);
+
+    (void)state;
+    assert_int_equal(a.word, AWARE_UNKNOWN);
+    assert_false(a.have_bound);
+    assert_null(strstr(a.says, "no bound of its own"));
+    assert_non_null(strstr(a.says, "could not be read"));
+    a = decide(RT_GO, "1.22.1", "prog", "GOMEMLIMIT=900MiB", &in_1g);
+    bound_is(a, 900 * MIB, AWARE_FITS);
+    assert_non_null(strstr(a.says, "GOMEMLIMIT says so, and whether the program has changed it"));
 }
 
 static void a_go_program_may_set_its_limit_itself(void **state) {
@@ -246,6 +334,27 @@ static void node_flags_decide(void **state) {
              AWARE_NO_LIMIT);
     bound_is(decide(RT_NODE, "20.20.2", "node|--max-heap-size=500", "", &none), 500 * MIB,
              AWARE_NO_LIMIT);
+    bound_is(decide(RT_NODE, "20.20.2", "node|--title|x|--max-old-space-size=111", "", &in_1g),
+             123 * MIB, AWARE_FITS);
+    bound_is(decide(RT_NODE, "20.20.2", "node|--env-file|F|--max-old-space-size=112", "", &in_1g),
+             124 * MIB, AWARE_FITS);
+}
+
+/* heap_size_limit of Node 20.20.2 */
+static void node_with_both_sizes_takes_more_than_either(void **state) {
+    static const unsigned sizes[][3] = {{300, 50, 434},    {300, 100, 484},  {300, 200, 392},
+                                        {300, 300, 303},   {300, 400, 403},  {300, 600, 603},
+                                        {1000, 100, 1636}, {1000, 500, 1268}};
+    char command[128];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        (void)snprintf(command, sizeof(command),
+                       "node|--max-heap-size=%u|--max-old-space-size=%u|x.js", sizes[i][0],
+                       sizes[i][1]);
+        bound_is(decide(RT_NODE, "20.20.2", command, "", &in_1g), sizes[i][2] * MIB,
+                 sizes[i][2] > 1024 ? AWARE_TOO_BIG : AWARE_FITS);
+    }
 }
 
 static void the_rest_has_no_bound(void **state) {
@@ -284,16 +393,21 @@ int main(void) {
         cmocka_unit_test(versions_know_cgroups_from_when_they_do),
         cmocka_unit_test(small_limits_give_half_of_them),
         cmocka_unit_test(flags_decide),
+        cmocka_unit_test(what_raises_and_lowers_the_maximum_is_known),
+        cmocka_unit_test(the_jvms_own_word_counts),
         cmocka_unit_test(what_follows_the_main_class_is_not_the_jvms),
         cmocka_unit_test(variables_come_in_the_jvms_order),
         cmocka_unit_test(what_cannot_be_told_is_said),
         cmocka_unit_test(without_a_limit_only_the_machine_is_too_small),
         cmocka_unit_test(a_limit_around_it_is_not_seen_on_v2),
         cmocka_unit_test(go_knows_its_variable_alone),
+        cmocka_unit_test(a_soft_limit_is_no_bound_but_what_go_tries),
+        cmocka_unit_test(what_go_has_set_itself_and_cannot_be_read_is_unknown),
         cmocka_unit_test(a_go_program_may_set_its_limit_itself),
         cmocka_unit_test(node_20_agrees_with_node_20),
         cmocka_unit_test(node_knows_cgroups_from_when_it_does),
         cmocka_unit_test(node_flags_decide),
+        cmocka_unit_test(node_with_both_sizes_takes_more_than_either),
         cmocka_unit_test(the_rest_has_no_bound),
         cmocka_unit_test(versions_are_read),
     };

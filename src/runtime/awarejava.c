@@ -16,7 +16,9 @@
 struct java_options {
     bool have_max, have_percent, have_min_percent, have_fraction, have_ram;
     bool no_containers, cgroup_for_heap, elsewhere; /* elsewhere: options in a file, not read */
+    bool aggressive;
     uint64_t max, ram, fraction;
+    uint64_t initial, least, ergo; /* 0: not said */
     uint64_t percent, min_percent; /* hundredths */
     char max_text[40], where[64];
 };
@@ -103,20 +105,51 @@ static void take_max(struct java_options *o, struct str word, struct str value) 
                    (int)(word.n < sizeof(o->max_text) ? word.n : sizeof(o->max_text) - 1), word.p);
 }
 
+/* Those of the least and the first size: they raise the largest. True when it is one. */
+static bool take_least(struct java_options *o, struct str word) {
+    struct str value = word;
+    uint64_t bytes;
+
+    if (str_skip(&value, STR("-Xms")) || str_skip(&value, STR("-ms"))) {
+        if (java_size(value, &bytes))
+            o->initial = o->least = bytes;
+    } else if (str_skip(&value, STR("-XX:InitialHeapSize="))) {
+        if (java_size(value, &bytes))
+            o->initial = bytes;
+    } else if (str_skip(&value, STR("-XX:MinHeapSize="))) {
+        if (java_size(value, &bytes))
+            o->least = bytes;
+    } else if (str_skip(&value, STR("-XX:ErgoHeapSizeLimit="))) {
+        if (java_size(value, &bytes))
+            o->ergo = bytes;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* One option. The last of each kind counts, as in the JVM. */
 static void take_option(struct java_options *o, struct str word) {
     struct str value = word;
 
-    if (str_skip(&value, STR("-Xmx")) || str_skip(&value, STR("-XX:MaxHeapSize=")))
+    if (take_least(o, word))
+        return;
+    if (str_skip(&value, STR("-Xmx")) || str_skip(&value, STR("-mx")) ||
+        str_skip(&value, STR("-XX:MaxHeapSize=")))
         take_max(o, word, value);
     else if (str_skip(&value, STR("-XX:MaxRAMPercentage=")))
         o->have_percent |= java_percent(value, &o->percent);
     else if (str_skip(&value, STR("-XX:MinRAMPercentage=")))
         o->have_min_percent |= java_percent(value, &o->min_percent);
-    else if (str_skip(&value, STR("-XX:MaxRAMFraction=")))
+    else if (str_skip(&value, STR("-XX:MaxRAMFraction=")) ||
+             str_skip(&value, STR("-XX:DefaultMaxRAMFraction=")))
         o->have_fraction |= str_to_u64(value, &o->fraction) == 0 && o->fraction > 0;
     else if (str_skip(&value, STR("-XX:MaxRAM=")))
         o->have_ram |= java_size(value, &o->ram) && o->ram > 0;
+    else if (str_eq(word, STR("-XX:+AggressiveHeap")))
+        o->aggressive = true;
+    else if (str_eq(word, STR("-XX:-AggressiveHeap")))
+        o->aggressive = false;
     else if (str_eq(word, STR("-XX:-UseContainerSupport")))
         o->no_containers = true;
     else if (str_eq(word, STR("-XX:+UseContainerSupport")))
@@ -200,48 +233,74 @@ static uint64_t part_of(uint64_t memory, uint64_t hundredths) {
 }
 
 /* HotSpot's own rule (Arguments::set_heap_size): a quarter of the memory it believes in, or half of
- * it where that is below the built-in maximum of 124.8 MiB (96M scaled for 64 bits). Without more
- * said, MaxRAM is 128G and compressed pointers end at 32G. Measured with 17: 128M gives 64M, 256M
- * 126M, 512M 128M, 1G 256M. */
-static void by_memory(const struct java_options *o, uint64_t memory, bool cgroup,
-                      struct aware *out) {
+ * it where that is below the built-in maximum of 124.8 MiB (96M scaled for 64 bits). MaxRAM is
+ * believed instead of the memory that is there. Without it compressed pointers end at 32G. Measured
+ * with 17: 128M gives 64M, 256M 126M, 512M 128M, 1G 256M. */
+static void by_share(const struct java_options *o, uint64_t memory, bool cgroup,
+                     struct aware *out) {
     const uint64_t built_in = 126 * AWARE_MIB;
     uint64_t percent = o->have_percent ? o->percent : 2500;
     uint64_t min_percent = o->have_min_percent ? o->min_percent : 5000;
     uint64_t small, most;
-    char text[64];
+    char text[64] = "1/4 of";
 
-    if (o->have_ram && o->ram < memory) {
+    if (o->have_ram)
         memory = o->ram;
-        cgroup = false;
-    }
     most = part_of(memory, percent);
     if (o->have_fraction && !o->have_percent)
         most = memory / o->fraction;
     small = part_of(memory, min_percent);
     if (small < built_in) {
-        out->bound = small;
-        (void)snprintf(text, sizeof(text), "%llu.%02llu %% of",
+        most = small;
+        (void)snprintf(text, sizeof(text), min_percent == 5000 ? "1/2 of" : "%llu.%02llu %% of",
                        (unsigned long long)min_percent / 100,
                        (unsigned long long)min_percent % 100);
-        say_from(out, min_percent == 5000 ? "1/2 of" : text, cgroup);
-        return;
-    }
-    out->bound = most > built_in ? most : built_in;
-    if (!o->have_percent && !o->have_fraction && !o->have_ram && out->bound > 32 * AWARE_GIB)
-        out->bound = 32 * AWARE_GIB;
-    if (o->have_percent)
+    } else if (o->have_percent) {
         (void)snprintf(text, sizeof(text), "-XX:MaxRAMPercentage=%llu.%02llu of",
                        (unsigned long long)percent / 100, (unsigned long long)percent % 100);
-    else if (o->have_fraction)
+    } else if (o->have_fraction) {
         (void)snprintf(text, sizeof(text), "-XX:MaxRAMFraction=%llu of",
                        (unsigned long long)o->fraction);
-    else
-        (void)snprintf(text, sizeof(text), "1/4 of");
-    if (o->have_ram && memory == o->ram)
+    }
+    if (small >= built_in && most < built_in)
+        most = built_in;
+    if (!o->have_percent && !o->have_fraction && !o->have_ram && most > 32 * AWARE_GIB)
+        most = 32 * AWARE_GIB;
+    out->bound = most;
+    if (o->have_ram)
         (void)snprintf(out->bound_from, sizeof(out->bound_from), "%s -XX:MaxRAM", text);
     else
         say_from(out, text, cgroup);
+}
+
+/* Half of the memory that is there, whatever MaxRAM says, but 160M of it. */
+static void by_aggression(uint64_t memory, struct aware *out) {
+    uint64_t but = memory > 160 * AWARE_MIB ? memory - 160 * AWARE_MIB : memory;
+
+    out->bound = memory / 2 < but ? memory / 2 : but;
+    (void)snprintf(out->bound_from, sizeof(out->bound_from), "-XX:+AggressiveHeap");
+}
+
+static void by_memory(const struct java_options *o, uint64_t memory, bool cgroup,
+                      struct aware *out) {
+    uint64_t least = o->initial ? o->initial : o->least;
+
+    if (o->aggressive) {
+        by_aggression(memory, out);
+        return;
+    }
+    by_share(o, memory, cgroup, out);
+    if (o->ergo != 0 && o->ergo < out->bound) {
+        out->bound = o->ergo;
+        (void)snprintf(out->bound_from, sizeof(out->bound_from), "-XX:ErgoHeapSizeLimit");
+    }
+    if (least > out->bound) {
+        out->bound = least;
+        (void)snprintf(out->bound_from, sizeof(out->bound_from), "%s",
+                       !o->initial              ? "-XX:MinHeapSize"
+                       : o->initial == o->least ? "-Xms"
+                                                : "-XX:InitialHeapSize");
+    }
 }
 
 /* Beside its heap a JVM has metaspace, code cache, thread stacks and the collector's own tables:
@@ -272,6 +331,46 @@ static const char *blindness(struct java_version v, const struct aware_ask *ask)
     return "; this version does not see the container's limit";
 }
 
+/* What its options come to; false when that cannot be told, and `says` says why. */
+static bool by_flags(const struct rt_id *id, const struct java_options *o, struct java_version v,
+                     const struct aware_ask *ask, bool cgroup, struct aware *out) {
+    if (o->have_max) {
+        out->bound = o->max;
+        (void)snprintf(out->bound_from, sizeof(out->bound_from), "%s", o->max_text);
+    } else if (o->elsewhere) {
+        (void)snprintf(out->says, sizeof(out->says),
+                       "its options are in a file (%s), which was not read", o->where);
+        return false;
+    } else if (v.feature < 0 || ask->machine == 0 || is_openj9_default(id, o)) {
+        (void)snprintf(out->says, sizeof(out->says),
+                       "%s, and without -Xmx its heap's bound cannot "
+                       "be told",
+                       is_openj9_default(id, o) ? "OpenJ9 has rules of its own"
+                                                : "its version is not known");
+        return false;
+    } else {
+        by_memory(o, cgroup ? ask->seen : ask->machine, cgroup, out);
+    }
+    return true;
+}
+
+/* The JVM's own word counts; the options explain it when they come to the same, but for how it
+ * rounds. True when they do. */
+static bool by_counters(uint64_t own, bool have_flags, struct aware *out) {
+    uint64_t apart = out->bound > own ? out->bound - own : own - out->bound;
+    bool same = have_flags && apart <= 32 * AWARE_MIB && apart <= own / 16 + AWARE_MIB;
+    char flags[sizeof(out->bound_from)];
+
+    memcpy(flags, out->bound_from, sizeof(flags));
+    out->bound = own;
+    if (same)
+        (void)snprintf(out->bound_from, sizeof(out->bound_from), "its own counters, of %.70s",
+                       flags);
+    else
+        (void)snprintf(out->bound_from, sizeof(out->bound_from), "its own counters");
+    return same;
+}
+
 void aware_java(const struct rt_id *id, struct str command, struct str variables,
                 const struct aware_ask *ask, struct aware *out) {
     struct java_version v = version_of(id);
@@ -279,7 +378,7 @@ void aware_java(const struct rt_id *id, struct str command, struct str variables
     uint64_t limit = ask->limit ? ask->limit : ask->machine;
     char mend[96];
     struct aware_bound b = {id, ask, "of heap", java_room(limit), mend, ""};
-    bool cgroup;
+    bool cgroup, explained;
 
     take_variable(&o, variables, STR("JAVA_TOOL_OPTIONS"));
     if (v.feature >= 9)
@@ -293,27 +392,15 @@ void aware_java(const struct rt_id *id, struct str command, struct str variables
         out->knows_cgroups = true;
     out->knows_cgroups &= !o.no_containers;
     cgroup = out->knows_cgroups && ask->seen != 0 && ask->seen < ask->machine;
-    if (o.have_max) {
-        out->bound = o.max;
-        (void)snprintf(out->bound_from, sizeof(out->bound_from), "%s", o.max_text);
-    } else if (o.elsewhere) {
-        (void)snprintf(out->says, sizeof(out->says),
-                       "its options are in a file (%s), which was not read", o.where);
+    explained = by_flags(id, &o, v, ask, cgroup, out);
+    if (!explained && ask->heap_max == 0)
         return;
-    } else if (v.feature < 0 || ask->machine == 0 || is_openj9_default(id, &o)) {
-        (void)snprintf(out->says, sizeof(out->says),
-                       "%s, and without -Xmx its heap's bound cannot "
-                       "be told",
-                       is_openj9_default(id, &o) ? "OpenJ9 has rules of its own"
-                                                 : "its version is not known");
-        return;
-    } else {
-        by_memory(&o, cgroup ? ask->seen : ask->machine, cgroup, out);
-        if (!out->knows_cgroups)
-            b.more = o.no_containers ? "; -XX:-UseContainerSupport hides the container's limit"
-                                     : blindness(v, ask);
-    }
+    if (ask->heap_max != 0)
+        explained = by_counters(ask->heap_max, explained, out);
+    if (explained && !o.have_max && !out->knows_cgroups)
+        b.more = o.no_containers ? "; -XX:-UseContainerSupport hides the container's limit"
+                                 : blindness(v, ask);
     out->have_bound = true;
-    add_mend(limit, out->knows_cgroups && cgroup, mend, sizeof(mend));
+    add_mend(limit, out->knows_cgroups && cgroup && !o.have_ram, mend, sizeof(mend));
     aware_judge(out, &b);
 }

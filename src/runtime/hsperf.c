@@ -30,7 +30,8 @@ enum {
 struct reading {
     struct hsperf values;
     uint64_t ticks, frequency;
-    bool have_ticks;
+    uint64_t max_sum, max_largest;      /* of the generations */
+    bool have_ticks, have_max, divides; /* divides: a part of the heap for each generation */
 };
 
 static uint32_t u32_at(struct str s, size_t at) {
@@ -73,6 +74,10 @@ static void take_long(struct reading *r, struct str name, uint64_t value) {
         return;
     if (is_numbered(name, STR("sun.gc.generation."), STR(".capacity"))) {
         add(h, HSPERF_COMMITTED, value);
+    } else if (is_numbered(name, STR("sun.gc.generation."), STR(".maxCapacity"))) {
+        r->max_sum = r->max_sum > UINT64_MAX - value ? UINT64_MAX : r->max_sum + value;
+        r->max_largest = value > r->max_largest ? value : r->max_largest;
+        r->have_max = true;
     } else if (is_space_used(name)) {
         add(h, HSPERF_USED, value);
     } else if (is_numbered(name, STR("sun.gc.collector."), STR(".invocations"))) {
@@ -114,6 +119,10 @@ static int take_entry(struct reading *r, struct str entry) {
         take_long(r, name, value);
     } else if (type == 'B' && str_eq(name, STR("sun.rt.jvmCapabilities"))) {
         r->values.attach = entry.p[data] == '1' || entry.p[data] == '0' ? entry.p[data] : 0;
+    } else if (type == 'B' && str_eq(name, STR("sun.gc.policy.name"))) {
+        /* "Copy:MSC", "ParScav:MSC", "ParNew:CMS" have two generations side by side; "GarbageFirst"
+         * and those without a policy move the border between them. */
+        r->divides = memchr(entry.p + data, ':', strnlen(entry.p + data, entry.n - data)) != NULL;
     }
     return 0;
 }
@@ -161,6 +170,8 @@ int hsperf_parse(struct str file, struct hsperf *out) {
     }
     if (r.have_ticks && r.frequency > 0)
         add(&r.values, HSPERF_GC_US, in_us(r.ticks, r.frequency));
+    if (r.have_max && r.max_largest > 0)
+        add(&r.values, HSPERF_HEAP_MAX, r.divides ? r.max_sum : r.max_largest & ~(uint64_t)4095);
     *out = r.values;
     return 0;
 }

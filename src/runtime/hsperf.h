@@ -10,6 +10,7 @@ enum { HSPERF_MAX = 1 << 20, HSPERF_ENTRIES = 8192 };
 
 enum hsperf_value {
     HSPERF_COMMITTED, /* bytes: capacity of all generations */
+    HSPERF_HEAP_MAX,  /* bytes: what the heap may become */
     HSPERF_USED,     /* bytes: of all their spaces, as of the last collection for some collectors */
     HSPERF_GC_COUNT, /* of all collectors */
     HSPERF_GC_US,

@@ -34,6 +34,7 @@ static void counters_are_those_that_jcmd_prints(void **state) {
     assert_int_equal(h.have, (1u << HSPERF_VALUES) - 1);
     assert_int_equal(h.value[HSPERF_USED], 1048576 + 2097152 + 45535232);
     assert_int_equal(h.value[HSPERF_COMMITTED], 17825816 + 191889416);
+    assert_int_equal(h.value[HSPERF_HEAP_MAX], 200 << 20);
     assert_int_equal(h.value[HSPERF_GC_COUNT], 5);
     assert_int_equal(h.value[HSPERF_GC_US], 30848);
     assert_int_equal(h.value[HSPERF_THREADS], 7);

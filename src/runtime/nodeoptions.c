@@ -13,13 +13,37 @@ static void take_port(struct str value, struct node_options *out) {
         out->port = (uint16_t)port;
 }
 
-/* Those whose value is a word of its own and not the script. */
-static bool takes_a_word(struct str option) {
+bool node_option_takes_word(struct str option) {
     static const char *const names[] = {
-        "-r",      "--require",    "--import",     "-e",
-        "--eval",  "-p",           "--print",      "-pe",
-        "-C",      "--conditions", "--loader",     "--experimental-loader",
-        "--title", "--env-file",   "--input-type",
+        "-r",
+        "--require",
+        "--import",
+        "-e",
+        "--eval",
+        "-p",
+        "--print",
+        "-pe",
+        "-C",
+        "--conditions",
+        "--loader",
+        "--experimental-loader",
+        "--title",
+        "--env-file",
+        "--env-file-if-exists",
+        "--input-type",
+        "--icu-data-dir",
+        "--openssl-config",
+        "--tls-cipher-list",
+        "--diagnostic-dir",
+        "--redirect-warnings",
+        "--unhandled-rejections",
+        "--disable-warning",
+        "--dns-result-order",
+        "--max-http-header-size",
+        "--heapsnapshot-signal",
+        "--heapsnapshot-near-heap-limit",
+        "--trace-event-categories",
+        "--watch-path",
     };
 
     for (size_t i = 0; i < ARRAY_N(names); i++)
@@ -59,7 +83,7 @@ static bool take_word(struct reader *r, struct str word) {
         if (value.n > 0)
             take_port(value, r->out);
     }
-    r->word_next = takes_a_word(word);
+    r->word_next = node_option_takes_word(word);
     return true;
 }
 

@@ -14,3 +14,6 @@ struct node_options {
 
 /* command, settings (the environment): words with a NUL behind each, as /proc has them. */
 void node_options_read(struct str command, struct str settings, struct node_options *out);
+
+/* Whether the value of this option is the word behind it, and not the script: "--title". */
+bool node_option_takes_word(struct str option);
