@@ -12,6 +12,7 @@
 #include "runtime/heaps.h"
 #include "runtime/nodecount.h"
 #include "runtime/nodeinspect.h"
+#include "runtime/noderoom.h"
 
 enum {
     CLOSING_US = 1000 * 1000,
@@ -21,7 +22,7 @@ enum {
     WORKERS_US = 500 * 1000,
 };
 
-/* What may be taken in a program whose limit is not known. */
+/* What may be taken in a program whose room is not known. */
 static const uint64_t unasked = 1024ULL << 20;
 
 struct work {
@@ -195,18 +196,17 @@ static int read_figures(struct work *w) {
 
 /* ---- constructors ---- */
 
-/* Whether there is room for so much more: in its container as far as that is known, and in the
- * machine. */
-static bool has_room(const struct work *w, uint64_t need, uint64_t rss) {
+/* Whether there is room for so much more: in its groups, and in the machine. */
+static bool has_room(const struct work *w, uint64_t need) {
     struct meminfo m;
-    uint64_t limit = w->ask->ask.limit;
+    uint64_t room;
 
     if (w->p->host->live && meminfo_read(w->p->host->proc, &m) == 0 &&
         meminfo_has(&m, MEMINFO_AVAILABLE) && m.value[MEMINFO_AVAILABLE] / 2 < need)
         return false;
-    if (limit == 0)
+    if (node_room(w->p, &room) < 0)
         return need <= unasked;
-    return rss < limit && limit - rss > need;
+    return room > need;
 }
 
 static int keep_types(struct work *w, struct tally *types, int r, const char *how) {
@@ -243,7 +243,7 @@ static int look_at_types(struct work *w) {
         heapview_note(w->view, "constructors are not counted: the size of the heap is not known");
         return 0;
     }
-    if (!has_room(w, used * NODE_COUNT_FACTOR, rss)) {
+    if (!has_room(w, used * NODE_COUNT_FACTOR)) {
         heapview_note(w->view,
                       "constructors are not counted: that could take %llu MiB more in the program, "
                       "for which there may be no room",
@@ -253,7 +253,7 @@ static int look_at_types(struct work *w) {
     r = tally_new(&types);
     if (r < 0)
         return r;
-    if (w->ask->live && has_room(w, used * NODE_WEIGH_FACTOR, rss)) {
+    if (w->ask->live && has_room(w, used * NODE_WEIGH_FACTOR)) {
         r = keep_types(w, types, node_weigh_objects(c, w->until_us, types),
                        "all reachable, with their own sizes (a heap snapshot; the program stood "
                        "still for it)");
@@ -267,8 +267,9 @@ static int look_at_types(struct work *w) {
             "for which there may be no room",
             (unsigned long long)(used * NODE_WEIGH_FACTOR >> 20));
     r = keep_types(w, types, node_count_objects(c, w->kit, w->until_us, types),
-                   "reachable objects, without strings and code (garbage was collected first; "
-                   "--live tells sizes too, by a heap snapshot)");
+                   w->ask->live ? "reachable objects, without strings and code"
+                                : "reachable objects, without strings and code (garbage was "
+                                  "collected first; --live tells sizes too, by a heap snapshot)");
     tell_cost(w, rss);
     return r;
 }
