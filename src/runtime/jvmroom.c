@@ -15,6 +15,7 @@ enum {
     OWN_SHARE = 32,      /* mark bits and stacks: so much of what is in use ... */
     OWN_LEAST = 4 << 20, /* ... and this */
     PAGE = 4096,
+    SPARE_PAGES = 16 << 20, /* looked at: 64 GiB */
 };
 
 /* --- room ------------------------------------------------------------------------------------- */
@@ -90,6 +91,12 @@ static uint64_t least(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
+static uint64_t sum(uint64_t a, uint64_t b) {
+    uint64_t s;
+
+    return __builtin_add_overflow(a, b, &s) ? UINT64_MAX : s;
+}
+
 static uint64_t less(uint64_t a, uint64_t b) {
     return a > b ? a - b : 0;
 }
@@ -110,7 +117,7 @@ static uint64_t copies(enum jvm_gc gc, const struct jvm_sizes *s, uint64_t spare
         old = least(young, less(size, s->value[JVM_OLD_USED]));
     }
     old = less(old, spare);
-    return gc == JVM_GC_SERIAL ? old : old + least(young, s->value[JVM_SURVIVOR]);
+    return gc == JVM_GC_SERIAL ? old : sum(old, least(young, s->value[JVM_SURVIVOR]));
 }
 
 uint64_t jvmroom_need(enum jvm_gc gc, const struct jvm_sizes *before, uint64_t spare) {
@@ -125,7 +132,7 @@ uint64_t jvmroom_need(enum jvm_gc gc, const struct jvm_sizes *before, uint64_t s
         return committed / 32 + least(less(committed, used), used / 6) + OWN_LEAST;
     case JVM_GC_Z: /* page by page, at its worst with all that lives and tables for it */
     case JVM_GC_SHENANDOAH:
-        return own + used / 2;
+        return sum(own, used / 2);
     case JVM_GC_UNKNOWN:
     case JVM_GC_SERIAL:
     case JVM_GC_PARALLEL:
@@ -133,7 +140,7 @@ uint64_t jvmroom_need(enum jvm_gc gc, const struct jvm_sizes *before, uint64_t s
     case JVM_GCS:
         break;
     }
-    return own + copies(gc, before, spare);
+    return sum(own, copies(gc, before, spare));
 }
 
 /* Pages of the old generation that hold nothing but are there: copies go into them first. */
@@ -144,7 +151,7 @@ static uint64_t resident_spare(const struct rtproc *p, const struct jvm_sizes *s
     uint64_t at = (s->value[JVM_OLD_START] + s->value[JVM_OLD_USED]) / PAGE + 1;
     uint64_t end = s->value[JVM_OLD_COMMITTED_END] / PAGE;
 
-    if (fd < 0 || !jvm_sizes_has(s, JVM_OLD_START))
+    if (fd < 0 || !jvm_sizes_has(s, JVM_OLD_START) || at >= end || end - at > SPARE_PAGES)
         return 0;
     while (at < end) {
         size_t want = least(end - at, AT_ONCE);
@@ -208,7 +215,10 @@ static void say(const struct jvmroom *room, enum jvm_gc gc, uint64_t need, struc
     }
     buf_add_char(&why, '\0');
     buf_add_char(&next, '\0');
-    (void)rt_refuse(out, buf_str(&next).p, "%s", buf_str(&why).p);
+    if (buf_error(&why) < 0 || buf_error(&next) < 0)
+        (void)rt_refuse(out, "", "it could be killed for memory while it collects");
+    else
+        (void)rt_refuse(out, next.p, "%s", why.p);
     buf_done(&why);
     buf_done(&next);
 }
