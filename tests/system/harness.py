@@ -33,6 +33,9 @@ class Skip(Exception):
 
 # --- running tests ---------------------------------------------------------------------------
 
+# With it a program in Python writes a line and its end apart, and is read in between.
+os.environ.pop("PYTHONUNBUFFERED", None)
+
 _tests = []
 options = None
 

@@ -238,7 +238,7 @@ def agrees():
         counted, weighed = heap_of(node), heap_of(node, "--live")
         equal(node.ports(), set(), "ports that listen")
         os.kill(node.pid, signal.SIGUSR2)
-        wait_for(lambda: "{" in node.said(), 20, "its own numbers")
+        wait_for(lambda: re.search(r"^{.*}\n", node.said(), re.M), 20, "its own numbers")
         wanted = json.loads(next(line for line in node.said().splitlines() if line[:1] == "{"))
         for what, heap in (("counted", counted), ("weighed", weighed)):
             types = {row["name"]: row for row in heap["types"]}
