@@ -415,12 +415,12 @@ static void tell_summary(struct gcrun *run) {
     gcout_end(&run->events, END_US);
 }
 
-/* What was asked for and could not be written; a reader who went away had enough. */
-static void look_at_events(struct gcrun *run) {
-    if (!run->events.gone || run->events.error == -EPIPE)
+/* What could not be written is told; a reader who went away had enough. A program that failed keeps
+ * its own code. */
+static void look_at_output(struct gcrun *run, const struct gcout *out, const char *what) {
+    if (!out->gone || out->error == -EPIPE)
         return;
-    cmd_warn("the collections could not be written, some are lost: %s",
-             strerror(-run->events.error));
+    cmd_warn("%s could not be written, some is lost: %s", what, strerror(-out->error));
     if (run->code == 0)
         run->code = EXIT_FAILED;
 }
@@ -461,15 +461,13 @@ int gcrun(const struct gcrun_options *o, struct err *err) {
             run->code = EXIT_RUN_FAILED;
         }
         gcout_end(&run->text, END_US);
-        if (run->text.gone && run->text.error != -EPIPE)
-            cmd_warn("the program's text could not be written, some is lost: %s",
-                     strerror(-run->text.error));
+        look_at_output(run, &run->text, "the program's text");
         if (run->sparks)
             end_spark(run);
         if (run->server)
             gcserver_finish(run->server, PAGE_US);
         tell_summary(run);
-        look_at_events(run);
+        look_at_output(run, &run->events, "what the collections say");
         code = run->code;
     }
     release(run);

@@ -153,8 +153,10 @@ void gcsay_words(struct buf *out, const struct gcsummary *s, const struct gcline
         buf_add_format(out, ", %llu forced by the program", (unsigned long long)s->forced);
     if (s->periodic > 0)
         buf_add_format(out, ", %llu after two idle minutes", (unsigned long long)s->periodic);
-    buf_add(out, STR(" in "));
-    gcsay_time(out, (uint64_t)(s->last_ms - s->first_ms) * 1000000);
+    if (s->last_ms > s->first_ms) {
+        buf_add(out, STR(" in "));
+        gcsay_time(out, (uint64_t)(s->last_ms - s->first_ms) * 1000000);
+    }
     if (s->programs > 1)
         buf_add_format(out, ", of %llu programs%s", (unsigned long long)s->programs,
                        s->programs_lost ? " or fewer" : "");

@@ -29,18 +29,25 @@ static void add_name(struct json *j, struct str name) {
     buf_done(&b);
 }
 
-static uint32_t next_node(const struct flametree *t, uint32_t at, uint64_t least, uint32_t *depth) {
-    uint32_t child = t->node[at].child;
+/* The first of a node and its next ones that is drawn. */
+static uint32_t first_drawn(const struct flametree *t, uint32_t at, const bool *drawn) {
+    while (at != FLAMETREE_NONE && !drawn[at])
+        at = t->node[at].next;
+    return at;
+}
 
-    if (child != FLAMETREE_NONE && t->node[child].width >= least) {
+static uint32_t next_node(const struct flametree *t, uint32_t at, const bool *drawn,
+                          uint32_t *depth) {
+    uint32_t child = first_drawn(t, t->node[at].child, drawn);
+
+    if (child != FLAMETREE_NONE) {
         ++*depth;
         return child;
     }
     for (; at != FLAMETREE_NONE; at = t->node[at].parent, --*depth) {
-        uint32_t next = t->node[at].next;
+        uint32_t next = first_drawn(t, t->node[at].next, drawn);
 
-        /* From the widest on: behind one that is too small all are. */
-        if (next != FLAMETREE_NONE && t->node[next].width >= least)
+        if (next != FLAMETREE_NONE)
             return next;
     }
     return FLAMETREE_NONE;
@@ -50,15 +57,15 @@ static uint32_t next_node(const struct flametree *t, uint32_t at, uint64_t least
 static int add_nodes(struct json *j, const struct profile *p, const struct flametree *t) {
     auto_free uint32_t *number = calloc(profile_texts(p) + 1, sizeof(*number)); /* + 1 */
     auto_free uint32_t *used = calloc(profile_texts(p) + 1, sizeof(*used));
-    uint64_t least;
+    auto_free bool *drawn = NULL;
     uint32_t names = 0, depth = 0;
-    size_t drawn = 0;
+    size_t n_drawn = 0;
 
-    if (!number || !used || flametree_threshold(t, NODES, &least) < 0)
+    if (!number || !used || flametree_widest(t, NODES, &drawn) < 0)
         return -ENOMEM;
     json_key(j, "nodes");
     json_begin_array(j);
-    for (uint32_t at = 0; at != FLAMETREE_NONE; at = next_node(t, at, least, &depth)) {
+    for (uint32_t at = 0; at != FLAMETREE_NONE; at = next_node(t, at, drawn, &depth)) {
         const struct flamenode *n = &t->node[at];
 
         if (n->name != FLAMETREE_NONE && number[n->name] == 0) {
@@ -69,10 +76,10 @@ static int add_nodes(struct json *j, const struct profile *p, const struct flame
         json_u64(j, depth);
         json_u64(j, n->width);
         json_i64(j, n->change);
-        drawn++;
+        n_drawn++;
     }
     json_end(j);
-    json_key_u64(j, "left", t->n > drawn ? t->n - drawn : 0);
+    json_key_u64(j, "left", t->n > n_drawn ? t->n - n_drawn : 0);
     json_key(j, "names");
     json_begin_array(j);
     json_str(j, STR("all"));

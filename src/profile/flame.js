@@ -5,6 +5,8 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const ROW = 20;
 const LEAST = 2; // pixels: what is narrower is not drawn
+const FEW = 8; // where all are narrower, so many are drawn nevertheless
+const FEW_WIDTH = 12;
 
 const $ = (id) => document.getElementById(id);
 const graph = $("graph");
@@ -110,6 +112,25 @@ function draw(node, left, width, above) {
     return node.depth;
 }
 
+/** The children that are drawn, and where. Of many below a wide one that are all too narrow the
+ *  widest few are, wider than they are: else there was nothing to see, and no way there. */
+function placed({ node, left, width, few }, pixels, scale) {
+    const wide = [];
+    for (const child of node.children) { // from the widest on
+        if (child.width * scale < LEAST) {
+            break;
+        }
+        const from = (child.from - zoomed.from) * scale;
+        wide.push({ node: child, left: from, width: child.width * scale, few: false });
+    }
+    if (wide.length > 0 || (!few && width < pixels / 4)) {
+        return wide;
+    }
+    const each = Math.min(FEW_WIDTH, width);
+    return node.children.slice(0, Math.min(FEW, Math.floor(width / each)))
+        .map((child, i) => ({ node: child, left: left + i * each, width: each, few: true }));
+}
+
 function drawAll() {
     const pixels = graph.clientWidth;
     const scale = zoomed.width > 0 ? pixels / zoomed.width : 0;
@@ -122,17 +143,11 @@ function drawAll() {
     for (let node = zoomed.parent; node; node = node.parent) {
         draw(node, 0, pixels, true);
     }
-    const todo = [zoomed];
+    const todo = [{ node: zoomed, left: 0, width: pixels, few: false }];
     while (todo.length > 0) {
-        const node = todo.pop();
-        const width = node === zoomed ? pixels : node.width * scale;
-        if (width < LEAST) {
-            continue;
-        }
-        deepest = Math.max(deepest, draw(node, (node.from - zoomed.from) * scale, width, false));
-        for (let i = node.children.length - 1; i >= 0; i--) {
-            todo.push(node.children[i]);
-        }
+        const next = todo.pop();
+        deepest = Math.max(deepest, draw(next.node, next.left, next.width, false));
+        todo.push(...placed(next, pixels, scale).reverse());
     }
     graph.style.height = `${(deepest + 1) * ROW}px`;
     $("reset").disabled = zoomed === root;
@@ -260,19 +275,20 @@ function fillTable() {
 function begin() {
     const left = data.left > 0
         ? ` ${data.left.toLocaleString("en")} frames too small to be seen are left out.` : "";
+    const few = " Where all are too narrow to be seen, the first few are drawn wider than they are.";
 
     document.title = data.title;
     $("title").textContent = data.title;
     if (data.diff) {
         $("about").textContent = `Growth of ${data.type}: ${signed(root.change)} in all. ` +
             `A frame is as wide as what changed in it, grown or shrunk (${amount(root.width)}).` +
-            left;
+            few + left;
         legend("grew", "+ grew");
         legend("shrank", "\u2212 shrank");
         legend("even", "\u00b1 evened out");
     } else {
         $("about").textContent = `${data.type}: ${amount(root.width)}. A frame is as wide as what ` +
-            `it and what it called hold.` + left;
+            `it and what it called hold.` + few + left;
     }
     fillTable();
     drawAll();

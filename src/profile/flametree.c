@@ -151,20 +151,37 @@ void flametree_done(struct flametree *t) {
     *t = (struct flametree){0};
 }
 
-static int falling(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+struct rank {
+    uint64_t width;
+    uint32_t depth, node;
+};
 
-    return (x < y) - (x > y);
+static int by_rank(const void *a, const void *b) {
+    const struct rank *x = a, *y = b;
+
+    if (x->width != y->width)
+        return x->width > y->width ? -1 : 1;
+    if (x->depth != y->depth)
+        return x->depth < y->depth ? -1 : 1;
+    return (x->node > y->node) - (x->node < y->node);
 }
 
-int flametree_threshold(const struct flametree *t, size_t nodes, uint64_t *out) {
-    auto_free uint64_t *width = calloc(t->n + 1, sizeof(*width));
+int flametree_widest(const struct flametree *t, size_t nodes, bool **out) {
+    auto_free struct rank *rank = calloc(t->n + 1, sizeof(*rank));
+    auto_free uint32_t *depth = calloc(t->n + 1, sizeof(*depth));
+    bool *widest = calloc(t->n + 1, sizeof(*widest));
 
-    if (!width)
+    if (!rank || !depth || !widest) {
+        free(widest);
         return -ENOMEM;
-    for (uint32_t i = 0; i < t->n; i++)
-        width[i] = t->node[i].width;
-    qsort(width, t->n, sizeof(*width), falling);
-    *out = nodes < t->n ? width[nodes] + 1 : 1;
+    }
+    for (uint32_t i = 0; i < t->n; i++) { /* a parent is made before its children */
+        depth[i] = i > 0 ? depth[t->node[i].parent] + 1 : 0;
+        rank[i] = (struct rank){t->node[i].width, depth[i], i};
+    }
+    qsort(rank, t->n, sizeof(*rank), by_rank);
+    for (size_t i = 0; i < t->n && i < nodes; i++)
+        widest[rank[i].node] = true;
+    *out = widest;
     return 0;
 }

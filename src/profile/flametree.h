@@ -23,5 +23,6 @@ struct flametree {
 int flametree_make(const struct profile *p, unsigned type, struct flametree *out);
 void flametree_done(struct flametree *t);
 
-/* A width that at most so many nodes have or exceed. 0; -ENOMEM. */
-int flametree_threshold(const struct flametree *t, size_t nodes, uint64_t *out);
+/* Which nodes are among so many of the widest, of equal ones those nearer to the root: with each
+ * its parent is. 0 and *out, one for each node, for the caller to free; -ENOMEM. */
+int flametree_widest(const struct flametree *t, size_t nodes, bool **out);

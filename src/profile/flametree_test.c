@@ -1,6 +1,7 @@
 #include "profile/flametree.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "profile/profiletest.h"
@@ -39,10 +40,10 @@ static void stacks_share_their_beginnings_and_the_widest_comes_first(void **stat
     profile_free(p);
 }
 
-static void the_threshold_bounds_what_is_drawn(void **state) {
+static void the_widest_are_drawn_and_what_they_stand_on(void **state) {
     struct profile *p = two_types();
     struct flametree t;
-    uint64_t least;
+    bool *drawn;
     size_t n = 0;
 
     (void)state;
@@ -53,13 +54,53 @@ static void the_threshold_bounds_what_is_drawn(void **state) {
         add_stack_text(p, name, i + 1, 0);
     }
     assert_int_equal(flametree_make(p, 0, &t), 0);
-    assert_int_equal(flametree_threshold(&t, 2000, &least), 0);
-    assert_int_equal(least, 1);
-    assert_int_equal(flametree_threshold(&t, 100, &least), 0);
+    assert_int_equal(flametree_widest(&t, 2000, &drawn), 0);
     for (uint32_t i = 0; i < t.n; i++)
-        n += t.node[i].width >= least;
-    assert_true(n > 90 && n <= 100);
+        assert_true(drawn[i]);
+    free(drawn);
+    assert_int_equal(flametree_widest(&t, 100, &drawn), 0);
+    for (uint32_t i = 0; i < t.n; i++) {
+        n += drawn[i];
+        assert_true(!drawn[i] || t.node[i].width > 900);
+    }
+    assert_int_equal(n, 100);
+    free(drawn);
     flametree_done(&t);
+    profile_free(p);
+}
+
+/* As many stacks as there are, none wider than another. */
+static void of_an_even_profile_the_lower_levels_are_drawn(void **state) {
+    struct profile *p = two_types();
+    struct flame_options o = {.title = "even", .type = 0};
+    struct flametree t;
+    struct buf out;
+    bool *drawn;
+    size_t n = 0, lowest = 0;
+
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        char name[64];
+
+        snprintf(name, sizeof(name), "c%d;b%d;a%d", i, i, i);
+        add_stack_text(p, name, 1, 0);
+    }
+    assert_int_equal(flametree_make(p, 0, &t), 0);
+    assert_int_equal(flametree_widest(&t, 30000, &drawn), 0);
+    for (uint32_t i = 1; i < t.n; i++) {
+        n += drawn[i];
+        lowest += drawn[i] && t.node[i].parent == 0;
+        assert_true(!drawn[i] || drawn[t.node[i].parent]);
+    }
+    assert_int_equal(n, 29999);
+    assert_int_equal(lowest, 20000);
+    free(drawn);
+    flametree_done(&t);
+    buf_init(&out, 1 << 24);
+    assert_int_equal(profile_add_flame(&out, p, &o), 0);
+    buf_add_char(&out, '\0');
+    assert_non_null(strstr(out.p, "\"left\":30001"));
+    buf_done(&out);
     profile_free(p);
 }
 
@@ -87,7 +128,8 @@ static void names_cannot_leave_the_page_s_data(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stacks_share_their_beginnings_and_the_widest_comes_first),
-        cmocka_unit_test(the_threshold_bounds_what_is_drawn),
+        cmocka_unit_test(the_widest_are_drawn_and_what_they_stand_on),
+        cmocka_unit_test(of_an_even_profile_the_lower_levels_are_drawn),
         cmocka_unit_test(names_cannot_leave_the_page_s_data),
     };
 
