@@ -27,7 +27,7 @@ run: build
 build: deps-build page-build
 	@test -f build/build.ninja || $(MESON) setup build >&2
 	@$(call take_page,build)
-	@$(NINJA) -C build plimsoll plimsoll-front plimsoll-remote >&2
+	@$(NINJA) -C build plimsoll plimsoll-front plimsoll-inspect plimsoll-remote >&2
 
 # Loads that show every state of the page within a minute; Ctrl-C takes all of it away.
 demo: build
