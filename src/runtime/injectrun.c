@@ -3,13 +3,16 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -200,9 +203,14 @@ static void let_go(const struct run *x) {
 
 /* Whether it stands where it was seen waiting. */
 static int check_stop(struct run *x, const struct safepoint *at) {
+    char task[32];
     uint64_t nr;
     int r = get_regs(x, &x->was);
 
+    /* What is stopped cannot become another's; before that it could. */
+    (void)snprintf(task, sizeof(task), "task/%d", x->tid);
+    if (faccessat(x->p->dir, task, F_OK, 0) < 0)
+        return err_set(x->why, -ESRCH, "thread %d is gone", x->tid);
     if (r == -EOPNOTSUPP || (r == 0 && x->was.cs != CODE_64))
         return err_set(x->why, -EOPNOTSUPP, "thread %d runs 32-bit code", x->tid);
     if (r < 0)

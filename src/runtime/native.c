@@ -7,6 +7,7 @@
 #include "runtime/arenas.h"
 #include "runtime/heaps.h"
 #include "runtime/inject.h"
+#include "runtime/safepoint.h"
 
 /* --- which functions give memory back --------------------------------------------------------- */
 
@@ -133,6 +134,8 @@ int native_collect(const struct rtproc *p, const struct rt_id *id, const struct 
         buf_done(&next);
         return 0;
     }
+    if (safepoint_is_stopped(p))
+        return safepoint_refuse_stopped(p, out);
     r = call_trim(p, t, ask->deadline_us, &result, &why);
     if (r == -ESRCH)
         return rtproc_same(p) < 0 ? -ESRCH : rt_fail(out, "", "%s", why.text);
@@ -217,22 +220,29 @@ static void add_parts(const struct arenas *a, struct heapview *v) {
                     a->part[ARENA_SHARED].resident);
 }
 
-/* "free but held by malloc: 300M of 388M ..." */
+/* "free but held by malloc: at most 300M of 388M ...". What is resident beside the blocks in use is
+ * what a trim could give back, but for pages that hold a block in use; and no more than is free. */
 static void note_held(const struct rtproc *p, uint64_t resident, const struct mallinfo2_ *info,
                       struct heapview *v) {
     uint64_t held = resident > info->uordblks ? resident - info->uordblks : 0;
+    uint64_t resting =
+        info->fordblks + info->uordblks > resident ? info->fordblks + info->uordblks - resident : 0;
     struct buf text;
 
-    heapview_figure(v, "held", "resident in malloc's arenas, but of no block in use", HEAP_BYTES,
-                    held);
+    if (held > info->fordblks)
+        held = info->fordblks;
+    heapview_figure(v, "held", "free in malloc's arenas and resident", HEAP_BYTES, held);
+    heapview_figure(v, "given_back", "free in malloc's arenas and not resident", HEAP_BYTES,
+                    resting < info->fordblks ? resting : info->fordblks);
     buf_init(&text, 64);
     num_add_iec(&text, held);
     buf_add(&text, STR(" of "));
     num_add_iec(&text, resident);
     if (held > resident / 4 && held > 4 << 20)
         heapview_note(v,
-                      "free but held by malloc: %.*s; malloc_trim gives it back: plimsoll gc %d "
-                      "--inject",
+                      "free but held by malloc: at most %.*s; plimsoll gc %d --inject gives back "
+                      "whole pages (malloc_trim), what that leaves is fragmentation: pages that "
+                      "hold a block in use",
                       (int)text.n, text.p, p->pid);
     else
         heapview_note(v,

@@ -13,10 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "kern/procstat.h"
 #include "runtime/elf.h"
 #include "runtime/heaps.h"
@@ -42,6 +43,7 @@ static const char in_the_program[] =
 
 struct ask {
     const struct rtproc *p;
+    int mem; /* /proc/PID/mem */
     struct pygcread read;
     struct python py;
     struct pygc_state before;
@@ -59,10 +61,16 @@ static uint64_t gc_of(const struct ask *j) {
     return python_gc(&j->py, 0);
 }
 
+/* Its memory, opened before it was last seen to be the same process: no other one's. */
 static int write_word(const struct ask *j, uint64_t address, const void *from, size_t n) {
-    struct iovec here = {(void *)(uintptr_t)from, n};
-    struct iovec there = {(void *)(uintptr_t)address, n};
-    ssize_t r = process_vm_writev(j->p->pid, &here, 1, &there, 1, 0);
+    ssize_t r = pwrite(j->mem, from, n, (off_t)address);
+
+    return r == (ssize_t)n ? 0 : r < 0 ? -errno : -EFAULT;
+}
+
+static int read_mem(void *ctx, uint64_t address, void *out, size_t n) {
+    const struct ask *j = ctx;
+    ssize_t r = pread(j->mem, out, n, (off_t)address);
 
     return r == (ssize_t)n ? 0 : r < 0 ? -errno : -EFAULT;
 }
@@ -347,10 +355,8 @@ static int collect(struct ask *j) {
 
 int python_collect(const struct rtproc *p, const struct rt_id *id, const struct rt_ask *ask,
                    struct rt_result *out) {
-    struct ask j = {.p = p,
-                    .read = {.fn = python_read, .ctx = (void *)(uintptr_t)p},
-                    .deadline_us = ask->deadline_us,
-                    .out = out};
+    struct ask j = {.p = p, .deadline_us = ask->deadline_us, .out = out};
+    auto_close int mem = -1;
     struct err why = {0};
     int r;
 
@@ -360,6 +366,19 @@ int python_collect(const struct rtproc *p, const struct rt_id *id, const struct 
                          "--inject; or gc.collect() in the program itself, from Python 3.14 "
                          "on also by sys.remote_exec(PID, FILE)",
                          "nothing makes CPython collect from outside without writing into it");
+    if (safepoint_is_stopped(p))
+        return safepoint_refuse_stopped(p, out);
+    if (safepoint_is_held(p, ask->deadline_us))
+        return rt_refuse(out, "again, when its debugger lets it go on",
+                         "process %d is stopped by who traces it", p->pid);
+    mem = rtproc_open_mem(p);
+    if (mem < 0)
+        return rt_refuse(out, "run as root, or as the process's user",
+                         "its memory may not be opened by us");
+    if (rtproc_same(p) < 0)
+        return -ESRCH;
+    j.mem = mem;
+    j.read = (struct pygcread){.fn = read_mem, .ctx = &j};
     r = python_look(p, &j.read, &j.py, &why);
     if (r == -ESRCH)
         return r;

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "kern/maps.h"
@@ -313,6 +315,32 @@ int safepoint_look(const struct rtproc *p, int32_t tid, uint64_t trampoline, str
     if (r == 0)
         *out = s;
     return r;
+}
+
+bool safepoint_is_stopped(const struct rtproc *p) {
+    struct procstat stat;
+
+    return procstat_read(p->host->proc, p->pid, &stat) == 0 && stat.state == 'T';
+}
+
+bool safepoint_is_held(const struct rtproc *p, int64_t deadline_us) {
+    const struct timespec wait = {.tv_nsec = 5000000};
+    struct procstat stat;
+
+    while (procstat_read(p->host->proc, p->pid, &stat) == 0 && stat.state == 't') {
+        if (clock_mono_us() >= deadline_us)
+            return true;
+        nanosleep(&wait, NULL);
+    }
+    return false;
+}
+
+int safepoint_refuse_stopped(const struct rtproc *p, struct rt_result *out) {
+    char next[64];
+
+    (void)snprintf(next, sizeof(next), "kill -CONT %d, then ask again", p->pid);
+    return rt_refuse(out, next, "process %d is stopped: what is called in it would never come back",
+                     p->pid);
 }
 
 struct threads {

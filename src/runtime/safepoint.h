@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "base/err.h"
+#include "runtime/rt.h"
 #include "runtime/rtproc.h"
 
 struct safepoint {
@@ -50,6 +51,12 @@ int safepoint_look(const struct rtproc *p, int32_t tid, uint64_t trampoline, str
  * above is not looked at. To be asked again, with it, once the thread is stopped. */
 int safepoint_look_stack(const struct rtproc *p, const struct safepoint *s, uint64_t trampoline,
                          uint64_t tls, struct err *why);
+
+/* Whether it is stopped by a signal; says so, and what makes it go on. is_held: by who traces it,
+ * still at the deadline. */
+bool safepoint_is_stopped(const struct rtproc *p);
+bool safepoint_is_held(const struct rtproc *p, int64_t deadline_us);
+int safepoint_refuse_stopped(const struct rtproc *p, struct rt_result *out);
 
 /* The threads, the first one first; at most `size`. Count or -errno. */
 int safepoint_threads(const struct rtproc *p, int32_t *out, size_t size);

@@ -7,6 +7,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import harness
@@ -149,6 +150,11 @@ def _():
         equal((seen["eintr"], seen["bad"]), (0, 0), "interrupted, wrong")
 
 
+def is_traced(pid):
+    return any(re.search(r"^TracerPid:\t[1-9]", read(f"/proc/{pid}/task/{task}/status"), re.M)
+               for task in os.listdir(f"/proc/{pid}/task"))
+
+
 def kill_at_random(pid, tracer_too):
     """Starts a collection and kills it, and who does the work for it, after a while; who traces
     finishes alone, if not killed too. Whether it was at it."""
@@ -174,7 +180,9 @@ for _way in ("busy", "regs", "read"):
     def _(way=_way):
         with Native(way, 50) as load:
             hits = sum(kill_at_random(load.pid, i % 2 == 0) for i in range(TRIES))
-            time.sleep(0.1)
+            end = time.monotonic() + 5 * PATIENCE
+            while is_traced(load.pid) and time.monotonic() < end:
+                time.sleep(0.01)
             for task in os.listdir(f"/proc/{load.pid}/task"):
                 state = re.search(r"^State:\t(.)", read(f"/proc/{load.pid}/task/{task}/status"),
                                   re.M).group(1)
@@ -258,6 +266,54 @@ def _():
         seen = plimsoll("heap", load.pid, "--json", "--inject").objects[0]
         check(seen["figures"]["held"] < 10 * MIB, f"held after: {seen['figures']}")
         equal(load.end()["bad"], 0, "wrong")
+
+
+@test("what a trim leaves is not promised of the next one: it is fragmentation")
+def _():
+    if not os.access(harness.options.binary + "-inspect", os.X_OK):
+        raise Skip("no plimsoll-inspect beside it")
+    with Native("scattered", 40) as load:
+        collected(load.pid)
+        seen = plimsoll("heap", load.pid, "--json", "--inject").objects[0]
+        figures, said = seen["figures"], " ".join(seen["notes"])
+        check(figures["held"] > 15 * MIB, f"held: {figures}")
+        equal(figures["held"] + figures["given_back"], figures["malloc_free"], "all that is free")
+        check("at most" in said and "fragmentation" in said, said)
+        equal(load.end()["bad"], 0, "wrong")
+
+
+@test("a thread that waits for the rest of a message is not made to return with a part")
+def _():
+    with Native("waitall", 20) as load:
+        collected(load.pid)  # in its other thread
+        time.sleep(0.05)
+        equal(load.end()["bad"], 0, "messages cut short")
+
+
+@test("a call that outlasts the timeout goes on, and is brought to its end: that is what is said")
+def _():
+    code = ("import gc, os, time\n"
+            "gc.callbacks.append(lambda phase, info: time.sleep(1.5))\n"
+            "gc.disable()\n"
+            "print('ready', flush=True)\n"
+            "os.read(0, 1)\n")
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as made:
+        try:
+            equal(made.stdout.readline(), b"ready\n", "its first line")
+            report = gc(made.pid, "--inject", "--timeout", "0.7", code=1)
+            equal(report["outcome"], "failed", "outcome")
+            check("goes on" in report["why"], report["why"])
+            check(is_traced(made.pid), "who brings it back has gone")
+            end = time.monotonic() + 10 * PATIENCE
+            while is_traced(made.pid) and time.monotonic() < end:
+                time.sleep(0.05)
+            check(not is_traced(made.pid), "it is traced still")
+            equal(status(made.pid)["State"][0], "S", "its state")
+            made.stdin.close()
+            equal(made.wait(10 * PATIENCE), 0, "its exit code")
+        finally:
+            made.kill()
 
 
 @test("another user may not, and is told what it takes", [needs_cgroups])

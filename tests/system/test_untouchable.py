@@ -139,7 +139,28 @@ def _():
             if state(made.pid)[0] == "T":
                 break
             time.sleep(0.01)
-        ask_all(made.pid, ((1,), (1,), (0, 1)), ("stopped", "--inject"))
+        ask_all(made.pid, ((1,), (1,), (0, 1)), (f"kill -CONT {made.pid}", "--inject"))
+        os.kill(made.pid, signal.SIGCONT)
+        made.end()
+
+
+@test("a stopped Python: nothing is written into it, and it is said what makes it go on")
+def _():
+    code = ("import gc, sys\n"
+            "seen = []\n"
+            "gc.callbacks.append(lambda phase, info: seen.append(info['generation']))\n"
+            "print('ready', flush=True)\n"
+            "sys.stdin.read()\n"
+            "sys.exit(1 if 2 in seen else 0)\n")
+    with Program(sys.executable, "-c", code) as made:
+        os.kill(made.pid, signal.SIGSTOP)
+        for _ in range(100):
+            if state(made.pid)[0] == "T":
+                break
+            time.sleep(0.01)
+        ask_all(made.pid, ((1,), (1,), (0, 1)), (f"kill -CONT {made.pid}", "--inject"))
+        done = plimsoll("gc", made.pid, "--inject", code=1)
+        check(f"kill -CONT {made.pid}" in done.out + done.err, done.out + done.err)
         os.kill(made.pid, signal.SIGCONT)
         made.end()
 

@@ -12,6 +12,8 @@
  *   handler, nodefer, unblocked, altstack
  *           waits in a signal handler: one with SA_NODEFER, that has unblocked its signal, that is
  *           on a stack of its own
+ *   scattered waits in poll, with every other block kept
+ *   waitall waits for the rest of a message of which it has a part
  *   handled waits in poll, after handlers that came and went
  *   blocked waits with all signals blocked
  *   spin    never waits
@@ -40,12 +42,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BLOCK = 4000, KEEP_EACH = 100, MIB_MAX = 400, SECONDS_MAX = 600 };
+enum { BLOCK = 4000, MIB_MAX = 400, SECONDS_MAX = 600 };
 
 static atomic_uint_fast64_t eintr, bad, sent, taken, rounds;
 static atomic_bool over;
 static char **kept;
-static size_t kept_n;
+static size_t kept_n, keep_each = 100;
 
 /* --- garbage ---------------------------------------------------------------------------------- */
 
@@ -75,16 +77,16 @@ static void make_garbage(size_t mib) {
         fill(all[i], BLOCK, i);
     }
     for (size_t i = 0; i < n; i++)
-        if (i % KEEP_EACH != 0)
+        if (i % keep_each != 0)
             free(all[i]);
-    for (size_t i = 0; i < n; i += KEEP_EACH)
+    for (size_t i = 0; i < n; i += keep_each)
         all[kept_n++] = all[i];
     kept = all;
 }
 
 static void check_kept(void) {
     for (size_t i = 0; i < kept_n; i++)
-        if (!is_filled(kept[i], BLOCK, i * KEEP_EACH))
+        if (!is_filled(kept[i], BLOCK, i * keep_each))
             bad++;
 }
 
@@ -363,9 +365,10 @@ static void check_registers(uint64_t round) {
 static void *until_input_ends(void *arg) {
     char c;
 
-    (void)arg;
     while (read(0, &c, 1) > 0 || errno == EINTR)
         errno = 0;
+    if (arg) /* the rest of what all_of_it waits for */
+        (void)!write(pair[1], (char[95]){0}, 95);
     over = true;
     return NULL;
 }
@@ -520,6 +523,18 @@ static void traced(void) {
     exit(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? 0 : 1);
 }
 
+/* Waits for a hundred bytes of which it has five. */
+static void all_of_it(void) {
+    char bytes[100];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 || write(pair[1], "first", 5) != 5)
+        exit(1);
+    start(until_input_ends, 1);
+    if (recv(pair[0], bytes, sizeof(bytes), MSG_WAITALL) != sizeof(bytes))
+        bad++;
+    over = true;
+}
+
 static void once(const char *way) {
     struct timespec t = {.tv_sec = 1};
     struct epoll_event event = {.events = EPOLLIN};
@@ -535,7 +550,7 @@ static void once(const char *way) {
     } else if (strcmp(way, "nanosleep") == 0 || strcmp(way, "blocked") == 0) {
         note_result(nanosleep(&t, NULL));
         over = over || (poll(&p, 1, 0) == 1);
-    } else if (strcmp(way, "poll") == 0) {
+    } else if (strcmp(way, "poll") == 0 || strcmp(way, "scattered") == 0) {
         note_result(poll(&p, 1, -1));
         over = true;
     } else if (strcmp(way, "epoll") == 0) {
@@ -543,6 +558,8 @@ static void once(const char *way) {
         epoll_ctl(set, EPOLL_CTL_ADD, 0, &event);
         note_result(epoll_wait(set, &event, 1, -1));
         over = true;
+    } else if (strcmp(way, "waitall") == 0) {
+        all_of_it();
     } else if (strcmp(way, "spin") == 0) {
         over = over || (rounds++ % 4096 == 0 && poll(&p, 1, 0) == 1);
     } else if (strcmp(way, "regs") == 0) {
@@ -577,6 +594,8 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "blocked") == 0)
         sigprocmask(SIG_BLOCK, &all, NULL);
     pthread_mutex_lock(&never);
+    if (strcmp(argv[1], "scattered") == 0)
+        keep_each = 2;
     make_garbage(mib);
     if (strcmp(argv[1], "strict") == 0)
         strict();
