@@ -5,7 +5,7 @@
 #pragma once
 #include "base/buf.h"
 
-enum { ELF_SECTIONS_MAX = 4096, ELF_SYMBOL_NAME = 256, ELF_SYMBOLS_MAX = 64 };
+enum { ELF_SECTIONS_MAX = 1024, ELF_SYMBOL_NAME = 256, ELF_SYMBOLS_MAX = 64 };
 
 struct elf {
     int fd; /* borrowed */
@@ -28,14 +28,19 @@ struct elf_section {
 int elf_section(const struct elf *e, const char *name, struct elf_section *out);
 
 /* The value (unslid address) and size of a symbol, from .symtab, else .dynsym. Several names in one
- * pass: found ones get value != 0. At most ELF_SYMBOLS_MAX names. 0 or -errno. */
+ * pass: found ones get value != 0. At most ELF_SYMBOLS_MAX names. 0, -EFBIG for tables of more than
+ * 128 MiB, or -errno. */
 struct elf_symbol {
     const char *name;
     uint64_t value, size;
 };
 int elf_symbols(const struct elf *e, struct elf_symbol *symbol, size_t n);
 
-/* The same of what it exports (.dynsym) alone: much smaller than .symtab, and never stripped. */
+/* The same; tables of more than `max` bytes are not searched: -EFBIG. */
+int elf_symbols_within(const struct elf *e, uint64_t max, struct elf_symbol *symbol, size_t n);
+
+/* The same of what it exports (.dynsym) alone: much smaller than .symtab, and never stripped. By
+ * the dynamic linker's hash; without one -EFBIG for tables of more than 2 MiB. */
 int elf_exports(const struct elf *e, struct elf_symbol *symbol, size_t n);
 
 /* Bytes at an unslid address, as the file has them. */

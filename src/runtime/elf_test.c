@@ -124,6 +124,25 @@ static void what_libc_exports_is_found_by_its_hash(void **state) {
     assert_true(symbol[2].value == 0 && slow[2].value == 0);
 }
 
+/* Of a program that has no hash of its symbols the tables are looked through, small ones alone. */
+static void enormous_tables_are_not_searched(void **state) {
+    struct elf_symbol symbol[] = {{"main", 0, 0}};
+
+    (void)state;
+    for (int big = 0; big < 2; big++) {
+        uint64_t symbols = big ? 4000000 * 24ull : 48, names = big ? 128 << 20 : 64;
+        struct image m;
+        struct elf e;
+
+        start(&m);
+        section(&m, ".dynsym", SHT_DYNSYM, 512, symbols, 24);
+        section(&m, ".dynstr", SHT_STRTAB, 1024, names, 0);
+        auto_close int fd = open_image(&m, &e);
+        assert_int_equal(elf_exports(&e, symbol, 1), big ? -EFBIG : 0);
+        assert_int_equal(elf_symbols_within(&e, 8 << 20, symbol, 1), big ? -EFBIG : 0);
+    }
+}
+
 static void go_says_its_version_inline(void **state) {
     static const char info[] = "\xff Go buildinf:\x08\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
                                "\x08go1.19.8\x00";
@@ -317,6 +336,7 @@ int main(void) {
         cmocka_unit_test(go_says_its_version_inline),
         cmocka_unit_test(go_said_its_version_by_pointers),
         cmocka_unit_test(odd_go_versions_are_refused),
+        cmocka_unit_test(enormous_tables_are_not_searched),
         cmocka_unit_test(notes_are_found_by_owner_and_type),
         cmocka_unit_test(a_section_is_searched_whole),
         cmocka_unit_test(what_is_no_program_is_refused),

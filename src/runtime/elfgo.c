@@ -10,7 +10,7 @@
  * pointers to strings; since then (flag 2) two strings behind it, each with its length as a varint
  * (Go's debug/buildinfo). */
 static const char go_magic[14] = "\xff Go buildinf:";
-enum { RELA_MAX = 128 << 20, GO_HEADER = 32, GO_BIG_ENDIAN = 1, GO_INLINE = 2, GO_WINDOW = 65536 };
+enum { RELA_MAX = 16 << 20, GO_HEADER = 32, GO_BIG_ENDIAN = 1, GO_INLINE = 2, GO_WINDOW = 65536 };
 
 /* A position-independent executable may have the pointer in its relocations alone. */
 static int relocated(const struct elf *e, uint64_t address, uint64_t *out) {

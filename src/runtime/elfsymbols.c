@@ -9,10 +9,10 @@
 
 enum {
     PIECE = 65536,
-    NAMES_MAX = 128 << 20,  /* bytes of a string table */
-    SYMBOLS_READ = 4 << 20, /* symbols of a table */
-    PLACES = 24,            /* where one name may stand in a string table */
-    CHAIN_MAX = 4096,       /* symbols of one hash */
+    TABLE_MAX = 128 << 20, /* bytes of a table of symbols or of their names */
+    EXPORTS_MAX = 2 << 20, /* the same of what a program exports, where it has no hash */
+    PLACES = 24,           /* where one name may stand in a string table */
+    CHAIN_MAX = 256,       /* symbols of one hash */
 };
 
 /* Where each name stands in the string table. Linkers let a name be the tail of a longer one, so
@@ -42,7 +42,7 @@ static void find_in_piece(const char *piece, size_t n, uint64_t base, struct elf
 static int find_names(const struct elf *e, const struct elf_section *names,
                       struct elf_symbol *symbol, size_t n, struct places *out) {
     auto_free char *piece = malloc(PIECE + ELF_SYMBOL_NAME);
-    uint64_t end = names->size < NAMES_MAX ? names->size : NAMES_MAX;
+    uint64_t end = names->size;
 
     if (!piece)
         return -ENOMEM;
@@ -57,6 +57,13 @@ static int find_names(const struct elf *e, const struct elf_section *names,
         find_in_piece(piece, take, at, symbol, n, out);
     }
     return 0;
+}
+
+static bool any_place(const struct places *p, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (p->n[i] > 0)
+            return true;
+    return false;
 }
 
 static bool is_place(const struct places *p, size_t i, uint32_t at) {
@@ -77,7 +84,8 @@ static void take_symbol(const Elf64_Sym *s, const struct places *places, struct 
         }
 }
 
-static int search_table(const struct elf *e, const char *table, const char *strings,
+/* Tables of more than `max` bytes are not looked into: -EFBIG. */
+static int search_table(const struct elf *e, const char *table, const char *strings, uint64_t max,
                         struct elf_symbol *symbol, size_t n) {
     auto_free struct places *places = calloc(1, sizeof(*places));
     auto_free Elf64_Sym *piece = malloc(PIECE);
@@ -93,10 +101,10 @@ static int search_table(const struct elf *e, const char *table, const char *stri
         return -ENOMEM;
     if (symbols.type == SHT_NOBITS || symbols.entsize != sizeof(Elf64_Sym))
         return -ENOENT;
+    if (symbols.size > max || names.size > max)
+        return -EFBIG;
     r = find_names(e, &names, symbol, n, places);
-    count = symbols.size / sizeof(Elf64_Sym);
-    if (count > SYMBOLS_READ)
-        count = SYMBOLS_READ;
+    count = any_place(places, n) ? symbols.size / sizeof(Elf64_Sym) : 0;
     for (uint64_t at = 0; r == 0 && at < count; at += per_piece) {
         size_t take = (size_t)(count - at < per_piece ? count - at : per_piece);
 
@@ -201,19 +209,23 @@ int elf_exports(const struct elf *e, struct elf_symbol *symbol, size_t n) {
         return r;
     r = gnu_hash_open(e, &h);
     if (r == -ENOENT)
-        r = search_table(e, ".dynsym", ".dynstr", symbol, n);
+        r = search_table(e, ".dynsym", ".dynstr", EXPORTS_MAX, symbol, n);
     else
         for (size_t i = 0; r == 0 && i < n; i++)
             r = gnu_hash_find(e, &h, &symbol[i]);
     return r == -ENOENT ? 0 : r;
 }
 
-int elf_symbols(const struct elf *e, struct elf_symbol *symbol, size_t n) {
+int elf_symbols_within(const struct elf *e, uint64_t max, struct elf_symbol *symbol, size_t n) {
     int r = prepare(symbol, n);
 
     if (r == 0)
-        r = search_table(e, ".symtab", ".strtab", symbol, n);
+        r = search_table(e, ".symtab", ".strtab", max, symbol, n);
     if ((r == 0 || r == -ENOENT) && !all_found(symbol, n))
-        r = search_table(e, ".dynsym", ".dynstr", symbol, n);
+        r = search_table(e, ".dynsym", ".dynstr", max, symbol, n);
     return r == -ENOENT ? 0 : r;
+}
+
+int elf_symbols(const struct elf *e, struct elf_symbol *symbol, size_t n) {
+    return elf_symbols_within(e, TABLE_MAX, symbol, n);
 }

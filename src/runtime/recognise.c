@@ -13,10 +13,11 @@
 
 enum {
     RELEASE_MAX = 65536,
-    RELEASE_ABOVE = 5,      /* folders above libjvm.so where the release file may be */
-    STRINGS_MAX = 64 << 20, /* bytes of a section that are searched for a version */
+    RELEASE_ABOVE = 5,           /* folders above libjvm.so where the release file may be */
+    STRINGS_MAX = 8 << 20,       /* bytes of a section that are searched for a version */
+    NODE_STRINGS_MAX = 64 << 20, /* Node's: the scripts of its own are among them, 45 MiB */
     PATH_SIZE = 1024,
-    STATIC_SYMBOLS = 8 << 20, /* bytes of names in a static executable that are searched */
+    STATIC_SYMBOLS = 8 << 20, /* bytes of a static executable's symbols, and of their names */
 };
 
 /* --- versions --------------------------------------------------------------------------------- */
@@ -195,6 +196,7 @@ struct taken {
     const char *more; /* what a version may have besides digits and dots */
     const char *last; /* bytes that may follow it */
     char version[40];
+    uint64_t max; /* bytes to search, 0: the usual */
 };
 
 static int take_version(void *ctx, struct str before, struct str from) {
@@ -225,10 +227,11 @@ static int take_whole(void *ctx, struct str before, struct str from) {
 
 static bool find_version(const struct elf *e, struct str text, elf_found_fn *take,
                          struct taken *t) {
+    uint64_t max = t->max ? t->max : STRINGS_MAX;
     struct elf_section s;
 
     t->skip = text.n;
-    return elf_section(e, ".rodata", &s) == 0 && elf_search(e, &s, text, STRINGS_MAX, take, t) == 1;
+    return elf_section(e, ".rodata", &s) == 0 && elf_search(e, &s, text, max, take, t) == 1;
 }
 
 /* --- each runtime ----------------------------------------------------------------------------- */
@@ -271,7 +274,7 @@ static void node_version(const struct elf *e, struct rt_id *id) {
     static const struct str texts[] = {{"node.js/v", 9}, {"/node-v", 7}};
 
     for (size_t i = 0; i < ARRAY_N(texts); i++) {
-        struct taken t = {.more = "", .last = "-."};
+        struct taken t = {.more = "", .last = "-.", .max = NODE_STRINGS_MAX};
 
         if (find_version(e, texts[i], take_version, &t)) {
             (void)str_copy(str_of(t.version), id->version, sizeof(id->version));
@@ -389,14 +392,13 @@ static void read_symbols(const struct elf *e, struct elf_symbol symbol[static SY
         [SYMBOL_JEMALLOC] = "mallctl",         [SYMBOL_TCMALLOC] = "tc_malloc",
         [SYMBOL_MIMALLOC] = "mi_malloc",
     };
-    struct elf_section strings;
 
     for (unsigned i = 0; i < SYMBOLS; i++)
         symbol[i] = (struct elf_symbol){.name = wanted[i]};
     if (e->is_dynamic)
         (void)elf_exports(e, symbol, SYMBOLS);
-    else if (elf_section(e, ".strtab", &strings) == 0 && strings.size <= STATIC_SYMBOLS)
-        (void)elf_symbols(e, symbol, SYMBOLS);
+    else
+        (void)elf_symbols_within(e, STATIC_SYMBOLS, symbol, SYMBOLS);
 }
 
 static void take_allocator(const struct elf_symbol *symbol, const struct parts *parts,
