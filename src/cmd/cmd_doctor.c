@@ -16,6 +16,13 @@
 
 enum { OUTPUT_MAX = 256 << 20, SETTLE_MS = 300, PROCESSES_MAX = 100000 };
 
+/* A TARGET: a process of the group, or all of it (pid 0). */
+struct wanted {
+    int32_t pid;
+    char *path; /* owned; NULL where there are no groups */
+    int error;  /* why the process could not be looked at */
+};
+
 struct look {
     struct cmd_context *context;
     struct session session;
@@ -24,9 +31,8 @@ struct look {
     struct rt_cache *cache;
     struct doctor doctor;
     struct pidlist seen; /* shown already, under a container inside */
-    int32_t *pid;        /* of TARGETs that are pids */
-    size_t pids;
-    int error; /* of the last process that could not be looked at */
+    struct wanted *wanted;
+    size_t n_wanted;
     unsigned cpus;
 };
 
@@ -123,6 +129,12 @@ static int by_size(const void *a, const void *b) {
     return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
+static void take_error(struct look *l, int32_t pid, int error) {
+    for (size_t i = 0; i < l->n_wanted; i++)
+        if (l->wanted[i].pid == pid)
+            l->wanted[i].error = error;
+}
+
 static int look_at_pids(struct look *l, const int32_t *pid, size_t n, const struct aware_ask *ask,
                         struct doctor_target *t) {
     for (size_t i = 0; i < n && t->n < PROCESSES_MAX; i++) {
@@ -135,7 +147,7 @@ static int look_at_pids(struct look *l, const int32_t *pid, size_t n, const stru
         if (r == -ENOMEM)
             return r;
         if (r < 0)
-            l->error = r;
+            take_error(l, pid[i], r);
         if (r == 0) {
             l->doctor.bad += aware_is_bad(row->aware.word);
             t->n++;
@@ -188,12 +200,39 @@ static int remember_new(struct look *l, struct pidlist *pids) {
     return 0;
 }
 
+/* Which processes of a group are looked at: all, or those that were named. */
+static int pids_of(const struct look *l, const struct target *target, struct pidlist *out) {
+    auto_close int dir = -1;
+    bool named = false;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < l->n_wanted; i++) {
+        const struct wanted *w = &l->wanted[i];
+
+        if (!str_eq(str_of(w->path), target->path))
+            continue;
+        if (w->pid == 0) {
+            named = false;
+            break;
+        }
+        named = true;
+        pidlist_sort(out);
+        if (!pidlist_has(out, w->pid))
+            r = pidlist_add(out, w->pid);
+    }
+    if (named || r < 0)
+        return r;
+    pidlist_clear(out);
+    dir = cgfs_open_dir(&l->session.fs, CG_MEMORY, target->path);
+    r = dir < 0 ? 0 : procs_of_group(dir, out);
+    return r == -ENOMEM ? r : 0;
+}
+
 static int look_at_target(struct look *l, uint32_t slot, struct doctor_target *out) {
     const struct target *target = targets_at(l->session.targets, slot);
     struct aware_ask ask = ask_of(l, slot);
-    auto_close int dir = cgfs_open_dir(&l->session.fs, CG_MEMORY, target->path);
     struct pidlist pids = {.pid = NULL};
-    int r = 0;
+    int r;
 
     *out = (struct doctor_target){
         .name = session_name(target),
@@ -202,11 +241,8 @@ static int look_at_target(struct look *l, uint32_t slot, struct doctor_target *o
         .limit = ask.limit,
         .machine = ask.machine,
     };
-    if (l->pids > 0)
-        return look_at_pids(l, l->pid, l->pids, &ask, out);
-    if (dir >= 0)
-        r = procs_of_group(dir, &pids);
-    if (r != -ENOMEM)
+    r = pids_of(l, target, &pids);
+    if (r == 0)
         r = remember_new(l, &pids);
     if (r == 0)
         r = look_at_pids(l, pids.pid, pids.n, &ask, out);
@@ -260,6 +296,15 @@ static int look_at_all(struct look *l) {
 
 /* --- TARGETs ---------------------------------------------------------------------------------- */
 
+static int want(struct look *l, int32_t pid, struct str path) {
+    char *copy = strndup(path.p, path.n);
+
+    if (!copy)
+        return -ENOMEM;
+    l->wanted[l->n_wanted++] = (struct wanted){.pid = pid, .path = copy};
+    return 0;
+}
+
 static int choose(struct look *l, struct err *err) {
     for (size_t i = 0; i < l->context->nargs; i++) {
         struct resolved found;
@@ -267,10 +312,8 @@ static int choose(struct look *l, struct err *err) {
 
         if (r < 0)
             return r;
-        if (found.how == RESOLVE_PID && l->context->nargs > 1)
-            r = err_set(err, -EINVAL, "a pid is looked at alone: '%s'", l->context->args[i]);
-        else if (found.how == RESOLVE_PID)
-            l->pid[l->pids++] = found.pid;
+        r = want(l, found.how == RESOLVE_PID ? found.pid : 0,
+                 (struct str){found.path, found.path_len});
         if (r == 0)
             r = targets_choose(l->session.targets, (struct str){found.path, found.path_len});
         if (r == 0 && !targets_find(l->session.targets, (struct str){found.path, found.path_len}))
@@ -294,29 +337,38 @@ static void choose_own(struct look *l) {
         (void)targets_choose(l->session.targets, str_of(path));
 }
 
-/* A pid can be looked at where there are no groups, too: then there is no limit to compare with. */
-static int only_pid(struct look *l, struct err *err) {
-    struct aware_ask ask = {.cpus = l->cpus};
-    struct err no_host;
+static bool is_pid(const char *text, int32_t *out) {
     uint64_t number;
 
-    if (l->context->nargs != 1 || str_to_u64(str_of(l->context->args[0]), &number) < 0 ||
-        number == 0 || number > INT32_MAX)
+    if (str_to_u64(str_of(text), &number) < 0 || number == 0 || number > INT32_MAX)
+        return false;
+    *out = (int32_t)number;
+    return true;
+}
+
+/* Pids can be looked at where there are no groups, too: then there is no limit to compare with. */
+static int only_pids(struct look *l, struct err *err) {
+    size_t n = l->context->nargs;
+    struct aware_ask ask = {.cpus = l->cpus};
+    struct err no_host;
+    int r = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (!is_pid(l->context->args[i], &l->wanted[i].pid))
+            return err->code;
+    if (n == 0 || host_open(l->context->root, &l->host, &no_host) < 0)
         return err->code;
-    if (host_open(l->context->root, &l->host, &no_host) < 0)
-        return err->code;
-    if (rt_cache_new(&l->host, &l->cache) < 0)
-        return err_set(err, -ENOMEM, "out of memory");
     (void)host_mem_total(&l->host, &ask.machine);
-    l->doctor.target = calloc(1, sizeof(*l->doctor.target));
-    if (!l->doctor.target)
+    l->doctor.target = calloc(n, sizeof(*l->doctor.target));
+    if (rt_cache_new(&l->host, &l->cache) < 0 || !l->doctor.target)
         return err_set(err, -ENOMEM, "out of memory");
-    l->doctor.n = 1;
-    l->doctor.target[0] = (struct doctor_target){
-        .name = str_of(l->context->args[0]), .engine = "", .machine = ask.machine};
-    l->pid[0] = (int32_t)number;
-    l->pids = 1;
-    return look_at_pids(l, l->pid, 1, &ask, &l->doctor.target[0]);
+    l->n_wanted = l->doctor.n = n;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        l->doctor.target[i] = (struct doctor_target){
+            .name = str_of(l->context->args[i]), .engine = "", .machine = ask.machine};
+        r = look_at_pids(l, &l->wanted[i].pid, 1, &ask, &l->doctor.target[i]);
+    }
+    return r < 0 ? err_set(err, r, "out of memory") : 0;
 }
 
 static int look(struct look *l, struct err *err) {
@@ -325,7 +377,7 @@ static int look(struct look *l, struct err *err) {
     int r = session_open(&l->session, l->context, &open, err);
 
     if (r < 0)
-        return only_pid(l, err);
+        return only_pids(l, err);
     l->have_groups = true;
     if (rt_cache_new(&l->session.host, &l->cache) < 0)
         return err_set(err, -ENOMEM, "out of memory");
@@ -363,39 +415,62 @@ static int print(struct look *l) {
 }
 
 /* A pid that was asked for, and could not be looked at. */
-static int say_unread(const struct look *l) {
+static int say_unread(const struct look *l, const struct wanted *w) {
     struct rtproc p;
     struct err err;
-    int r = rtproc_open(host_of(l), l->pid[0], &p, &err);
+    int r = rtproc_open(host_of(l), w->pid, &p, &err);
 
     if (r < 0)
         return cmd_fail(&err);
     rtproc_done(&p);
-    if (l->error == -EACCES || l->error == -EPERM)
+    if ((w->error == -EACCES || w->error == -EPERM) && geteuid() == 0)
+        return cmd_failf("permission denied to look into process %d, even as root: it takes the "
+                         "capability CAP_SYS_PTRACE over it (try: from the host, not from within "
+                         "a container)",
+                         w->pid);
+    if (w->error == -EACCES || w->error == -EPERM)
         return cmd_failf("permission denied to look into process %d (try: as root, or as its user)",
-                         l->pid[0]);
-    (void)err_set(&err, l->error, "cannot look into process %d:", l->pid[0]);
+                         w->pid);
+    (void)err_set(&err, w->error, "cannot look into process %d:", w->pid);
     return cmd_fail(&err);
 }
 
-static int tell(struct look *l) {
-    int status;
+static bool is_bad(const struct doctor *d) {
+    for (size_t i = 0; i < d->n; i++)
+        if (doctor_exceeds(&d->target[i]))
+            return true;
+    return d->bad > 0;
+}
 
-    if (l->pids > 0 && l->doctor.n > 0 && l->doctor.target[0].n == 0)
-        return say_unread(l);
+static bool is_empty(const struct doctor *d) {
+    for (size_t i = 0; i < d->n; i++)
+        if (d->target[i].n > 0)
+            return false;
+    return true;
+}
+
+static int tell(struct look *l) {
+    size_t unread = 0, pids = 0;
+    int status = EXIT_DONE;
+
+    for (size_t i = 0; i < l->n_wanted; i++) {
+        pids += l->wanted[i].pid != 0;
+        if (l->wanted[i].pid != 0 && l->wanted[i].error < 0) {
+            unread++;
+            status = say_unread(l, &l->wanted[i]);
+        }
+    }
+    if (unread > 0 && pids == l->n_wanted && is_empty(&l->doctor))
+        return status;
     if (l->doctor.n == 0 && l->context->nargs == 0) {
         cmd_warn("no containers are running here; `plimsoll doctor TARGET` looks at any group or "
                  "process");
         if (!l->context->json)
             return EXIT_DONE;
     }
-    status = print(l);
-    if (status != EXIT_DONE)
-        return status;
-    for (size_t i = 0; i < l->doctor.n; i++)
-        if (doctor_exceeds(&l->doctor.target[i]))
-            return EXIT_BAD;
-    return l->doctor.bad > 0 ? EXIT_BAD : EXIT_DONE;
+    if (print(l) != EXIT_DONE)
+        return EXIT_FAILED;
+    return is_bad(&l->doctor) ? EXIT_BAD : status;
 }
 
 static int run(struct cmd_context *context, void *options) {
@@ -409,8 +484,8 @@ static int run(struct cmd_context *context, void *options) {
     int status;
 
     (void)options;
-    l.pid = calloc(context->nargs + 1, sizeof(*l.pid));
-    if (!l.pid)
+    l.wanted = calloc(context->nargs + 1, sizeof(*l.wanted));
+    if (!l.wanted)
         return cmd_failf("out of memory");
     status = look(&l, &err) < 0 ? cmd_fail(&err) : tell(&l);
     doctor_done(&l.doctor);
@@ -420,7 +495,9 @@ static int run(struct cmd_context *context, void *options) {
         session_close(&l.session);
     else
         host_done(&l.host);
-    free(l.pid);
+    for (size_t i = 0; i < l.n_wanted; i++)
+        free(l.wanted[i].path);
+    free(l.wanted);
     return status;
 }
 

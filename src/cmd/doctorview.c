@@ -1,6 +1,7 @@
 #include "cmd/doctorview.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -198,8 +199,8 @@ static void print_target(const struct doctor_target *t, const struct cmd_context
     if (t->n == 0 && t->unread == 0)
         buf_add_format(out, "%*sno processes\n", INDENT - 1, "");
     if (t->unread > 0)
-        buf_add_format(out, "%*s%zu may not be looked into without root\n", INDENT - 1, "",
-                       t->unread);
+        buf_add_format(out, "%*s%zu may not be looked into without %s\n", INDENT - 1, "", t->unread,
+                       geteuid() == 0 ? "CAP_SYS_PTRACE over them" : "root");
 }
 
 int doctor_print_text(const struct doctor *d, const struct cmd_context *context, size_t width,
