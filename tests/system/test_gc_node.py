@@ -255,4 +255,59 @@ def agrees():
               f"{sizes} bytes in all, heap_used {weighed['figures']['heap_used']}")
 
 
+@test("loopback is down in its network: no signal is sent, and what would work is said",
+      [needs_node])
+def no_loopback():
+    with Node("-e", IDLE, before=["unshare", "-n", "--fork"]) as node:
+        row = gc(node, outcome="refused")
+        check("lo" in row["why"] and "ip link set lo up" in row["next"], f"{row}")
+        check("Debugger" not in node.said(), f"it got a signal: {node.said()}")
+        equal(node.ports(), set(), "ports that listen")
+
+
+@test("without symbols its handlers are told apart as well", [needs_node])
+def stripped():
+    if not shutil.which("strip"):
+        raise Skip("there is no strip")
+    with tempfile.TemporaryDirectory(prefix="plimsoll-node-") as place:
+        name = os.path.join(place, "node")
+        if subprocess.run(["strip", "-o", name, os.path.realpath(NODE)], check=False).returncode:
+            raise Skip("it cannot be stripped")
+        with Node("-e", IDLE, name=name) as node:
+            gc(node, outcome="collected")
+            equal(node.ports(), set(), "ports that listen")
+        with Node("-e", "process.on('SIGUSR1', () => console.log('hit'));" + IDLE,
+                  name=name) as node:
+            row = gc(node, outcome="refused")
+            check("SIGUSR1" in row["why"] and "hit" not in node.said(), f"{row} {node.said()}")
+
+
+@test("worker threads are told of, and run on", [needs_node])
+def workers():
+    worker = "new (require('worker_threads').Worker)('setInterval(() => {}, 100)', {eval: true});"
+    with Node("-e", 2 * worker + "setTimeout(() => console.log('ready'), 500);") as node:
+        row = gc(node, outcome="collected")
+        check("2 worker threads" in row["why"], f"{row}")
+        told = json.loads(plimsoll("heap", node.pid, "--json").out)["notes"]
+        check(any("2 worker threads" in line for line in told), f"{told}")
+        equal(gc(node, outcome="collected")["why"], row["why"], "the second time")
+    with Node("-e", IDLE) as node:
+        equal(gc(node, outcome="collected")["why"] or "", "", "without workers")
+
+
+@test("no heap snapshot where the limit of its group has no room for it",
+      [needs_node, harness.needs_cgroups])
+def no_room():
+    group = harness.group("noroom", limit=120 * MIB)
+    source = "globalThis.k = []; for (let i = 0; i < 200000; i++) k.push({i});" + IDLE
+    with Node("-e", source) as node:
+        group.add(node.pid)
+        found = json.loads(plimsoll("heap", node.pid, "--live", "--json").out)
+        check(any("no room" in line for line in found["notes"]), f"{found['notes']}")
+        check(all(row["bytes"] is None for row in found["types"]), "a snapshot was taken")
+        group.limit(1000 * MIB)
+        found = json.loads(plimsoll("heap", node.pid, "--live", "--json").out)
+        check(found["types"][0]["bytes"], f"{found['notes']}")
+
+
 main(at_once=6)
