@@ -59,6 +59,7 @@ struct gc {
     struct pidlist pids;
     struct table table;
     struct buf out, notes;
+    size_t width; /* of the terminal; 0: there is none */
     unsigned collected, refused, failed, small;
 };
 
@@ -161,29 +162,60 @@ static void add_row(struct gc *g, int32_t pid, struct str command, const struct 
         cell_text(g, str_of(done ? r->result.how : outcome_word(r->result.outcome)));
 }
 
-static void add_line(struct gc *g, const char *before, const char *text) {
+/* At blanks, when the terminal's width is known; `used` columns of the first line are taken. */
+static void add_wrapped(struct buf *out, struct str text, size_t used, size_t width) {
+    struct str word;
+
+    for (bool first = true; str_word(&text, &word); first = false) {
+        size_t wide = text_columns(word);
+
+        if (!first && width > 0 && used + 1 + wide > width) {
+            buf_add(out, STR("\n    "));
+            used = 4;
+        } else if (!first) {
+            buf_add_char(out, ' ');
+            used++;
+        }
+        buf_add(out, word);
+        used += wide;
+    }
+    buf_add_char(out, '\n');
+}
+
+/* `used`: columns that stand before it. What is to be typed is not wrapped. */
+static void add_line(struct gc *g, size_t used, const char *before, const char *text, bool wrap) {
+    struct buf seen;
+
     if (!text[0])
         return;
+    buf_init(&seen, OUTPUT_MAX);
+    text_add_visible(&seen, str_of(text), g->context->terminal && !g->context->utf8);
     buf_add(&g->notes, str_of(before));
-    text_add_visible(&g->notes, str_of(text), g->context->terminal && !g->context->utf8);
-    buf_add_char(&g->notes, '\n');
+    add_wrapped(&g->notes, buf_str(&seen), used + strlen(before), wrap ? g->width : 0);
+    buf_done(&seen);
 }
 
 /* Below the table: how, or why not; what it could not free, and what would work. */
 static void add_note(struct gc *g, int32_t pid, const struct collect_report *report) {
     const struct rt_result *r = &report->result;
     bool done = r->outcome == RT_COLLECTED;
+    size_t at = g->notes.n;
 
     buf_add_format(&g->notes, "%d ", pid);
     buf_add(&g->notes, str_of(outcome_word(r->outcome)));
-    add_line(g, ": ", done ? r->how : r->why[0] ? r->why : "without a reason");
+    add_line(g, g->notes.n - at, ": ",
+             done        ? r->how
+             : r->why[0] ? r->why
+                         : "without a reason",
+             true);
     if (done && report->have_before && report->have_after &&
         report->rss_after > report->rss_before + GROWN)
-        add_line(g, "    ",
-                 "its memory has grown: what lives was copied, or it went on working meanwhile");
+        add_line(g, 0, "    ",
+                 "its memory has grown: what lives was copied, or it went on working meanwhile",
+                 true);
     if (done)
-        add_line(g, "    ", r->why);
-    add_line(g, "    try: ", r->next);
+        add_line(g, 0, "    ", r->why, true);
+    add_line(g, 0, "    try: ", r->next, false);
 }
 
 /* --- as programs read it ---------------------------------------------------------------------- */
@@ -308,10 +340,8 @@ static int ask_all(struct gc *g, struct err *err) {
 }
 
 static int print(struct gc *g) {
-    struct table_layout layout = {.plain = g->context->plain, .head = true};
-    size_t rows = 0;
+    struct table_layout layout = {.plain = g->context->plain, .head = true, .width = g->width};
 
-    cmd_terminal_size(&layout.width, &rows);
     if (!g->context->json) {
         (void)table_print(&g->table, &layout, &g->out);
         if (g->small > 0 && !g->context->plain)
@@ -349,6 +379,7 @@ static void close_all(struct gc *g) {
 
 static int run(struct cmd_context *context, void *options) {
     struct gc g = {.context = context, .options = options, .scope.dir = -1};
+    size_t rows = 0;
     struct err err;
     int r, status;
 
@@ -359,6 +390,7 @@ static int run(struct cmd_context *context, void *options) {
                          "'%s' is no process: pids begin at 1; a container, unit or control group "
                          "is given by its name",
                          context->args[0]);
+    cmd_terminal_size(&g.width, &rows);
     table_init(&g.table, columns, ARRAY_N(columns) - !context->plain, OUTPUT_MAX);
     buf_init(&g.out, OUTPUT_MAX);
     buf_init(&g.notes, OUTPUT_MAX);
