@@ -19,9 +19,10 @@
 #include "runtime/sigframe.h"
 
 enum {
-    ROOM = 64 * 1024,   /* that the stack must have below what we put there */
-    LOOK_UP = 1 << 20,  /* how far a signal frame is looked for */
-    IN_FRAME_FLAGS = 8, /* behind where it returns to: */
+    ROOM = 64 * 1024,           /* that the stack must have below what we put there */
+    LOOK_UP = 1 << 20,          /* how far a signal frame is looked for */
+    LOOK_UP_FIRST = 128 * 1024, /* while it is not stopped yet */
+    IN_FRAME_FLAGS = 8,         /* behind where it returns to: */
     IN_FRAME_LINK = 8 + 8,
     IN_FRAME_CS = 8 + 40 + 144, /* cs, gs, fs, ss */
     IN_FRAME_FPSTATE = 8 + 40 + 184,
@@ -262,6 +263,8 @@ int safepoint_look_stack(const struct rtproc *p, const struct safepoint *s, uint
     /* A mapping may have more behind the stack; a thread's own data are at its end. */
     if (tls > stack.sp && tls < stack.high)
         stack.high = tls;
+    if (!tls && stack.high - stack.sp > LOOK_UP_FIRST)
+        stack.high = stack.sp + LOOK_UP_FIRST;
     if (tls && stack.high - stack.sp > LOOK_UP)
         return err_set(why, -EAGAIN, "the stack of thread %d is too deep to be looked through",
                        s->tid);
