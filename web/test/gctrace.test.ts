@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { applied, COLUMNS, column, forcedAt, nanos, type Message, type Point } from "../src/gctrace/state.ts";
+import { applied, COLUMNS, column, forcedAt, nanos, thinned, type Message, type Point } from "../src/gctrace/state.ts";
 
 const point = (at: number, forced = 0): Point => COLUMNS.map((_, i) => [at, 1, forced][i] ?? null);
 
@@ -17,6 +17,7 @@ function message(from: number, points: Point[]): Message {
             collections: from + points.length,
             forced: 0,
             periodic: 0,
+            programs: 1,
             pause_p50_ns: null,
             pause_p95_ns: null,
             pause_max_ns: null,
@@ -52,4 +53,10 @@ test("times have three digits, and unknown ones a dash", () => {
         "1000ms",
         "2.50s",
     ]);
+});
+
+test("marks that are close together are thinned out", () => {
+    assert.deepEqual(thinned([0, 3, 9, 10, 11, 25], 10), [0, 10, 25]);
+    assert.deepEqual(thinned([], 10), []);
+    assert.equal(thinned(Array.from({ length: 4200 }, (_, i) => i / 10), 10).length, 42);
 });

@@ -4,6 +4,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { colour } from "../charts/colour.ts";
 import { themeVersion } from "../charts/theme.ts";
+import { thinned } from "./state.ts";
 
 export interface Line {
     name: string;
@@ -25,6 +26,7 @@ export interface ChartProps {
 }
 
 const HEIGHT = 200;
+const MARKS_APART = 10; // pixels: the chart is to be seen between them
 const FONT = "11px system-ui, sans-serif";
 const KEY = uPlot.sync("gctrace").key;
 
@@ -33,11 +35,12 @@ function drawMarks(u: uPlot, marks: readonly number[]): void {
     u.ctx.save();
     u.ctx.strokeStyle = colour("--mark-alert");
     u.ctx.lineWidth = devicePixelRatio;
+    u.ctx.globalAlpha = 0.45;
     u.ctx.setLineDash([4 * devicePixelRatio, 3 * devicePixelRatio]);
     u.ctx.beginPath();
-    for (const at of marks) {
-        const x = Math.round(u.valToPos(at, "x", true));
-        if (x < left || x > left + width) continue;
+    const places = marks.map((at) => Math.round(u.valToPos(at, "x", true)));
+    const seen = places.filter((x) => x >= left && x <= left + width);
+    for (const x of thinned(seen, MARKS_APART * devicePixelRatio)) {
         u.ctx.moveTo(x, top);
         u.ctx.lineTo(x, top + height);
     }

@@ -20,6 +20,7 @@ export interface Summary {
     collections: number;
     forced: number;
     periodic: number;
+    programs: number;
     pause_p50_ns: number | null;
     pause_p95_ns: number | null;
     pause_max_ns: number | null;
@@ -63,6 +64,13 @@ export function isKnown(values: readonly (number | null)[]): boolean {
 /** Seconds at which forced collections were. */
 export function forcedAt(points: readonly Point[]): number[] {
     return points.filter((point) => (point[2] ?? 0) > 0).map((point) => (point[0] ?? 0) / 1000);
+}
+
+/** Of places in rising order those that are so far from the last one kept. */
+export function thinned(places: readonly number[], least: number): number[] {
+    const kept: number[] = [];
+    for (const place of places) if (kept.length === 0 || place - (kept.at(-1) ?? 0) >= least) kept.push(place);
+    return kept;
 }
 
 /** "1.23ms", "45.6us": three digits, as in the terminal. */

@@ -25,6 +25,7 @@ const TEXTS = {
     growing: ["growing, {rate}", "增长，{rate}"],
     shrinking: ["shrinking, {rate}", "缩小，{rate}"],
     steady: ["steady", "平稳"],
+    several: ["not told of {n} programs", "{n} 个程序，无法给出"],
     unknown: ["too soon to tell", "时间太短，无法判断"],
     heapChart: ["Heap", "堆"],
     pauseChart: ["Pauses, the longest of each collection or group", "停顿（每次或每组回收中最长者）"],
@@ -34,7 +35,10 @@ const TEXTS = {
     sys: ["from the system", "取自系统"],
     released: ["given back", "已归还"],
     pause: ["pause", "停顿"],
-    mark: ["Dashed marks: collections that were forced.", "虚线标记：强制触发的回收。"],
+    mark: [
+        "Dashed marks: collections that were forced; of many close together, some.",
+        "虚线标记：强制触发的回收；密集时只画出一部分。",
+    ],
     grouped: [
         "A point stands for {n} collections: of pauses and sizes the largest, of the live heap the smallest.",
         "每个点代表 {n} 次回收：停顿和大小取最大值，存活堆取最小值。",

@@ -46,7 +46,11 @@ function Figures({ sum }: { sum: Summary }) {
             <Figure
                 id="trend"
                 label="trend"
-                value={t(sum.live_trend, { rate: bytesPerHour(sum.live_bytes_per_h) })}
+                value={
+                    sum.programs > 1
+                        ? t("several", { n: sum.programs })
+                        : t(sum.live_trend, { rate: bytesPerHour(sum.live_bytes_per_h) })
+                }
             />
         </div>
     );
