@@ -305,7 +305,9 @@ int safepoint_look(const struct rtproc *p, int32_t tid, uint64_t trampoline, str
                        "seccomp allows it hardly any system call: those of a call of ours would be "
                        "its death");
     if (stat.state == 'T' || stat.state == 't')
-        return err_set(why, -EOPNOTSUPP, "it is stopped: a call would never come back");
+        return err_set(why, -EOPNOTSUPP,
+                       "it is stopped, and a call would never come back: kill -CONT %d first",
+                       p->pid);
     if (stat.state != 'S')
         return err_set(why, -EAGAIN, "thread %d is %s", tid,
                        stat.state == 'D' ? "in an uninterruptible wait" : "running");
