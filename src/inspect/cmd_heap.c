@@ -284,6 +284,23 @@ static int add_text(const struct heap *h, const struct heapreport *r, struct buf
     return code < 0 ? err_set(err, code, "cannot print it:") : 0;
 }
 
+static int nothing_in_common(const struct heap *h, const struct heapreport *r, struct err *err) {
+    struct str before = {"", 0}, after = {"", 0};
+
+    if (r->before.tally && r->after.tally) {
+        before = profile_comment(r->before.tally);
+        after = profile_comment(r->after.tally);
+    }
+    if (before.n > 0 && after.n > 0)
+        return err_set(err, -EINVAL,
+                       "'%s' is of a %.*s program and '%s' of a %.*s one: their types cannot be "
+                       "compared",
+                       h->file[0], STR_ARG(before), h->file[1], STR_ARG(after));
+    return err_set(err, -EINVAL,
+                   "'%s' and '%s' have nothing in common: they measure different things",
+                   h->file[0], h->file[1]);
+}
+
 static int look(const struct heap *h, struct heapreport *r, struct buf *out, struct err *err) {
     const struct options *o = h->options;
     int code = h->pid ? look_at_process(h, r, err) : look_at_files(h, r, err);
@@ -292,10 +309,7 @@ static int look(const struct heap *h, struct heapreport *r, struct buf *out, str
         return code;
     code = heapreport_finish(r, o->sort);
     if (code == -EINVAL)
-        return err_set(err, code,
-                       "'%s' and '%s' have nothing in common: they measure different "
-                       "things",
-                       h->file[0], h->file[1]);
+        return nothing_in_common(h, r, err);
     if (code < 0)
         return err_set(err, code, "cannot compare what was read:");
     code = add_text(h, r, out, err);

@@ -128,6 +128,8 @@ int heaplook_process(struct heapsubject *s, const struct rt_heap_ask *ask, struc
     r = take_types(out);
     if (r < 0)
         return err_set(err, r, "cannot keep the types of process %d:", s->proc.pid);
+    if (out->tally) /* a file that is saved tells whose it is */
+        (void)profile_set_comment(out->tally, str_of(rt_kind_name(s->id.kind)));
     if (out->heap && profile_at_ms(out->heap) == 0)
         profile_set_time(out->heap, out->at_ms, 0);
     return 0;

@@ -138,7 +138,16 @@ static int subtract(const struct profile *before, const struct profile *after,
     return before && after ? profile_diff(before, after, out) : 0;
 }
 
+/* Types of one runtime: files that were saved say whose they are. */
+static bool same_kind(const struct profile *before, const struct profile *after) {
+    struct str b = profile_comment(before), a = profile_comment(after);
+
+    return b.n == 0 || a.n == 0 || str_eq(b, a);
+}
+
 static bool comparable(const struct heapreport *r) {
+    if (!r->pid && r->before.tally && r->after.tally && !same_kind(r->before.tally, r->after.tally))
+        return false;
     return (r->before.heap && r->after.heap) || (r->before.tally && r->after.tally) ||
            (r->before.goroutines && r->after.goroutines) || r->pid;
 }

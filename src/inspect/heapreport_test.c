@@ -195,6 +195,52 @@ static void stacks_that_changed_most_come_first(void **state) {
     profile_free(p);
 }
 
+static void types_of_two_runtimes_are_not_compared(void **state) {
+    static const struct {
+        const char *before, *after;
+        int code;
+    } pairs[] = {{"java", "python", -EINVAL}, {"java", "java", 0}, {"", "java", 0}, {"", "", 0}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_N(pairs); i++) {
+        struct heapreport r;
+
+        heapreport_init(&r);
+        r.is_diff = true;
+        r.before.tally = tally_of(before, ARRAY_N(before));
+        r.after.tally = tally_of(after, ARRAY_N(after));
+        profile_set_comment(r.before.tally, str_of(pairs[i].before));
+        profile_set_comment(r.after.tally, str_of(pairs[i].after));
+        assert_int_equal(heapreport_finish(&r, HEAP_SORT_BYTES), pairs[i].code);
+        heapreport_done(&r);
+    }
+}
+
+static void a_long_name_is_cut_for_people_and_whole_in_json(void **state) {
+    struct cmd_context context = {.terminal = true, .utf8 = true};
+    struct heapprint how = {.context = &context};
+    char name[501];
+    const struct thing one[] = {{name, 1, 8, true}};
+    struct heapreport r;
+    struct buf out;
+
+    (void)state;
+    memset(name, 'x', 500);
+    name[500] = '\0';
+    buf_init(&out, 1 << 20);
+    heapreport_init(&r);
+    r.after.tally = tally_of(one, 1);
+    r.after.file = "a";
+    assert_int_equal(heapreport_finish(&r, HEAP_SORT_BYTES), 0);
+    assert_int_equal(heapprint_text(&how, &r, &out), 0);
+    assert_true(out.n > 160 && out.n < 400);
+    buf_clear(&out);
+    assert_int_equal(heapprint_json(&how, &r, &out), 0);
+    assert_non_null(memmem(out.p, out.n, name, 500));
+    heapreport_done(&r);
+    buf_done(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_joined_and_what_changed_most_comes_first),
@@ -203,6 +249,8 @@ int main(void) {
         cmocka_unit_test(where_nothing_grew_one_line_says_so),
         cmocka_unit_test(stacks_that_changed_most_come_first),
         cmocka_unit_test(what_is_printed_has_no_control_bytes_and_json_is_valid),
+        cmocka_unit_test(types_of_two_runtimes_are_not_compared),
+        cmocka_unit_test(a_long_name_is_cut_for_people_and_whole_in_json),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@ enum {
     STACKS = 8, /* that are shown whole, of goroutines and of Node */
     FRAMES = 6, /* of each */
     AMOUNT = 7, /* columns */
+    NAME = 160, /* columns of a name; JSON has it whole */
 };
 
 struct printer {
@@ -31,6 +32,14 @@ static bool ascii(const struct printer *p) {
 
 static void visible(const struct printer *p, struct buf *out, struct str text) {
     text_add_visible(out, text, ascii(p));
+}
+
+static void visible_name(const struct printer *p, struct buf *out, struct str name) {
+    struct str head = text_head(name, NAME);
+
+    visible(p, out, head);
+    if (head.n < name.n)
+        buf_add(out, STR("..."));
 }
 
 /* --- numbers ---------------------------------------------------------------------------------- */
@@ -90,7 +99,7 @@ static void cell_text(const struct printer *p, struct table *t, struct str text)
     if (text.n == 0)
         buf_add(table_cell(t), STR("(no name)"));
     else
-        visible(p, table_cell(t), text);
+        visible_name(p, table_cell(t), text);
     table_next(t);
 }
 
@@ -462,7 +471,7 @@ static void add_stack_line(struct printer *p, struct str amount, const struct pr
     } else {
         struct profile_frame frame = profile_frame(of, s->frame[f]);
 
-        visible(p, &line, frame.function);
+        visible_name(p, &line, frame.function);
         if (frame.file.n) {
             buf_add(&line, STR("  "));
             visible(p, &line, frame.file);
