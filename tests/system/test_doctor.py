@@ -72,6 +72,25 @@ def _():
         equal(doctor(box.path)[0], 0, "exit code without the first")
 
 
+@test("heaps that fit alone and not together are bad", [needs_cgroups])
+def _():
+    box = group(limit=1 * GIB)
+    with tempfile.TemporaryDirectory() as folder:
+        java = fake_jdk(folder, 'JAVA_VERSION="17.0.15"\n')
+        seen = [inside(box, [java, "-Xmx500m", "-jar", "app.jar"]) for _ in range(3)]
+        for one in seen:
+            wait_for(one.pid, "libjvm.so")
+        code, found, target = doctor(box.path)
+        equal([found[one.pid]["word"] for one in seen], ["fits"] * 3, "words")
+        equal((code, target["bounds_sum"]), (3, 1500 * MIB), "exit code, sum")
+        text = plimsoll("doctor", box.path, code=3).out
+        check("BAD  together their heaps may take 1.46G of 1.00G" in text, text)
+        seen[0].end()
+        equal(doctor(box.path)[0], 0, "exit code of two")
+        code, found, _ = doctor(*[str(one.pid) for one in seen[1:]])
+        equal((code, set(found)), (0, {one.pid for one in seen[1:]}), "two pids")
+
+
 @test("the heap that Java says itself that it would take is what doctor says", [needs_cgroups])
 def _():
     if shutil.which("javac") is None:
@@ -86,13 +105,19 @@ def _():
         subprocess.run(["javac", "-J-XX:TieredStopAtLevel=1", source], check=True)
         box = group(limit=600 * MIB)
         for number, flags in enumerate(([], ["-XX:MaxRAMPercentage=30"], ["-Xmx100m"],
-                                        ["-XX:-UseContainerSupport", "-XX:MaxRAM=800m"])):
+                                        ["-XX:-UseContainerSupport", "-XX:MaxRAM=800m"],
+                                        ["-Xms700m"], ["-XX:MaxRAM=2g"],
+                                        ["-XX:-UsePerfData", "-Xms300m"])):
             said = os.path.join(folder, str(number))
             # G1 tells all of it; others leave a survivor space out.
             seen = inside(box, ["java", "-XX:+UseG1GC", *flags, "-cp", folder, "Max", said])
             wait_for_answer(seen, said, "java")
-            found = doctor(box.path)[1][seen.pid]
+            code, rows, _ = doctor(box.path)
+            found = rows[seen.pid]
             near(found["bound"], int(read(said)), 4 * MIB, " ".join(flags))
+            equal("its own counters" in found["bound_from"], "-XX:-UsePerfData" not in flags,
+                  found["bound_from"])
+            equal(code, 3 if found["bound"] > 525 * MIB else 0, f"exit code with {flags}")
             seen.end()
 
 
@@ -104,7 +129,9 @@ def _():
     with tempfile.TemporaryDirectory() as folder:
         for number, (flags, env) in enumerate(
                 (([], {}), (["--max-old-space-size=300"], {}),
-                 ([], {"NODE_OPTIONS": "--max-old-space-size=400"}))):
+                 ([], {"NODE_OPTIONS": "--max-old-space-size=400"}),
+                 (["--title", "x", "--max-old-space-size=111"], {}),
+                 (["--max-heap-size=300", "--max-old-space-size=100"], {}))):
             said = os.path.join(folder, str(number))
             seen = inside(box, ["node", *flags, "-e", script, said], env=env)
             wait_for_answer(seen, said, "node")
@@ -127,10 +154,25 @@ def _():
     equal((found[fits.pid]["word"], found[fits.pid]["bound"]), ("fits", 300 * MIB), "300MiB")
     equal((found[none.pid]["word"], found[none.pid]["mend"]), ("unbound", "GOMEMLIMIT=360MiB"),
           "without")
+    for text in (found[large.pid]["says"], found[fits.pid]["says"]):
+        check("a soft limit" in text and "at most" not in text, text)
     equal(none.ask("limit 209715200"), b"set\n", "a limit of its own")
     found = doctor(str(none.pid))[1]
     equal((found[none.pid]["word"], found[none.pid]["bound"]), ("fits", 200 * MIB),
           "that the program has set itself")
+
+
+@test("Go: a soft limit below what the program has, or without its unit, is told", [needs_cgroups])
+def _():
+    box = group(limit=400 * MIB)
+    go = [program("goheap"), "-keep", "40", "-garbage", "1", "-idle"]
+    small = inside(box, go, env={"GOMEMLIMIT": "20MiB"}, says=True)
+    bare = inside(box, go, env={"GOMEMLIMIT": "20"}, says=True)
+    code, found, _ = doctor(box.path)
+    equal((code, found[small.pid]["word"], found[bare.pid]["word"]),
+          (3, "too-small", "too-small"), "exit code, words")
+    check("its unit was forgotten?" in found[bare.pid]["says"], found[bare.pid]["says"])
+    check("tries to stay within 20.0M" in found[small.pid]["says"], found[small.pid]["says"])
 
 
 @test("Go's garbage is told as held by the runtime, not leaked", [needs_cgroups])
@@ -143,6 +185,7 @@ def _():
     near(found["held"], 120 * MIB, 40 * MIB, "held")
     text = plimsoll("doctor", box.path).out
     check("held by the runtime, not leaked" in text, text)
+    check(f"`plimsoll gc --inject {go.pid}`" in text, f"it listens nowhere: {text}")
 
 
 @test("Python and native programs have no bound; what the command needs to say so is no error",

@@ -202,6 +202,22 @@ def _():
     check("lang" not in row, "a key that was not asked for")
 
 
+@test("stats --wide lists the runtimes that collect, not the C program beside them",
+      [harness.needs_cgroups])
+def _():
+    box = harness.group()
+    harness.Load("anon", 40, groups=[box])
+    small = Program([sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"],
+                    stdout=subprocess.PIPE)
+    other = Program([program("goheap"), "-keep", "20", "-idle"], stdout=subprocess.PIPE)
+    for one in (small, other):
+        one.line()
+        box.add(one.pid)
+    row, = plimsoll("stats", *QUICK, "--wide", "--json", box.path).objects
+    first, _, second = row["lang"].partition(", ")
+    check(first.startswith("go 1.") and second.startswith("python 3."), row["lang"])
+
+
 @test("looking for runtimes costs little: the cost is told")
 def _():
     times = {}
