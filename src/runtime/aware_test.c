@@ -340,6 +340,20 @@ static void node_flags_decide(void **state) {
              124 * MIB, AWARE_FITS);
 }
 
+static void a_title_over_the_command_line_hides_options(void **state) {
+    static const char *const titles[] = {"x|||||||", "next-server (v14.1)"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct aware a = decide(RT_NODE, "20.20.2", titles[i], "", &in_1g);
+
+        assert_int_equal(a.word, AWARE_UNKNOWN);
+        assert_false(a.have_bound);
+        assert_non_null(strstr(a.says, "524M by V8's default for the container's limit, unless"));
+    }
+    bound_is(decide(RT_NODE, "20.20.2", "node|", "", &in_1g), 524 * MIB, AWARE_FITS);
+}
+
 /* heap_size_limit of Node 20.20.2 */
 static void node_with_both_sizes_takes_more_than_either(void **state) {
     static const unsigned sizes[][3] = {{300, 50, 434},    {300, 100, 484},  {300, 200, 392},
@@ -408,6 +422,7 @@ int main(void) {
         cmocka_unit_test(node_knows_cgroups_from_when_it_does),
         cmocka_unit_test(node_flags_decide),
         cmocka_unit_test(node_with_both_sizes_takes_more_than_either),
+        cmocka_unit_test(a_title_over_the_command_line_hides_options),
         cmocka_unit_test(the_rest_has_no_bound),
         cmocka_unit_test(versions_are_read),
     };

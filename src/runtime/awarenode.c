@@ -176,6 +176,32 @@ static void node_default(struct aware *out, const struct size_options *o, int ma
     }
 }
 
+/* A title (--title, process.title) is written over the command line: one word, and NULs up to where
+ * that ended. */
+static bool is_retitled(struct str command) {
+    size_t n = strnlen(command.p, command.n);
+
+    for (size_t i = n; i < command.n; i++)
+        if (command.p[i] != '\0')
+            return false;
+    return command.n > n + 1 || str_find(str_head(command, n), ' ') >= 0;
+}
+
+/* What has been worked out holds only if its command line said nothing else. */
+static void say_retitled(struct aware *out) {
+    char size[16], from[sizeof(out->bound_from)];
+
+    memcpy(from, out->bound_from, sizeof(from));
+    (void)snprintf(out->says, sizeof(out->says),
+                   "its title is written over its command line: how large its heap may become "
+                   "cannot be told; %s by %s, unless an option said otherwise",
+                   aware_size(out->bound, size), from);
+    out->word = AWARE_UNKNOWN;
+    out->have_bound = false;
+    out->bound = 0;
+    out->bound_from[0] = '\0';
+}
+
 void aware_node(const struct rt_id *id, struct str command, struct str variables,
                 const struct aware_ask *ask, struct aware *out) {
     int major = aware_version(str_of(id->version), 0),
@@ -209,4 +235,6 @@ void aware_node(const struct rt_id *id, struct str command, struct str variables
     if (!out->knows_cgroups && ask->limit)
         b.more = "; this version does not see the container's limit";
     aware_judge(out, &b);
+    if (is_retitled(command))
+        say_retitled(out);
 }

@@ -130,7 +130,7 @@ def _():
         for number, (flags, env) in enumerate(
                 (([], {}), (["--max-old-space-size=300"], {}),
                  ([], {"NODE_OPTIONS": "--max-old-space-size=400"}),
-                 (["--title", "x", "--max-old-space-size=111"], {}),
+                 (["--env-file", "/dev/null", "--max-old-space-size=111"], {}),
                  (["--max-heap-size=300", "--max-old-space-size=100"], {}))):
             said = os.path.join(folder, str(number))
             seen = inside(box, ["node", *flags, "-e", script, said], env=env)
@@ -138,6 +138,11 @@ def _():
             found = doctor(box.path)[1][seen.pid]
             near(found["bound"], int(read(said)), MIB, f"{flags} {env}")
             seen.end()
+        said = os.path.join(folder, "title")
+        seen = inside(box, ["node", "--title", "x", "--max-old-space-size=111", "-e", script, said])
+        wait_for_answer(seen, said, "node")
+        found = doctor(box.path)[1][seen.pid]
+        equal((found["word"], found["bound"]), ("unknown", None), "under a title")
 
 
 @test("Go: GOMEMLIMIT above the limit is told, none is advised, its own one counts",
@@ -185,7 +190,7 @@ def _():
     near(found["held"], 120 * MIB, 40 * MIB, "held")
     text = plimsoll("doctor", box.path).out
     check("held by the runtime, not leaked" in text, text)
-    check(f"`plimsoll gc --inject {go.pid}`" in text, f"it listens nowhere: {text}")
+    check(f"`plimsoll gc --inject --timeout 70s {go.pid}`" in text, f"it listens nowhere: {text}")
 
 
 @test("Python and native programs have no bound; what the command needs to say so is no error",
