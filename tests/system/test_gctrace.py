@@ -130,6 +130,42 @@ def _():
     check(b"growing, +3.5" in err, err)
 
 
+@test("programs at once are told apart, also when their lines come through one pipe", [needs_inspect])
+def _():
+    line = GC.replace("@{n}.026s", "@{t}s")
+    text = b""
+    for n in range(1, 31):
+        for program in (0, 1):
+            text += line.format(n=n, t=f"{n * 0.065 + program * 0.007:.3f}").encode() + b"\n"
+    summary = objects(run("--json", "-", input=text)[0])[-1]["summary"]
+    equal([summary[k] for k in ("collections", "programs", "live_trend", "gc_cpu_pct")],
+          [60, 2, "unknown", None], "summary")
+    equal(summary["duration_ms"], 29 * 65 + 7, "duration")
+    _, err = run("-", input=text)
+    check(b"60 collections in 1.89s, of 2 programs\n" in err, err)
+
+
+@test("lines behind a log's prefix count and go on, quotes and all else are the program's, "
+      "a terminal's line ends are read", [needs_inspect])
+def _():
+    text = (b"web-1  | " + gc(1) + b"\nweb-1  | hello\nlog: the last was: " + gc(9) + b"\nnext\n" +
+            gc(2) + b"\r\nmore\r\n")
+    out, err = run("-", input=text)
+    equal(out, text.replace(gc(2) + b"\r\n", b""), "what went on")
+    check(b"gctrace: 2 collections in 1.00s\n" in err, err)
+
+
+@test("what cannot be written is told, and the exit code says so", [needs_inspect])
+def _():
+    for words, code in (((), 1), (("-c", "exit 3"), 3)):
+        script = words or ("-c", f"echo '{gc(1).decode()}' >&2")
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(argv("--json", "--", "sh", *script), stdout=full,
+                                  stderr=subprocess.PIPE, timeout=20 * PATIENCE)
+        equal(done.returncode, code, "exit code")
+        check(b"could not be written" in done.stderr, done.stderr)
+
+
 # --- the program's own bytes ---------------------------------------------------------------------
 
 @test("lines, parts of lines, control bytes, NUL and a line of 10 MB go through byte for byte",
