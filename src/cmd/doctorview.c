@@ -96,9 +96,10 @@ static void add_mark(struct buf *out, enum aware_word word, bool colour) {
     buf_add(out, red ? STR("\033[0m") : STR(""));
 }
 
-/* The command that works: Go without pprof is asked through its memory alone. */
+/* The command that works: Go without pprof is asked through its memory alone, and when it is idle
+ * it wakes once a minute. */
 static void add_gc(const struct doctor_process *p, struct buf *line) {
-    buf_add_format(line, "`plimsoll gc %s%d`", p->no_port ? "--inject " : "", p->pid);
+    buf_add_format(line, "`plimsoll gc %s%d`", p->no_port ? "--inject --timeout 70s " : "", p->pid);
     if (p->id.kind == RT_GO && !p->no_port)
         buf_add(line, STR(" (with --inject where no pprof answers on its ports)"));
 }
