@@ -118,11 +118,12 @@ static bool in_number(char c) {
 static bool mend(struct gclines *l, struct str newest) {
     char whole[GCTRACE_LINE];
     struct gctrace g, found = {.kind = GCTRACE_OTHER};
+    struct str text = newest;
     size_t at = 0, length = l->first - 1;
 
-    (void)str_drop(&newest, STR("\r"));
+    (void)str_drop(&text, STR("\r"));
     /* How each of them ends: P, (forced), yields, (MB), util, released. */
-    if (newest.n == 0 || str_find(STR("P)s]ld"), newest.p[newest.n - 1]) < 0)
+    if (text.n == 0 || str_find(STR("P)s]ld"), text.p[text.n - 1]) < 0)
         return false;
     for (size_t k = length; k >= 3 && k + newest.n <= sizeof(whole); k--) {
         if (in_number(l->held[k - 1]) && in_number(newest.p[0]))
