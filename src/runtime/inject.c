@@ -47,7 +47,7 @@ static int try_threads(const struct rtproc *p, const struct injectcode *code, in
         bool anew = i >= threads;
         struct safepoint at;
 
-        r = safepoint_look(p, tid[i % threads], code->trampoline, &at, why);
+        r = safepoint_look(p, tid[anew ? i - threads : i], code->trampoline, &at, why);
         if (r == 0 && at.anew != anew)
             r = err_set(why, -EAGAIN, "thread %d waits in another way now", at.tid);
         if (r == 0)

@@ -85,15 +85,13 @@ static int read_list(int fd, int64_t deadline_us, json_t **out) {
         char *room = buf_room(&text, 4096);
         ssize_t n = room ? recv(fd, room, 4096, 0) : -1;
 
-        if (!room) {
-            r = -EBADMSG;
-        } else if (n > 0) {
+        if (n > 0) {
             buf_grow(&text, (size_t)n);
             if (unixhttp_parse(buf_str(&text), &answer) == 0) {
                 *out = json_loadb(answer.body.p, answer.body.n, JSON_ALLOW_NUL, NULL);
                 r = *out ? 1 : 0;
             }
-        } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        } else if (!room || n == 0 || (errno != EAGAIN && errno != EINTR)) {
             r = -EBADMSG;
         }
         if (r == 0)
