@@ -212,6 +212,7 @@ int node_weigh_objects(struct cdp *c, int64_t deadline_us, struct tally *into) {
     r = cdp_call(c, "HeapProfiler.takeHeapSnapshot", json_pack("{s:b}", "reportProgress", 0),
                  deadline_us, NULL);
     c->event = NULL;
+    c->ctx = NULL;
     if (r == 0)
         r = nodesnap_finish(chunks.snap, into);
     nodesnap_free(chunks.snap);

@@ -12,7 +12,7 @@
 static int path_of(const struct rtproc *p, const struct cgfs *fs, char *text, struct str *out) {
     bool v1 = fs->ctl[CG_MEMORY].version == CG_V1;
     struct str root = str_of(fs->memory_root), all;
-    struct proccgroup its;
+    struct proccgroup its = {.deleted = false};
     int r = proccgroup_read(p->host->proc, p->pid, text, PROCCGROUP_SIZE, &all);
 
     if (r == 0)
