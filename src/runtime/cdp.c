@@ -126,7 +126,7 @@ static int64_t send_call(struct cdp *c, const char *method, json_t *params, int6
 
 /* The next message: an event is delivered, an answer to `id` is 1 with *out. */
 static int next_message(struct cdp *c, int64_t id, int64_t deadline_us, json_t **out) {
-    json_t *root;
+    json_t *root = NULL;
     const json_t *number;
     struct str text, method;
     int r =
