@@ -139,20 +139,22 @@ static int read_ids(struct reader *r) {
     return 0;
 }
 
-static struct str hex(uint64_t address, char text[static 20]) {
-    char *p = text + 20;
+enum { ADDRESS = 20 }; /* room for "0x" and 16 digits */
+
+static struct str hex(uint64_t address, char text[static ADDRESS]) {
+    size_t at = ADDRESS;
 
     do
-        *--p = "0123456789abcdef"[address % 16];
+        text[--at] = "0123456789abcdef"[address % 16];
     while ((address /= 16) > 0);
-    *--p = 'x';
-    *--p = '0';
-    return (struct str){p, (size_t)(text + 20 - p)};
+    text[--at] = 'x';
+    text[--at] = '0';
+    return (struct str){text + at, ADDRESS - at};
 }
 
 /* What nobody has named is known by its address. */
 static int add_frame(struct reader *r, struct profile_frame frame, uint64_t address) {
-    char digits[20];
+    char digits[ADDRESS];
     int code;
 
     if (frame.function.n == 0)

@@ -181,6 +181,7 @@ unsigned node_count_workers(struct cdp *c, int64_t deadline_us) {
     r = cdp_call(c, "NodeWorker.enable", json_pack("{s:b}", "waitForDebuggerOnStart", 0),
                  deadline_us, NULL);
     c->event = NULL;
+    c->ctx = NULL;
     if (r == 0)
         (void)cdp_call(c, "NodeWorker.disable", NULL, deadline_us, NULL);
     return n;

@@ -52,8 +52,9 @@ void rt_add_id(struct buf *out, const struct rt_id *id) {
         buf_add(out, str_of(allocators[id->alloc]));
 }
 
-static int say(struct rt_result *out, enum rt_outcome outcome, const char *next, const char *why,
-               va_list args) {
+__attribute__((format(printf, 4, 0))) static int say(struct rt_result *out, enum rt_outcome outcome,
+                                                     const char *next, const char *why,
+                                                     va_list args) {
     out->outcome = outcome;
     (void)vsnprintf(out->why, sizeof(out->why), why, args);
     (void)snprintf(out->next, sizeof(out->next), "%s", next);

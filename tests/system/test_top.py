@@ -180,13 +180,14 @@ def _():
     scene = Scene()
     for cols, rows in ((80, 24), (200, 60)):
         screen = Screen(scene.name("small"), "--no-agent", cols=cols, rows=rows)
+        # What is captured may be a screen that is still being drawn.
+        screen.until(lambda shown: "COMMAND (4)" in shown and "\u2514\u2500" in shown, "tree", 20)
         text = screen.expect("COMMAND (4)")
         for word in ("anon", "inactive_file", "= usage", "state", "used", "limit", "psi", "events",
                      "refaults", "minflt", "majflt", "RSS", "PSS", "USS"):
             check(word in text, f"no {word!r} in:\n{text}")
         for pid in (scene.load.pid, *scene.load.children):
             screen.line_of(f" {pid} ")
-        check("\u2514\u2500" in text, f"no branch in:\n{text}")
         screen.until(lambda shown: "\u2588\u2588" in shown.split("= usage")[0], "chart", 20)
         screen.keys("Escape")
         screen.expect("OF LIMIT")
