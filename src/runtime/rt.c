@@ -52,11 +52,8 @@ void rt_add_id(struct buf *out, const struct rt_id *id) {
         buf_add(out, str_of(allocators[id->alloc]));
 }
 
-__attribute__((format(printf, 4, 0))) static int say(struct rt_result *out, enum rt_outcome outcome,
-                                                     const char *next, const char *why,
-                                                     va_list args) {
+static int end_with(struct rt_result *out, enum rt_outcome outcome, const char *next) {
     out->outcome = outcome;
-    (void)vsnprintf(out->why, sizeof(out->why), why, args);
     (void)snprintf(out->next, sizeof(out->next), "%s", next);
     return 0;
 }
@@ -65,16 +62,16 @@ int rt_refuse(struct rt_result *out, const char *next, const char *why, ...) {
     va_list args;
 
     va_start(args, why);
-    say(out, RT_REFUSED, next, why, args);
+    (void)vsnprintf(out->why, sizeof(out->why), why, args);
     va_end(args);
-    return 0;
+    return end_with(out, RT_REFUSED, next);
 }
 
 int rt_fail(struct rt_result *out, const char *next, const char *why, ...) {
     va_list args;
 
     va_start(args, why);
-    say(out, RT_FAILED, next, why, args);
+    (void)vsnprintf(out->why, sizeof(out->why), why, args);
     va_end(args);
-    return 0;
+    return end_with(out, RT_FAILED, next);
 }
