@@ -135,6 +135,22 @@ int str_hex(char digit) {
     return -1;
 }
 
+int str_to_hex(struct str s, uint64_t *out) {
+    uint64_t value = 0;
+
+    if (s.n == 0 || s.n > 16)
+        return -EBADMSG;
+    for (size_t i = 0; i < s.n; i++) {
+        int digit = str_hex(s.p[i]);
+
+        if (digit < 0)
+            return -EBADMSG;
+        value = value << 4 | (unsigned)digit;
+    }
+    *out = value;
+    return 0;
+}
+
 int str_copy(struct str s, char *dst, size_t size) {
     if (s.n >= size)
         return -ENAMETOOLONG;

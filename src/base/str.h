@@ -55,6 +55,9 @@ int str_to_i64(struct str s, int64_t *out);
 /* The value of a hexadecimal digit of either case, or -1. */
 int str_hex(char digit);
 
+/* A whole text of 1 to 16 such digits, without a prefix. 0 or -EBADMSG. */
+int str_to_hex(struct str s, uint64_t *out);
+
 /* Copies s with a NUL into dst, which has `size` bytes. -ENAMETOOLONG, and nothing written, if it
  * does not fit; -EILSEQ if s holds a NUL itself. */
 int str_copy(struct str s, char *dst, size_t size);

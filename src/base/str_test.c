@@ -153,6 +153,21 @@ static void distance_counts_edits_and_swaps_once(void **state) {
     }
 }
 
+static void hexadecimal_is_digits_of_either_case_and_nothing_else(void **state) {
+    static const char *const not_hex[] = {"",   "0x1", "-1", "+1",
+                                          " 1", "1 ",  "g",  "12345678901234567"};
+    uint64_t value = 7;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(not_hex) / sizeof(not_hex[0]); i++)
+        assert_int_equal(str_to_hex(str_of(not_hex[i]), &value), -EBADMSG);
+    assert_int_equal(value, 7);
+    assert_int_equal(str_to_hex(STR("00fFe1"), &value), 0);
+    assert_true(value == 0xffe1);
+    assert_int_equal(str_to_hex(STR("ffffffffffffffff"), &value), 0);
+    assert_true(value == UINT64_MAX);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cutting_leaves_all_as_it_was_when_the_byte_is_missing),
@@ -161,6 +176,7 @@ int main(void) {
         cmocka_unit_test(ends_are_whole_or_not_there),
         cmocka_unit_test(numbers_are_digits_and_nothing_else),
         cmocka_unit_test(a_number_that_does_not_fit_is_refused),
+        cmocka_unit_test(hexadecimal_is_digits_of_either_case_and_nothing_else),
         cmocka_unit_test(a_copy_fits_with_its_nul_or_is_not_made),
         cmocka_unit_test(distance_counts_edits_and_swaps_once),
     };

@@ -103,14 +103,8 @@ static bool is_counter(enum rt_figure f) {
 }
 
 /* A runtime that collects says more of a target than a shell that started it. */
-static unsigned rank(enum rt_kind kind) {
-    if (kind == RT_UNKNOWN)
-        return 0;
-    return kind == RT_NATIVE || kind == RT_STATIC ? 1 : 2;
-}
-
 static bool is_more(const struct rtfound *f, const struct rtfound *than) {
-    unsigned a = rank(f->id.kind), b = than ? rank(than->id.kind) : 0;
+    unsigned a = rt_rank(f->id.kind), b = than ? rt_rank(than->id.kind) : 0;
 
     return a != b ? a > b : a > 0 && f->res_pages > than->res_pages;
 }

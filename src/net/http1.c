@@ -76,8 +76,7 @@ bool http1_is_target(const char *target) {
     return true;
 }
 
-int http1_get(int fd, const char *host, const char *target, int64_t deadline_us, struct buf *answer,
-              struct unixhttp *out) {
+int http1_ask(int fd, const char *host, const char *target, int64_t deadline_us) {
     struct buf request;
     int r;
 
@@ -90,6 +89,13 @@ int http1_get(int fd, const char *host, const char *target, int64_t deadline_us,
     if (r == 0)
         r = http1_send(fd, buf_str(&request), deadline_us);
     buf_done(&request);
+    return r;
+}
+
+int http1_get(int fd, const char *host, const char *target, int64_t deadline_us, struct buf *answer,
+              struct unixhttp *out) {
+    int r = http1_ask(fd, host, target, deadline_us);
+
     if (r < 0)
         return r;
     buf_clear(answer);

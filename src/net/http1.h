@@ -9,6 +9,9 @@
 int http1_get(int fd, const char *host, const char *target, int64_t deadline_us, struct buf *answer,
               struct unixhttp *out);
 
+/* The request alone, for whoever reads the answer otherwise. 0; -EINVAL; -ETIMEDOUT; -errno. */
+int http1_ask(int fd, const char *host, const char *target, int64_t deadline_us);
+
 /* Whether it has no blanks or controls. */
 bool http1_is_target(const char *target);
 

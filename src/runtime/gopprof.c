@@ -110,16 +110,14 @@ static int drain(int fd, int64_t deadline_us) {
 
 int gopprof_drain(const struct rtproc *p, const struct gopprof *at, const char *page,
                   int64_t deadline_us) {
-    char host[32], request[256];
+    char host[32], target[128];
     auto_close int fd = connected(p, at, deadline_us, host);
     int r;
 
     if (fd < 0)
         return fd;
-    (void)snprintf(request, sizeof(request),
-                   "GET /debug/pprof/%s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n", page,
-                   host);
-    r = http1_send(fd, str_of(request), deadline_us);
+    (void)snprintf(target, sizeof(target), "/debug/pprof/%s", page);
+    r = http1_ask(fd, host, target, deadline_us);
     return r < 0 ? r : drain(fd, deadline_us);
 }
 

@@ -31,7 +31,7 @@ static struct str real;
 static int set_up(void **state) {
     static struct scene s;
 
-    strcpy(s.top, "/dev/shm/plimsoll-jvm-XXXXXX");
+    assert_int_equal(str_copy(STR("/dev/shm/plimsoll-jvm-XXXXXX"), s.top, sizeof(s.top)), 0);
     assert_non_null(mkdtemp(s.top));
     s.top_fd = open(s.top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(mkdirat(s.top_fd, "root", 0755), 0);

@@ -336,19 +336,7 @@ struct inodes {
 };
 
 static int hex_u32(struct str s, uint64_t *out) {
-    uint64_t value = 0;
-
-    if (s.n == 0 || s.n > 8)
-        return -EBADMSG;
-    for (size_t i = 0; i < s.n; i++) {
-        int digit = str_hex(s.p[i]);
-
-        if (digit < 0)
-            return -EBADMSG;
-        value = value << 4 | (unsigned)digit;
-    }
-    *out = value;
-    return 0;
+    return s.n <= 8 ? str_to_hex(s, out) : -EBADMSG;
 }
 
 /* "  0: 0100007F:1F90 00000000:0000 0A ..." inode is the tenth word. */

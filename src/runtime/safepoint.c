@@ -87,19 +87,7 @@ bool safepoint_begins_anew(const struct safepoint *s) {
 }
 
 static int hex_u64(struct str s, uint64_t *out) {
-    uint64_t value = 0;
-
-    if (!str_skip(&s, STR("0x")) || s.n == 0 || s.n > 16)
-        return -EBADMSG;
-    for (size_t i = 0; i < s.n; i++) {
-        int digit = str_hex(s.p[i]);
-
-        if (digit < 0)
-            return -EBADMSG;
-        value = value << 4 | (unsigned)digit;
-    }
-    *out = value;
-    return 0;
+    return str_skip(&s, STR("0x")) ? str_to_hex(s, out) : -EBADMSG;
 }
 
 int safepoint_parse(struct str text, struct safepoint *out) {
