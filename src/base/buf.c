@@ -12,6 +12,10 @@ void buf_init(struct buf *b, size_t max) {
     *b = (struct buf){.max = max};
 }
 
+void buf_fixed(struct buf *b, char *memory, size_t size) {
+    *b = (struct buf){.p = memory, .size = size, .max = size};
+}
+
 void buf_done(struct buf *b) {
     free(b->p);
     *b = (struct buf){.max = b->max};

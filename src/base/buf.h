@@ -15,8 +15,11 @@ struct buf {
 
 void buf_init(struct buf *b, size_t max); /* allocates nothing yet */
 void buf_done(struct buf *b);             /* legal on a zeroed struct */
-void buf_clear(struct buf *b);            /* empty again, memory kept, error forgotten */
-int buf_error(const struct buf *b);       /* 0 or what went wrong first */
+/* Prints into the caller's memory and never allocates; there is nothing to be done with it after.
+ */
+void buf_fixed(struct buf *b, char *memory, size_t size);
+void buf_clear(struct buf *b);      /* empty again, memory kept, error forgotten */
+int buf_error(const struct buf *b); /* 0 or what went wrong first */
 
 struct str buf_str(const struct buf *b); /* what is in it; valid until the next append */
 

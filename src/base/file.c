@@ -159,6 +159,27 @@ int file_load_fd(int fd, size_t max, char **out, size_t *len_out) {
     return 0;
 }
 
+int file_load_unsized(int fd, size_t max, char **out, size_t *len_out) {
+    auto_free char *text = NULL;
+    size_t used = 0, size = 2048;
+    int r;
+
+    do {
+        char *grown = used > max ? NULL : realloc(text, (size *= 2) + 1);
+
+        if (!grown)
+            return used > max ? -EFBIG : -ENOMEM;
+        text = grown;
+        r = fill(fd, false, text, size, &used);
+    } while (r == -EFBIG);
+    if (r < 0 || used > max)
+        return r < 0 ? r : -EFBIG;
+    text[used] = '\0';
+    *out = take_ptr(&text);
+    *len_out = used;
+    return 0;
+}
+
 int file_load_in(int dir, const char *path, size_t max, char **out, size_t *len_out) {
     auto_close int fd = file_open_in(dir, path);
 

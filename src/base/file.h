@@ -41,3 +41,6 @@ int file_load_in(int dir, const char *path, size_t max, char **out, size_t *len_
 /* The same of a descriptor that is open already, from where it stands. A short read is not taken
  * for the end: FUSE and network file systems give what they have. */
 int file_load_fd(int fd, size_t max, char **out, size_t *len_out);
+
+/* The same of a file whose size nobody says: /proc/PID/environ, cmdline. Reads until its end. */
+int file_load_unsized(int fd, size_t max, char **out, size_t *len_out);

@@ -10,24 +10,13 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/sanitized.h"
 
 enum {
     HANGING_MAX = 16, /* no more is started then */
     HANGING_SIZE = 32,
     CHILD_DATA_MAX = 256 << 20, /* an answer of 16 MiB takes some 100 as parsed JSON */
 };
-
-/* A sanitizer's own memory is terabytes of address space: no limit fits. */
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 /* The last byte of a complete answer. */
 static const char mark = '.';

@@ -77,6 +77,11 @@ void json_str(struct json *j, struct str s) {
     buf_add_char(j->out, '"');
 }
 
+void json_raw(struct json *j, struct str value) {
+    before_value(j);
+    buf_add(j->out, value);
+}
+
 void json_u64(struct json *j, uint64_t value) {
     before_value(j);
     buf_add_u64(j->out, value);

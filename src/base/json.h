@@ -29,6 +29,7 @@ void json_u64(struct json *j, uint64_t value);
 void json_i64(struct json *j, int64_t value);
 void json_bool(struct json *j, bool value);
 void json_unknown(struct json *j);                    /* null */
+void json_raw(struct json *j, struct str value);      /* that is JSON already */
 void json_centi(struct json *j, uint64_t hundredths); /* 1234 -> 12.34 */
 
 /* UTC with milliseconds: "2026-11-21T07:48:16.123Z". */

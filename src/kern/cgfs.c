@@ -20,10 +20,9 @@ static const struct {
     struct str v1; /* the option in mountinfo and the folder below /sys/fs/cgroup */
     struct str v2; /* the word in cgroup.controllers */
 } controllers[] = {
-    {CG_MEMORY, {"memory", 6}, {"memory", 6}},
-    {CG_CPU, {"cpuacct", 7}, {"cpu", 3}},
-    {CG_PIDS, {"pids", 4}, {"pids", 4}},
-    {CG_IO, {"blkio", 5}, {"io", 2}},
+    {CG_MEMORY, {"memory", 6}, {"memory", 6}}, {CG_CPU, {"cpuacct", 7}, {"cpu", 3}},
+    {CG_PIDS, {"pids", 4}, {"pids", 4}},       {CG_IO, {"blkio", 5}, {"io", 2}},
+    {CG_QUOTA, {"cpu", 3}, {"cpu", 3}},
 };
 
 /* What is known while the mounts are looked for. */
@@ -385,36 +384,50 @@ static int search(int dir_taken, char *path, size_t n, size_t size, unsigned dep
     return -ENODATA;
 }
 
-int cgfs_own_path(const struct host *h, const struct cgfs *fs, char *out, size_t size) {
+int cgfs_path_of(const struct host *h, const struct cgfs *fs, int32_t pid, char *out, size_t size) {
     bool v1 = fs->ctl[CG_MEMORY].version == CG_V1;
-    auto_free char *buf = malloc(PROCCGROUP_SIZE);
-    struct proccgroup own;
+    char buf[PROCCGROUP_SIZE];
+    struct proccgroup at = {.path = {"", 0}};
     struct str text, path;
     int r;
 
-    if (!buf)
-        return -ENOMEM;
-    if (!h->live || size == 0)
-        return -ENODATA; /* "self" below --root is nobody */
-    if (fs->memory_root[0] == '\0') {
-        int top = cgfs_open_dir(fs, CG_MEMORY, STR("/"));
-
-        buf[0] = '\0';
-        r = top < 0 ? top : search(top, buf, 0, PROCCGROUP_SIZE, 0);
-        return r < 0 ? r : str_copy(buf[0] ? str_of(buf) : STR("/"), out, size);
-    }
-    r = proccgroup_read(h->proc, (int32_t)getpid(), buf, PROCCGROUP_SIZE, &text);
+    if (fs->memory_root[0] == '\0')
+        return -ENODATA;
+    r = proccgroup_read(h->proc, pid, buf, sizeof(buf), &text);
+    if (r == 0)
+        r = proccgroup_parse(text, v1 ? STR("memory") : STR(""), &at);
     if (r < 0)
         return r;
-    r = proccgroup_parse(text, v1 ? STR("memory") : STR(""), &own);
-    if (r < 0)
-        return r;
-    path = own.path;
+    path = at.path;
     if (!str_eq(str_of(fs->memory_root), STR("/"))) {
         if (!str_skip(&path, str_of(fs->memory_root)) || (path.n > 0 && path.p[0] != '/'))
             return -ENODATA;
     }
-    if (climbs(path)) /* we were moved out of the part that our namespace shows */
+    if (at.deleted || climbs(path)) /* moved out of the part that our namespace shows */
         return -ENODATA;
     return str_copy(path.n ? path : STR("/"), out, size);
+}
+
+/* Where the mount lies above our namespace: the group that lists us. */
+static int find_own(const struct cgfs *fs, char *out, size_t size) {
+    auto_free char *buf = malloc(PROCCGROUP_SIZE);
+    int top = cgfs_open_dir(fs, CG_MEMORY, STR("/")), r;
+
+    if (top < 0)
+        return top;
+    if (!buf) {
+        close(top);
+        return -ENOMEM;
+    }
+    buf[0] = '\0';
+    r = search(top, buf, 0, PROCCGROUP_SIZE, 0);
+    return r < 0 ? r : str_copy(buf[0] ? str_of(buf) : STR("/"), out, size);
+}
+
+int cgfs_own_path(const struct host *h, const struct cgfs *fs, char *out, size_t size) {
+    if (!h->live || size == 0)
+        return -ENODATA; /* "self" below --root is nobody */
+    if (fs->memory_root[0] == '\0')
+        return find_own(fs, out, size);
+    return cgfs_path_of(h, fs, (int32_t)getpid(), out, size);
 }

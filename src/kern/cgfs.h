@@ -14,6 +14,7 @@ enum cg_ctl {
     CG_CPU, /* v1: cpuacct */
     CG_PIDS,
     CG_IO,      /* v1: blkio */
+    CG_QUOTA,   /* v1: cpu, which limits time where cpuacct counts it */
     CG_UNIFIED, /* the v2 tree, with or without controllers: PSI, kill, freeze */
     CG_CTL_N,
 };
@@ -48,6 +49,11 @@ int cgfs_open_dir(const struct cgfs *fs, enum cg_ctl ctl, struct str path);
 
 /* Opens a file of a group for reading. */
 int cgfs_open_file(const struct cgfs *fs, enum cg_ctl ctl, struct str path, const char *file);
+
+/* The group of a process, told by /proc/PID/cgroup, in the memory hierarchy, as a path below the
+ * mount. 0; -ENODATA when it lies outside of what is mounted, was removed, or cannot be told;
+ * -ENAMETOOLONG; -errno. Allocates nothing. */
+int cgfs_path_of(const struct host *h, const struct cgfs *fs, int32_t pid, char *out, size_t size);
 
 /* The group of this process in the memory hierarchy, as a path below the mount. -ENODATA when it
  * lies outside of what is mounted, or cannot be told. */

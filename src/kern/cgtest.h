@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,12 +194,28 @@ static inline void cgtest_real_mkdir(const struct cgtest_real *r, const char *be
 }
 
 /* Children that have just died may keep the group busy for a moment. */
+static inline void cgtest_remove(const char *path) {
+    for (unsigned i = 0; rmdir(path) < 0 && errno == EBUSY && i < 1000; i++)
+        usleep(5000);
+}
+
 static inline void cgtest_real_rmdir(const struct cgtest_real *r, const char *below) {
     char path[512];
 
     cgtest_real_path(r, below, path, sizeof(path));
-    for (unsigned i = 0; rmdir(path) < 0 && errno == EBUSY && i < 1000; i++)
-        usleep(5000);
+    cgtest_remove(path);
+}
+
+/* A group of the same name in another tree of this machine, to be removed by cgtest_remove; one
+ * that a failed test has left is taken. False, and *out is "": it cannot be had. */
+static inline bool cgtest_real_beside(const struct cgtest_real *r, const char *tree,
+                                      char out[128]) {
+    int n = snprintf(out, 128, "/sys/fs/cgroup/%s%s", tree, r->group);
+
+    if (n < 128 && (mkdir(out, 0755) == 0 || errno == EEXIST))
+        return true;
+    out[0] = '\0';
+    return false;
 }
 
 /* 0 or the errno of the write. */
@@ -214,13 +231,35 @@ static inline int cgtest_real_write(const struct cgtest_real *r, const char *bel
 
 static char cgtest_real_left[256]; /* what a test that failed did not remove */
 
+static inline void cgtest_real_end_in(const char *group) {
+    char path[512], line[32];
+    FILE *list;
+
+    (void)snprintf(path, sizeof(path), "%s/cgroup.procs", group);
+    list = fopen(path, "re");
+    while (list && fgets(line, sizeof(line), list)) {
+        long pid = strtol(line, NULL, 10);
+
+        if (pid > 1 && pid != getpid())
+            (void)kill((pid_t)pid, SIGKILL);
+    }
+    if (list)
+        (void)fclose(list);
+}
+
 static inline int cgtest_real_sweep_one(const char *path, const struct stat *st, int kind,
                                         struct FTW *at) {
     (void)st, (void)at;
-    return kind == FTW_DP ? rmdir(path) : 0;
+    if (kind != FTW_DP)
+        return 0;
+    for (unsigned i = 0; rmdir(path) < 0 && errno == EBUSY && i < 1000; i++) {
+        cgtest_real_end_in(path);
+        usleep(5000);
+    }
+    return 0;
 }
 
-/* For the teardown of all tests. */
+/* For the teardown of all tests. Who still runs in there is ended. */
 static inline int cgtest_real_sweep(void **state) {
     (void)state;
     if (cgtest_real_left[0])
@@ -228,7 +267,20 @@ static inline int cgtest_real_sweep(void **state) {
     return 0;
 }
 
-/* Makes the folder, or skips the test and says why. */
+/* After what a test before it has left was swept. False: we may not, and it was said. */
+static inline bool cgtest_real_make(const char *top) {
+    (void)cgtest_real_sweep(NULL);
+    if (mkdir(top, 0755) < 0) {
+        if (errno != EACCES && errno != EPERM && errno != EROFS)
+            fail_msg("%s: %s", top, strerror(errno));
+        print_message("# skipped: no control group can be made: %s\n", strerror(errno));
+        return false;
+    }
+    (void)snprintf(cgtest_real_left, sizeof(cgtest_real_left), "%s", top);
+    return true;
+}
+
+/* Makes the folder, or skips the test. */
 static inline void cgtest_real_init(struct cgtest_real *r) {
     struct err err = {0};
 
@@ -241,13 +293,11 @@ static inline void cgtest_real_init(struct cgtest_real *r) {
     }
     snprintf(r->group, sizeof(r->group), "/plimsoll-unit-%d", (int)getpid());
     snprintf(r->top, sizeof(r->top), "%.180s%s", r->fs.memory_point, r->group);
-    if (mkdir(r->top, 0755) < 0) {
-        print_message("# skipped: no permission to make control groups\n");
+    if (!cgtest_real_make(r->top)) {
         cgfs_done(&r->fs);
         host_done(&r->host);
         skip();
     }
-    memcpy(cgtest_real_left, r->top, sizeof(r->top));
 }
 
 static inline void cgtest_real_done(struct cgtest_real *r) {

@@ -17,21 +17,25 @@ uint32_t cgwatch_poll_events(const struct cgwatch *w) {
 }
 
 /* v1: "EVENTFD FILE [ARGUMENT]". The kernel keeps what it needs: only the eventfd stays open. */
-static int register_v1(int dir, const char *file, const char *argument, struct cgwatch *out) {
+static int register_event(int event, int dir, const char *file, const char *argument) {
     auto_close int source = openat(dir, file, O_RDONLY | O_CLOEXEC);
-    auto_close int event = -1;
     char text[64];
     int r;
 
     if (source < 0)
         return errno == ENOENT ? -EOPNOTSUPP : -errno;
-    event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (event < 0)
-        return -errno;
     snprintf(text, sizeof(text), "%d %d%s", event, source, argument);
     r = cgmake_write(dir, "cgroup.event_control", str_of(text));
-    if (r < 0) /* without the events the file is missing, or knows none of that name */
-        return r == -ENOENT || r == -EINVAL ? -EOPNOTSUPP : r;
+    /* without the events the file is missing, or knows none of that name */
+    return r == -ENOENT || r == -EINVAL ? -EOPNOTSUPP : r;
+}
+
+static int register_v1(int dir, const char *file, const char *argument, struct cgwatch *out) {
+    auto_close int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int r = event < 0 ? -errno : register_event(event, dir, file, argument);
+
+    if (r < 0)
+        return r;
     *out = (struct cgwatch){take_fd(&event), CG_V1};
     return 0;
 }
@@ -70,6 +74,19 @@ int cgwatch_usage(int dir, enum cg_version version, uint64_t bytes, struct cgwat
         return -EOPNOTSUPP;
     snprintf(argument, sizeof(argument), " %llu", (unsigned long long)bytes);
     return register_v1(dir, "memory.usage_in_bytes", argument, out);
+}
+
+int cgwatch_add_usage(struct cgwatch *w, int dir, uint64_t bytes) {
+    char argument[32];
+
+    if (w->version != CG_V1)
+        return -EOPNOTSUPP;
+    snprintf(argument, sizeof(argument), " %llu", (unsigned long long)bytes);
+    return register_event(w->fd, dir, "memory.usage_in_bytes", argument);
+}
+
+int cgwatch_add_oom(struct cgwatch *w, int dir) {
+    return w->version != CG_V1 ? -EOPNOTSUPP : register_event(w->fd, dir, "memory.oom_control", "");
 }
 
 int cgwatch_read_usage(int dir, enum cg_version version, uint64_t *out) {

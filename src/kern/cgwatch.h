@@ -25,6 +25,11 @@ int cgwatch_oom(int dir, enum cg_version version, struct cgwatch *out);
  * on v2. */
 int cgwatch_usage(int dir, enum cg_version version, uint64_t bytes, struct cgwatch *out);
 
+/* v1: one more of either kind, counted by the descriptor that `w` has already: one is enough for
+ * who reads the numbers anyhow. 0; -errno as above. */
+int cgwatch_add_usage(struct cgwatch *w, int dir, uint64_t bytes);
+int cgwatch_add_oom(struct cgwatch *w, int dir);
+
 /* What is charged to the group now, in bytes: what a threshold is about. 0; -errno (-ENODEV,
  * -ENOENT: the group was removed). */
 int cgwatch_read_usage(int dir, enum cg_version version, uint64_t *out);

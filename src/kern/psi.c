@@ -1,8 +1,11 @@
 #include "kern/psi.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 
 /* "12.34" to 1234. */
 static int centi_of(struct str text, uint64_t *out) {
@@ -79,4 +82,20 @@ int psi_read_at(int dir, const char *name, struct psi *out) {
     int r = file_read_at(dir, name, buf, sizeof(buf), &text);
 
     return r < 0 ? r : psi_parse(text, out);
+}
+
+int psi_watch_at(int dir, const char *name) {
+    static const char *const triggers[] = {"some 50000 500000", "some 200000 2000000"};
+    int r = -EOPNOTSUPP;
+
+    for (size_t i = 0; i < ARRAY_N(triggers); i++) {
+        auto_close int fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+        if (fd < 0)
+            return errno == ENOENT ? -EOPNOTSUPP : -errno;
+        if (write(fd, triggers[i], strlen(triggers[i]) + 1) >= 0)
+            return take_fd(&fd);
+        r = -errno;
+    }
+    return r;
 }

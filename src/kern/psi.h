@@ -20,3 +20,8 @@ int psi_parse(struct str text, struct psi *out);
 
 /* DIR/name. -EOPNOTSUPP where PSI is switched off (psi=0, cgroup.pressure). */
 int psi_read_at(int dir, const char *name, struct psi *out);
+
+/* A descriptor that polls EPOLLPRI at most once a window when tasks of the group have waited for
+ * memory for a tenth of it: half a second where that is allowed, else two (without CAP_SYS_RESOURCE
+ * only multiples of 2 s are). EPOLLERR: the group is gone. -EOPNOTSUPP: no PSI here; -errno. */
+int psi_watch_at(int dir, const char *name);

@@ -118,7 +118,8 @@ static void settle(const struct rtproc *p, const struct rt_ask *ask, struct coll
             last_fall = now;
         }
         out->settled_us = last_fall - began;
-        if (now - last_fall >= quiet || now - began >= most || now >= ask->deadline_us)
+        if (ask->brisk || now - last_fall >= quiet || now - began >= most ||
+            now >= ask->deadline_us)
             return;
         pause_us(LOOK_US);
     }

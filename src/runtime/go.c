@@ -242,6 +242,9 @@ static void say_pprof_missing(const struct rt_heap_ask *ask, int r, unsigned tri
     else if (r == -ENOENT && tried > 0)
         heapview_note(out, "no pprof answers on the %u port%s it listens on: figures only", tried,
                       tried == 1 ? "" : "s");
+    else if (r == -ETIMEDOUT)
+        heapview_note(out, "what listens on its %u port%s did not answer in time: figures only",
+                      tried, tried == 1 ? "" : "s");
     else
         heapview_note(out, "it listens on no port that could be asked for profiles: figures only");
     heapview_note(out, "for profiles: import _ \"net/http/pprof\", and "

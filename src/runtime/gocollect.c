@@ -353,6 +353,10 @@ int go_collect_pprof(const struct rtproc *p, const struct rt_ask *ask, struct rt
     if (r == -ENOENT && tried == 0)
         return rt_refuse(out, "--inject, or import _ \"net/http/pprof\" and serve it on loopback",
                          "the program listens on no port: there is no pprof to ask");
+    if (r == -ETIMEDOUT)
+        return rt_refuse(out, "a longer --timeout, or --inject",
+                         "%u port%s that the program listens on did not answer in time", tried,
+                         tried == 1 ? "" : "s");
     if (r < 0)
         return rt_refuse(out, "--inject, or import _ \"net/http/pprof\" and serve it on loopback",
                          "no pprof answers on %u port%s that the program listens on", tried,

@@ -15,7 +15,6 @@ enum {
     INDEX_MAX = 128 << 10,
     DRAIN_MAX = 64 << 20,
     CONNECT_US = 300000,
-    INDEX_US = 1000000, /* a page that costs the program nothing */
 };
 
 bool gopprof_is_index(struct str body) {
@@ -121,22 +120,24 @@ int gopprof_drain(const struct rtproc *p, const struct gopprof *at, const char *
     return r < 0 ? r : drain(fd, deadline_us);
 }
 
-static bool answers(const struct rtproc *p, const struct gopprof *at, int64_t deadline_us) {
+/* 0: as pprof does; -ENOENT: as something else, or not at all; -ETIMEDOUT. */
+static int answers(const struct rtproc *p, const struct gopprof *at, int64_t deadline_us) {
     struct unixhttp page;
     struct buf answer;
-    bool found;
+    int r;
 
     buf_init(&answer, INDEX_MAX);
-    found = gopprof_get(p, at, "", sooner(deadline_us, INDEX_US), &answer, &page) == 0 &&
-            gopprof_is_index(page.body);
+    r = gopprof_get(p, at, "", deadline_us, &answer, &page);
+    if (r != -ETIMEDOUT)
+        r = r == 0 && gopprof_is_index(page.body) ? 0 : -ENOENT;
     buf_done(&answer);
-    return found;
+    return r;
 }
 
 int gopprof_find(const struct rtproc *p, uint16_t wanted, int64_t deadline_us, struct gopprof *out,
                  unsigned *tried_out) {
     struct rtproc_port port[PORTS_MAX];
-    int n;
+    int n, none = -ENOENT;
 
     *tried_out = 0;
     if (!p->host->live)
@@ -151,12 +152,16 @@ int gopprof_find(const struct rtproc *p, uint16_t wanted, int64_t deadline_us, s
     }
     for (int i = 0; i < n && clock_mono_us() < deadline_us; i++) {
         struct gopprof at = {port[i].port, port[i].six};
+        /* A share of the time for each that is left, and one for what is asked then. */
+        int64_t share_us = (deadline_us - clock_mono_us()) / (n - i + 1);
+        int r = answers(p, &at, clock_mono_us() + share_us);
 
         ++*tried_out;
-        if (answers(p, &at, deadline_us)) {
+        if (r == 0) {
             *out = at;
             return 0;
         }
+        none = r == -ETIMEDOUT ? r : none;
     }
-    return -ENOENT;
+    return none;
 }

@@ -13,7 +13,8 @@ struct gopprof {
 };
 
 /* Which of the ports that the process listens on answers as pprof does; wanted != 0: only that
- * one. 0; -ENOENT when none does, and *tried tells how many were asked; -errno. */
+ * one. 0; -ENOENT when none does, -ETIMEDOUT when one of them might, but not in time: *tried tells
+ * how many were asked; -errno. Of the time until the deadline each gets a share. */
 int gopprof_find(const struct rtproc *p, uint16_t wanted, int64_t deadline_us, struct gopprof *out,
                  unsigned *tried_out);
 

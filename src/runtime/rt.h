@@ -45,6 +45,7 @@ struct rt_ask {
     bool inject;         /* writes into its memory, and calls made in its name, are allowed */
     int64_t deadline_us; /* on the monotonic clock: by then everything is undone and said */
     uint64_t limit;      /* of the memory it may use, bytes; 0: not known */
+    bool brisk;          /* collect_run: memory that still falls afterwards is not waited for */
 };
 
 enum rt_outcome {
