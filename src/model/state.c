@@ -1,8 +1,10 @@
 #include "model/state.h"
 
 #include <assert.h>
+#include <unistd.h>
 
 #include "base/num.h"
+#include "model/highmark.h"
 
 static bool reaches(bool known, uint64_t part, uint64_t whole, uint64_t centi) {
     return known && whole > 0 && num_centi_pct(part, whole) >= centi;
@@ -24,6 +26,17 @@ static bool is_cache_bound(const struct sample *s) {
                    s->value[METRIC_USAGE], s->value[METRIC_LIMIT], STATE_FULL_CENTI);
 }
 
+/* A guard's mark slows nobody down: it is moved as soon as it is passed. One that is not was left
+ * behind. */
+static bool has_high(const struct sample *s) {
+    uint64_t high = s->value[METRIC_HIGH];
+
+    if (!sample_has(s, METRIC_HIGH) || high == SAMPLE_NONE)
+        return false;
+    return !highmark_is(high, (uint64_t)sysconf(_SC_PAGESIZE)) ||
+           (sample_has(s, METRIC_USAGE) && s->value[METRIC_USAGE] > high);
+}
+
 enum state state_of(const struct sample *s, uint64_t swap_total) {
     bool known = sample_has(s, METRIC_USED) && sample_has(s, METRIC_LIMIT);
     uint64_t used = s->value[METRIC_USED], limit = s->value[METRIC_LIMIT];
@@ -32,8 +45,7 @@ enum state state_of(const struct sample *s, uint64_t swap_total) {
         return STATE_HUNG;
     if (reaches(known, used, limit, STATE_FULL_CENTI))
         return STATE_FULL;
-    if (reaches(known && sample_has(s, METRIC_HIGH) && s->value[METRIC_HIGH] != SAMPLE_NONE, used,
-                s->value[METRIC_HIGH], STATE_FULL_CENTI))
+    if (reaches(known && has_high(s), used, s->value[METRIC_HIGH], STATE_FULL_CENTI))
         return STATE_THROTTLED;
     if (sample_has(s, METRIC_PSI_FULL) && s->value[METRIC_PSI_FULL] >= STATE_STALL_CENTI)
         return STATE_STALLED;

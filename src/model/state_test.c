@@ -6,7 +6,10 @@
 
 #include <cmocka.h>
 
+#include <unistd.h>
+
 #include "base/mem.h"
+#include "model/highmark.h"
 
 static struct sample using(uint64_t used, uint64_t limit) {
     struct sample s = {0};
@@ -67,6 +70,22 @@ static void memory_high_slows_down_long_before_the_limit(void **state) {
     assert_int_equal(state_of(&s, NO_SWAP), STATE_THROTTLED);
     sample_set(&s, METRIC_HIGH, SAMPLE_NONE);
     assert_int_equal(state_of(&s, NO_SWAP), STATE_OK);
+}
+
+static void a_guards_mark_slows_nobody_down(void **state) {
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), mark = highmark_from(64 << 20, page);
+    struct sample s = using(mark, 4 * mark);
+
+    (void)state;
+    sample_set(&s, METRIC_HIGH, mark);
+    assert_int_equal(state_of(&s, NO_SWAP), STATE_OK);
+    sample_set(&s, METRIC_USAGE, mark);
+    assert_int_equal(state_of(&s, NO_SWAP), STATE_OK);
+    sample_set(&s, METRIC_USAGE, mark + page); /* nobody moves it */
+    assert_int_equal(state_of(&s, NO_SWAP), STATE_THROTTLED);
+    s = using(mark, 4 * mark);
+    sample_set(&s, METRIC_HIGH, mark + page);
+    assert_int_equal(state_of(&s, NO_SWAP), STATE_THROTTLED);
 }
 
 static void the_worst_that_holds_is_told(void **state) {
@@ -195,6 +214,7 @@ int main(void) {
         cmocka_unit_test(nothing_known_is_no_judgement),
         cmocka_unit_test(swap_is_judged_by_what_may_be_used),
         cmocka_unit_test(memory_high_slows_down_long_before_the_limit),
+        cmocka_unit_test(a_guards_mark_slows_nobody_down),
         cmocka_unit_test(the_worst_that_holds_is_told),
         cmocka_unit_test(cache_that_fills_the_limit_is_no_alarm),
         cmocka_unit_test(what_is_bad_is_told_before_how_it_moves),
