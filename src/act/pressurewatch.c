@@ -4,12 +4,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 
 #include "act/runsocket.h"
 #include "base/mem.h"
 #include "kern/cgwatch.h"
+#include "net/waiters.h"
 
 enum { CLIENTS = 16 };
 
@@ -21,12 +20,6 @@ static const int64_t repeat_us = 1000000, least_us = 50000;
  * CAP_SYS_RESOURCE may only ask for windows of two seconds. */
 static const char psi_write[] = "c29tZSAyMDAwMDAgMjAwMDAwMAA=";
 
-struct client {
-    struct pressurewatch *owner;
-    int fd; /* -1: free */
-    uint32_t id;
-};
-
 struct pressurewatch {
     struct loop *loop;
     const struct rungroup *group;
@@ -35,10 +28,7 @@ struct pressurewatch {
 
     /* the socket */
     struct runsocket socket;
-    uint32_t listener_id;
-    bool accepting;
-    struct client client[CLIENTS];
-    unsigned clients;
+    struct waiters *waiters; /* NULL: no socket */
 
     /* what it tells */
     uint64_t mark;
@@ -76,17 +66,7 @@ static int offer_psi(struct pressurewatch *p) {
 
 /* --- those who listen --- */
 
-static int on_connect(struct loop *loop, uint32_t what, void *ctx);
 static int on_look(struct loop *loop, uint32_t what, void *ctx);
-
-static void set_accepting(struct pressurewatch *p, bool wanted) {
-    if (wanted && !p->accepting)
-        p->accepting =
-            loop_add_fd(p->loop, p->socket.fd, EPOLLIN, on_connect, p, &p->listener_id) == 0;
-    else if (!wanted && p->accepting)
-        loop_remove(p->loop, p->listener_id);
-    p->accepting = wanted && p->accepting;
-}
 
 static void stop_timer(struct pressurewatch *p) {
     if (p->have_timer)
@@ -104,83 +84,36 @@ static bool must_look(const struct pressurewatch *p) {
     return p->watch.fd < 0;
 }
 
-static void drop(struct client *c) {
-    struct pressurewatch *p = c->owner;
-
-    loop_remove(p->loop, c->id);
-    close(c->fd);
-    c->fd = -1;
-    p->clients--;
-    if (p->clients == 0)
-        stop_timer(p);
-    set_accepting(p, true);
-}
-
-static void tell(struct client *c) {
-    if (send(c->fd, "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != EINTR)
-        drop(c); /* EAGAIN: it has not read what it was told before, so it still polls readable */
-}
-
-/* What a program writes (its $MEMORY_PRESSURE_WRITE) means nothing here; it may also hang up. */
-static int on_client(struct loop *loop, uint32_t what, void *ctx) {
-    struct client *c = ctx;
-    char ignored[4096];
-    ssize_t n = recv(c->fd, ignored, sizeof(ignored), MSG_DONTWAIT);
-
-    (void)loop, (void)what;
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-        drop(c);
-    return 0;
-}
-
-static struct client *free_client(struct pressurewatch *p) {
-    for (unsigned i = 0; i < CLIENTS; i++)
-        if (p->client[i].fd < 0)
-            return &p->client[i];
-    return NULL;
-}
-
 static bool check(struct pressurewatch *p, bool crossed);
 
-static int on_connect(struct loop *loop, uint32_t what, void *ctx) {
+static void on_came(void *ctx, unsigned number) {
     struct pressurewatch *p = ctx;
-    struct client *c = free_client(p);
-    int fd = accept4(p->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-    (void)what;
-    if (fd < 0) {
-        /* Out of descriptors, say: not to be asked again at once; another's end frees one. */
-        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-            set_accepting(p, false);
-        return 0;
-    }
-    if (!c || loop_add_fd(loop, fd, EPOLLIN, on_client, c, &c->id) < 0) {
-        close(fd);
-        return 0;
-    }
-    c->fd = fd;
-    if (++p->clients == CLIENTS)
-        set_accepting(p, false); /* more may connect: they wait, unread and in peace */
     if (must_look(p) && !p->have_timer)
         set_timer(p, least_us, least_us);
     if (!check(p, false) && p->above)
-        tell(c);
-    return 0;
+        (void)waiters_tell(p->waiters, number);
+}
+
+static void on_left(void *ctx) {
+    struct pressurewatch *p = ctx;
+
+    if (waiters_count(p->waiters) == 0)
+        stop_timer(p);
 }
 
 /* --- what they are told --- */
 
 static void tell_all(struct pressurewatch *p) {
     for (unsigned i = 0; i < CLIENTS; i++)
-        if (p->client[i].fd >= 0)
-            tell(&p->client[i]);
+        (void)waiters_tell(p->waiters, i);
 }
 
 /* When to look again, without a signal. */
 static void plan_look(struct pressurewatch *p, int64_t now) {
     if (must_look(p))
         return; /* the timer goes on */
-    if (p->above && p->clients > 0)
+    if (p->above && waiters_count(p->waiters) > 0)
         set_timer(p, p->told_us + (p->due ? least_us : repeat_us) - now, 0);
     else
         stop_timer(p);
@@ -243,6 +176,8 @@ static int watch_usage(struct pressurewatch *p, struct err *err) {
 }
 
 static int offer_socket(struct pressurewatch *p, struct err *err) {
+    struct waiters_options with = {
+        .loop = p->loop, .most = CLIENTS, .came = on_came, .left = on_left, .ctx = p};
     uint64_t cap = p->group->limits.limit;
     int r;
 
@@ -260,23 +195,17 @@ static int offer_socket(struct pressurewatch *p, struct err *err) {
     r = watch_usage(p, err);
     if (r < 0)
         return r;
-    set_accepting(p, true);
-    return p->accepting ? 0 : err_set(err, -ENOMEM, "cannot watch a socket:");
+    with.listener = p->socket.own.fd;
+    r = waiters_new(&with, &p->waiters);
+    return r < 0 ? err_set(err, r, "cannot watch a socket:") : 0;
 }
 
 /* --- in all --- */
 
 /* As if nothing had been tried. */
 static void withdraw(struct pressurewatch *p) {
-    set_accepting(p, false);
-    for (unsigned i = 0; i < CLIENTS; i++) {
-        if (p->client[i].fd < 0)
-            continue;
-        loop_remove(p->loop, p->client[i].id);
-        close(p->client[i].fd);
-        p->client[i].fd = -1;
-    }
-    p->clients = 0;
+    waiters_free(p->waiters);
+    p->waiters = NULL;
     stop_timer(p);
     if (p->watching)
         loop_remove(p->loop, p->watch_id);
@@ -299,8 +228,6 @@ int pressurewatch_new(struct loop *loop, const struct rungroup *group, enum pres
     p->socket = (struct runsocket)RUNSOCKET_NONE;
     p->watch.fd = -1;
     buf_init(&p->path, 8192);
-    for (unsigned i = 0; i < CLIENTS; i++)
-        p->client[i] = (struct client){.owner = p, .fd = -1};
     if (mode == PRESSURE_SOCKET) {
         r = offer_socket(p, err);
     } else if (mode == PRESSURE_AUTO && offer_psi(p) < 0) {
@@ -325,10 +252,8 @@ void pressurewatch_free(struct pressurewatch *p) {
 }
 
 void pressurewatch_begin(struct pressurewatch *p) {
-    if (p->socket.fd < 0)
-        return;
-    set_accepting(p, p->clients < CLIENTS);
-    (void)check(p, false);
+    if (p->waiters)
+        (void)check(p, false);
 }
 
 const char *pressurewatch_path(const struct pressurewatch *p) {

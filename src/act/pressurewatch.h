@@ -3,10 +3,10 @@
  * The variable names a file that the program may poll. Where the kernel has PSI for the group, that
  * is its memory.pressure, with $MEMORY_PRESSURE_WRITE the base64 of what to write into it first
  * (https://systemd.io/MEMORY_PRESSURE). Elsewhere it is a stream socket of ours that becomes
- * readable when usage passes 90 % of the cap: a byte each time, at most one in 50 ms (a crossing
- * within that is told when it is over, if usage is above then), again each second while it stays
- * above, and at once for who connects while it is. Told by a v1 threshold or, without, by looking
- * each 50 ms while somebody is connected.
+ * readable when usage passes 90 % of the cap: a byte each time (none more while one is unread), at
+ * most one in 50 ms (a crossing within that is told when it is over, if usage is above then), again
+ * each second while it stays above, and at once for who connects while it is. Told by a v1
+ * threshold or, without, by looking each 50 ms while somebody is connected.
  *
  * A program that was given $MEMORY_PRESSURE_WATCH by whoever started us keeps that: it is the
  * caller who must not replace it.

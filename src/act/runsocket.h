@@ -7,23 +7,20 @@
  * such away.
  */
 #pragma once
-#include <stdbool.h>
 #include <stddef.h>
-#include <sys/stat.h>
 
+#include "act/ownsocket.h"
 #include "base/err.h"
 
-enum { RUNSOCKET_PATH = 108 }; /* what an address holds */
+enum { RUNSOCKET_PATH = OWNSOCKET_NAME }; /* what an address holds */
 
 struct runsocket {
-    int fd;           /* listens, non-blocking; -1: none */
-    int folder;       /* -1: none */
-    struct stat made; /* what we made, to remove nothing else */
+    struct ownsocket own;
     char path[RUNSOCKET_PATH];
 };
 
 #define RUNSOCKET_NONE                                                                             \
-    { .fd = -1, .folder = -1 }
+    { .own = OWNSOCKET_NONE }
 
 /* The folder that ours is in; NULL: there is none for this user. */
 const char *runsocket_base(void);
