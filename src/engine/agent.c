@@ -12,16 +12,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "act/hook.h"
 #include "base/beside.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/child.h"
 #include "engine/collector.h"
+#include "engine/guardpolicies.h"
+#include "engine/guardproc.h"
 #include "engine/notify.h"
 #include "net/loop.h"
 
@@ -33,7 +37,7 @@ enum {
     PATH = 4096,
 };
 
-enum which { COLLECTOR, FRONT, REMOTE, CHECK, CHILDREN };
+enum which { COLLECTOR, FRONT, REMOTE, GUARD, CHECK, CHILDREN };
 
 struct agent {
     const struct agent_options *options;
@@ -41,11 +45,16 @@ struct agent {
     struct child child[CHILDREN];
     char front[PATH], remote[PATH];
     int pair[2], life[2];
+    int feed[2];                    /* collector and guard */
+    int policies;                   /* a memory file: what the guard was told last */
+    const char *guards[CHILD_ARGS]; /* argv of the front's executable that tells them */
     uint32_t again_id;
     bool has_again, ending, only_check;
     struct err *err;
     int result;
 };
+
+#define NO_CHANNELS .pair = {-1, -1}, .life = {-1, -1}, .feed = {-1, -1}, .policies = -1
 
 static void add_arg(struct child *c, const char *arg) {
     unsigned n = 0;
@@ -96,25 +105,44 @@ static int run_collector(void *ctx) {
     int r;
 
     log_open("collector", !a->options->foreground);
-    r = collector_run(&(struct collector_options){.front = 3,
-                                                  .life = 4,
-                                                  .first = a->child[COLLECTOR].starts == 0},
-                      &err);
+    r = collector_run(
+        &(struct collector_options){
+            .front = 3, .life = 4, .guard = 5, .first = a->child[COLLECTOR].starts == 0},
+        &err);
     if (r < 0)
         log_line(LOG_BAD, "%s", err.text);
     return r < 0 ? CODE_START : 0;
 }
 
+static int run_guard(void *ctx) {
+    struct agent *a = ctx;
+    struct err err = {0};
+    int r;
+
+    log_open("guard", !a->options->foreground);
+    r = guardproc_run(&(struct guardproc_options){.collector = 3,
+                                                  .life = 4,
+                                                  .memory = 5,
+                                                  .front = a->guards,
+                                                  .audit = a->options->audit,
+                                                  .starts = a->child[GUARD].starts + 1},
+                      &err);
+    if (r < 0)
+        log_line(LOG_BAD, "%s", err.text);
+    return r == -EINVAL ? CODE_CONFIG : r < 0 ? CODE_START : 0;
+}
+
 static void describe(struct agent *a) {
-    struct child *c = a->child;
+    struct child *c = a->child, asks;
 
     for (unsigned i = 0; i < CHILDREN; i++)
-        c[i] = (struct child){.fd = {-1, -1}};
+        c[i] = (struct child){.fd = {-1, -1, -1}};
     c[COLLECTOR].name = "collector";
     c[COLLECTOR].run = run_collector;
     c[COLLECTOR].ctx = a;
     c[COLLECTOR].fd[0] = a->pair[0];
     c[COLLECTOR].fd[1] = a->life[0];
+    c[COLLECTOR].fd[2] = a->feed[0];
     c[FRONT].name = "front";
     set_args(a, &c[FRONT], a->front);
     c[FRONT].fd[0] = a->pair[1];
@@ -122,9 +150,18 @@ static void describe(struct agent *a) {
     c[REMOTE].name = "remote writer";
     set_args(a, &c[REMOTE], a->remote);
     c[REMOTE].fd[0] = a->life[0];
+    c[GUARD].name = "guard";
+    c[GUARD].run = run_guard;
+    c[GUARD].ctx = a;
+    c[GUARD].fd[0] = a->feed[1];
+    c[GUARD].fd[1] = a->life[0];
+    c[GUARD].fd[2] = a->policies;
     c[CHECK].name = "check of the configuration";
     set_args(a, &c[CHECK], a->front);
     add_arg(&c[CHECK], "--check");
+    asks = c[CHECK];
+    for (unsigned i = 0; asks.argv[i]; i++)
+        a->guards[i] = strcmp(asks.argv[i], "--check") == 0 ? "--guards" : asks.argv[i];
 }
 
 /* --- their lives ------------------------------------------------------------------------------ */
@@ -142,16 +179,23 @@ static int on_patience(struct loop *loop, uint32_t what, void *ctx) {
     return 0;
 }
 
-/* The collector first: what it has told last is then still written. */
+/* One after the other, so that what each has told last is still written: the guard, which undoes
+ * what it holds, the collector, the rest. */
+static void end_next(struct agent *a) {
+    if (a->child[GUARD].pid > 0)
+        child_signal(&a->child[GUARD], SIGTERM);
+    else if (a->child[COLLECTOR].pid > 0)
+        child_signal(&a->child[COLLECTOR], SIGTERM);
+    else
+        stop_all(a, SIGTERM);
+}
+
 static void begin_end(struct agent *a) {
     if (a->ending)
         return;
     a->ending = true;
     notify_say("STOPPING=1");
-    if (a->child[COLLECTOR].pid > 0)
-        child_signal(&a->child[COLLECTOR], SIGTERM);
-    else
-        stop_all(a, SIGTERM);
+    end_next(a);
     (void)loop_add_timer(a->loop, PATIENCE_US, 0, on_patience, a, NULL);
 }
 
@@ -211,6 +255,19 @@ static void say_ended(const struct child *c, int status) {
                  WEXITSTATUS(status));
 }
 
+/* It reads them itself, and guards on meanwhile. */
+static void reload_guard(struct agent *a) {
+    struct child *c = &a->child[GUARD];
+
+    (void)!ftruncate(a->policies, 0); /* of one that is started meanwhile: it reads the file */
+    c->done = false;
+    c->failures = 0;
+    if (c->pid > 0)
+        kill(c->pid, SIGHUP);
+    else
+        c->again_us = 1;
+}
+
 static void check_ended(struct agent *a, bool good) {
     if (!good) {
         log_line(LOG_BAD, "the configuration is not taken over: it goes on as before");
@@ -224,6 +281,27 @@ static void check_ended(struct agent *a, bool good) {
         if (a->child[i].pid == 0)
             a->child[i].again_us = 1;
     }
+    reload_guard(a);
+}
+
+/* Of the first start: what would fail again each time. */
+static bool cannot_begin(struct agent *a, enum which which, int code) {
+    static const char *const text[CHILDREN] = {
+        [COLLECTOR] = "the collector cannot start",
+        [FRONT] = "the front cannot start",
+        [GUARD] = "the guard cannot start",
+    };
+    const struct child *c = &a->child[which];
+
+    if (c->starts != 1 || (which == GUARD && c->failures == 0))
+        return false;
+    if (which == FRONT && code == CODE_CONFIG)
+        fail(a, -EINVAL, "the configuration is wrong");
+    else if (text[which] && code == CODE_START)
+        fail(a, -EIO, text[which]);
+    else
+        return false;
+    return true;
 }
 
 static void ended(struct agent *a, enum which which, int status, int64_t now_us) {
@@ -239,19 +317,13 @@ static void ended(struct agent *a, enum which which, int status, int64_t now_us)
     }
     if (a->ending) {
         c->again_us = 0;
-        if (which == COLLECTOR)
-            stop_all(a, SIGTERM);
+        if (which == GUARD || which == COLLECTOR)
+            end_next(a);
         return;
     }
-    if (which == REMOTE && good && !c->stopped)
-        c->done = true; /* nothing to write to */
-    else if (which == FRONT && code == CODE_CONFIG && c->starts == 1)
-        fail(a, -EINVAL, "the configuration is wrong");
-    else if (which == FRONT && code == CODE_START && c->starts == 1)
-        fail(a, -EIO, "the front cannot start");
-    else if (which == COLLECTOR && code == CODE_START && c->starts == 1)
-        fail(a, -EIO, "the collector cannot start");
-    else if (!good)
+    if ((which == REMOTE || which == GUARD) && good && !c->stopped)
+        c->done = true; /* nothing to write to, or to guard */
+    else if (!cannot_begin(a, which, code) && !good)
         say_ended(c, status);
 }
 
@@ -303,13 +375,17 @@ static int open_channels(struct agent *a) {
     int bytes = SOCKET_BYTES;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, a->pair) < 0 ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, a->feed) < 0 ||
         pipe2(a->life, O_CLOEXEC) < 0)
         return -errno;
-    for (unsigned i = 0; i < 2; i++) {
-        if (setsockopt(a->pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
-            (void)setsockopt(a->pair[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    a->policies = memfd_create("plimsoll-guards", MFD_CLOEXEC);
+    for (unsigned i = 0; i < 4; i++) {
+        int fd = i < 2 ? a->pair[i] : a->feed[i - 2];
+
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
+            (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
     }
-    return 0;
+    return a->policies < 0 ? -errno : 0;
 }
 
 static int join(struct agent *a) {
@@ -327,12 +403,12 @@ static int join(struct agent *a) {
 }
 
 static void close_channels(struct agent *a) {
-    for (unsigned i = 0; i < 2; i++) {
-        if (a->pair[i] >= 0)
-            close(a->pair[i]);
-        if (a->life[i] >= 0)
-            close(a->life[i]);
-    }
+    int fd[] = {a->pair[0], a->pair[1], a->feed[0], a->feed[1],
+                a->life[0], a->life[1], a->policies};
+
+    for (size_t i = 0; i < ARRAY_N(fd); i++)
+        if (fd[i] >= 0)
+            close(fd[i]);
 }
 
 static int run_all(struct agent *a) {
@@ -346,7 +422,7 @@ static int run_all(struct agent *a) {
     if (r < 0)
         return err_set(a->err, r, "cannot start the agent:");
     describe(a);
-    for (unsigned i = COLLECTOR; i <= REMOTE; i++)
+    for (unsigned i = COLLECTOR; i <= GUARD; i++)
         a->child[i].again_us = 1;
     start_due(a, loop_now_us(a->loop));
     r = loop_run(a->loop);
@@ -354,7 +430,7 @@ static int run_all(struct agent *a) {
 }
 
 int agent_run(const struct agent_options *options, struct err *err) {
-    struct agent a = {.options = options, .err = err, .pair = {-1, -1}, .life = {-1, -1}};
+    struct agent a = {.options = options, .err = err, NO_CHANNELS};
     int r;
 
     log_open("agent", !options->foreground);
@@ -367,9 +443,31 @@ int agent_run(const struct agent_options *options, struct err *err) {
     return r;
 }
 
+/* What the front's executable cannot say of guards: it knows nothing of what they do. */
+static int check_hooks(struct agent *a) {
+    struct guardpolicies policies = {.at = NULL};
+    int bad = 0;
+    struct job job;
+    struct err err;
+
+    job_init(&job, GUARDPOLICIES_BYTES);
+    if (guardpolicies_ask(&job, a->guards, &policies) < 0)
+        bad = CODE_CONFIG;
+    job_done(&job);
+    for (unsigned i = 0; i < policies.n; i++) {
+        const struct wire_policy *p = &policies.at[i];
+
+        if (hook_check(&p->policy, &err) == 0)
+            continue;
+        fprintf(stderr, "%s:%u:%u: hook: %s\n", policies.file, p->line, p->column, err.text);
+        bad = CODE_CONFIG;
+    }
+    guardpolicies_done(&policies);
+    return bad;
+}
+
 int agent_check(const struct agent_options *options, struct err *err) {
-    struct agent a = {
-        .options = options, .err = err, .pair = {-1, -1}, .life = {-1, -1}, .only_check = true};
+    struct agent a = {.options = options, .err = err, NO_CHANNELS, .only_check = true};
     int status, r = find_executables(&a);
 
     if (r < 0)
@@ -381,5 +479,7 @@ int agent_check(const struct agent_options *options, struct err *err) {
     while (waitpid(a.child[CHECK].pid, &status, 0) < 0)
         if (errno != EINTR)
             return err_set(err, -errno, "cannot wait for the check:");
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    if (!WIFEXITED(status))
+        return 1;
+    return WEXITSTATUS(status) == 0 ? check_hooks(&a) : WEXITSTATUS(status);
 }

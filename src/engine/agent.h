@@ -12,6 +12,7 @@
 struct agent_options {
     const char *config, *state, *listen, *socket; /* passed on to the front; NULL: not given */
     const char *front, *remote;                   /* executables; NULL: found beside our own */
+    const char *audit;                            /* file of the guard's records; NULL: default */
     bool foreground;                              /* logs for people, not for a journal */
     const char *version;
 };

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { CHILD_ARGS = 20, CHILD_FDS = 2 };
+enum { CHILD_ARGS = 20, CHILD_FDS = 3 };
 
 struct child {
     const char *name; /* for the log */
@@ -14,7 +14,7 @@ struct child {
     int (*run)(void *ctx);
     void *ctx;
     const char *argv[CHILD_ARGS]; /* ends with NULL */
-    int fd[CHILD_FDS];            /* become 3 and 4; -1: none */
+    int fd[CHILD_FDS];            /* become 3, 4 and 5; -1: none */
     pid_t pid;                    /* 0: does not run */
     int64_t began_us;             /* monotonic */
     int64_t again_us;             /* when to start it again; 0: not to be */

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/guardfeed.h"
 #include "engine/notify.h"
 #include "engine/watch.h"
 #include "kern/procstatm.h"
@@ -37,6 +38,7 @@ struct collector {
     struct cgfs fs;
     struct link *link;
     struct watch *watch;
+    struct guardfeed *guard;
     struct wire_hello settings;
     uint64_t boot, hellos;
     int64_t start_ms;
@@ -67,12 +69,18 @@ static int begin_watch(struct collector *c, const struct wire_hello *h) {
         .targets = h->targets,
         .processes = h->processes < 100 ? h->processes : 100,
         .next_uid = &c->next_uid,
+        .guard = c->guard,
     };
+    int r;
 
+    guardfeed_stop(c->guard);
     watch_free(c->watch);
     c->watch = NULL;
     c->settings = *h;
-    return watch_new(&options, &c->watch, c->err);
+    r = watch_new(&options, &c->watch, c->err);
+    if (r == 0)
+        guardfeed_begin(c->guard, h != &defaults);
+    return r;
 }
 
 static bool same_settings(const struct wire_hello *a, const struct wire_hello *b) {
@@ -120,9 +128,67 @@ static int on_hello(struct collector *c, const struct wire_hello *h) {
     return 0;
 }
 
+/* --- the guard -------------------------------------------------------------------------------- */
+
+static uint32_t guard_slots(void *ctx) {
+    const struct collector *c = ctx;
+
+    return c->watch ? watch_slots(c->watch) : 0;
+}
+
+static bool guard_target(void *ctx, uint32_t slot, struct wire_target *out) {
+    return watch_target(((const struct collector *)ctx)->watch, slot, out);
+}
+
+static void on_audit(void *ctx, struct wire_audit *a) {
+    struct collector *c = ctx;
+    struct wire_out out;
+
+    if (c->watch)
+        a->uid = watch_subject(c->watch, a->uid, str_of(a->audit.path));
+    link_begin(c->link, &out, WIRE_AUDIT);
+    (void)wire_add_audit(&out, a); /* fits */
+    link_put(c->link, &out);
+    (void)link_send(c->link);
+}
+
+/* Straight to the socket: an answer that no front waits for any more is not kept. */
+static void on_acted(void *ctx, const struct wire_acted *a) {
+    struct collector *c = ctx;
+    uint8_t memory[256];
+    struct wire_out out;
+
+    wire_begin(&out, memory, sizeof(memory), WIRE_ACTED, 0);
+    (void)wire_add_acted(&out, a);
+    if (send(c->o.front, out.p, out.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_line(LOG_WARN, "cannot talk to the front: %s", strerror(errno));
+}
+
+static void take_act(struct collector *c, const struct wire_act *a) {
+    struct wire_target t;
+
+    for (uint32_t slot = 0; slot < guard_slots(c); slot++)
+        if (guard_target(c, slot, &t) && t.uid == a->uid) {
+            guardfeed_act(c->guard, a);
+            return;
+        }
+    on_acted(c, &(struct wire_acted){.request = a->request, .word = WIRE_ACTED_UNKNOWN});
+}
+
+static int begin_guard(struct collector *c) {
+    const struct guardfeed_caller caller = {.slots = guard_slots,
+                                            .target = guard_target,
+                                            .audit = on_audit,
+                                            .acted = on_acted,
+                                            .ctx = c};
+
+    return guardfeed_new(c->loop, c->o.guard, c->boot, &caller, &c->guard);
+}
+
 static int take(struct collector *c, struct wire_in in) {
     struct wire_head head;
     struct wire_hello hello;
+    struct wire_act act;
     struct wire_ack ack;
 
     if (wire_read_head(&in, &head) < 0)
@@ -130,6 +196,10 @@ static int take(struct collector *c, struct wire_in in) {
     c->heard_us = loop_now_us(c->loop);
     if (head.kind == WIRE_HELLO && wire_read_hello(&in, &hello) == 0)
         return on_hello(c, &hello);
+    if (head.kind == WIRE_ACT && wire_read_act(&in, &act) == 0) {
+        take_act(c, &act);
+        return 0;
+    }
     if (head.kind == WIRE_ACK && wire_read_ack(&in, &ack) == 0) {
         if (c->link->open)
             link_acked(c->link, ack.seq);
@@ -184,7 +254,7 @@ static int on_self(struct loop *loop, uint32_t what, void *ctx) {
     if (!c->watch)
         return 0;
     watch_figures(c->watch, &f);
-    const uint64_t value[WIRE_SELF_N] = {
+    uint64_t value[WIRE_SELF_N] = {
         [WIRE_SELF_CPU_US] = (uint64_t)(clock_cpu_us() + clock_children_cpu_us()),
         [WIRE_SELF_RSS] = own_rss(c),
         [WIRE_SELF_TICKS] = f.rounds,
@@ -199,6 +269,7 @@ static int on_self(struct loop *loop, uint32_t what, void *ctx) {
         [WIRE_SELF_DENIED] = f.denied,
         [WIRE_SELF_SHORT_OF_FDS] = f.short_of_fds,
     };
+    guardfeed_self(c->guard, loop_now_us(c->loop), value);
     link_begin(c->link, &out, WIRE_SELF);
     (void)wire_add_self(&out, value);
     link_put(c->link, &out);
@@ -279,7 +350,9 @@ static int join(struct collector *c) {
 }
 
 static void done(struct collector *c) {
+    guardfeed_stop(c->guard);
     watch_free(c->watch);
+    guardfeed_free(c->guard);
     link_free(c->link);
     loop_free(c->loop);
     cgfs_done(&c->fs);
@@ -298,6 +371,8 @@ static int prepare(struct collector *c) {
         r = link_new(RING_LEAST, &c->link);
     if (r == 0)
         r = join(c);
+    if (r == 0)
+        r = begin_guard(c);
     return r < 0 ? err_set(c->err, r, "cannot start the collector:") : 0;
 }
 

@@ -10,6 +10,7 @@
 struct collector_options {
     int front;  /* our end of the socket to the front */
     int life;   /* readable when the agent's first process is gone */
+    int guard;  /* our end of the socket to the guard, whether there is one or not */
     bool first; /* none ran before it: what cannot be helped is said once */
 };
 

@@ -90,10 +90,11 @@ static struct str limit_words(const struct tick_limit *limit) {
     return limit->from == LIMIT_OUTSIDE ? STR("outside") : STR("host");
 }
 
-static void tell_target(struct watch *w, struct watched *x) {
+static void describe(const struct watch *w, const struct watched *x, struct wire_target *out) {
     const struct target *t = x->target;
     enum cg_version version = w->o.fs->ctl[CG_MEMORY].version;
-    const struct wire_target told = {
+
+    *out = (struct wire_target){
         .uid = x->uid,
         .kind = t->kind,
         .runtime = t->runtime,
@@ -119,11 +120,17 @@ static void tell_target(struct watch *w, struct watched *x) {
         .labels = str_of(t->labels),
         .lang = str_of(x->lang),
     };
+}
+
+static void tell_target(struct watch *w, struct watched *x) {
+    struct wire_target told;
     struct wire_out out;
 
+    describe(w, x, &told);
     link_begin(w->o.link, &out, WIRE_TARGET);
     (void)wire_add_target(&out, &told); /* fits: texts are cut */
     link_put(w->o.link, &out);
+    guardfeed_target(w->o.guard, x->target->slot, &told);
     x->told = true;
 }
 
@@ -435,6 +442,7 @@ static void on_removed(void *ctx, const struct target *t) {
         tell_target(w, x); /* it came and went before it was sampled: told all the same */
     oomtally_remove(w->oom, x->uid);
     tell_gone(w, x->uid);
+    guardfeed_gone(w->o.guard, t->slot, x->uid);
     ticker_remove(w->ticker, t);
     w->figures.targets--;
     x->target = NULL;
@@ -872,4 +880,31 @@ void watch_figures(const struct watch *w, struct watch_figures *out) {
     out->no_watches = health.no_watches;
     out->denied = ticker_denied(w->ticker);
     out->short_of_fds = ticker_short_of_fds(w->ticker);
+}
+
+/* --- for the guard ---------------------------------------------------------------------------- */
+
+uint32_t watch_slots(const struct watch *w) {
+    return w->slots;
+}
+
+bool watch_target(const struct watch *w, uint32_t slot, struct wire_target *out) {
+    if (!w->at[slot].target)
+        return false;
+    describe(w, &w->at[slot], out);
+    out->limit_from = (struct str){"", 0}; /* the ticker's, of the last round */
+    return true;
+}
+
+uint32_t watch_subject(struct watch *w, uint32_t uid, struct str path) {
+    for (uint32_t slot = 0; slot < w->slots; slot++) {
+        struct watched *x = &w->at[slot];
+
+        if (!x->target || !(uid != WIRE_UID_HOST ? x->uid == uid : str_eq(x->target->path, path)))
+            continue;
+        if (!x->told)
+            tell_target(w, x);
+        return x->uid;
+    }
+    return uid; /* it has gone: the front was told that too */
 }

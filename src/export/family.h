@@ -35,7 +35,12 @@ struct family {
     family_get *get;
     unsigned lines;
     struct family_line line[FAMILY_LINES];
+    const struct family_line *more; /* instead of `line`, where those are more; NULL: none */
 };
+
+static inline const struct family_line *family_line_at(const struct family *f, unsigned i) {
+    return f->more ? &f->more[i] : &f->line[i];
+}
 
 /* The families of our own names, and of cAdvisor's: false behind the last one. A name that has to
  * be made is made in name_room, which must outlive the family. */

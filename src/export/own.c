@@ -48,22 +48,86 @@ static bool started(const struct live *l, const struct live_row *row, unsigned w
 enum { FRONT = 1000 };
 
 static bool self(const struct live *l, const struct live_row *row, unsigned which, uint64_t *out) {
-    bool of_front = which >= FRONT;
+    bool of_front = which >= FRONT, of_guard = !of_front && which > WIRE_SELF_GUARDS;
 
     (void)row;
     *out = of_front ? l->self[which - FRONT] : l->wire_self[which];
-    return of_front || l->have_wire_self;
+    return of_front || (l->have_wire_self && (!of_guard || l->wire_self[WIRE_SELF_GUARDS] > 0));
 }
 
 #define COLLECTOR_LINE(field)                                                                      \
     { (field), "process=\"collector\"" }
 #define FRONT_LINE(field)                                                                          \
     { FRONT + (field), "process=\"front\"" }
+#define GUARDPROC_LINE(field)                                                                      \
+    { (field), "process=\"guard\"" }
 #define SELF(NAME, COUNTER, FIELD, HELP)                                                           \
     {                                                                                              \
         .name = (NAME), .help = (HELP), .counter = (COUNTER), .over = OVER_ONCE, .get = self,      \
         .lines = 1, .line = {                                                                      \
             {(FIELD), NULL}                                                                        \
+        }                                                                                          \
+    }
+
+/* --- guards ----------------------------------------------------------------------------------- */
+
+#define GUARD_LINE(a, o, action, outcome)                                                          \
+    { (a) * OUTCOME_N + (o), "action=\"" action "\",outcome=\"" outcome "\"" }
+#define GUARD_LINES(a, action)                                                                     \
+    GUARD_LINE(a, OUTCOME_NONE, action, "none"), GUARD_LINE(a, OUTCOME_DONE, action, "done"),      \
+        GUARD_LINE(a, OUTCOME_PARTLY, action, "partly"),                                           \
+        GUARD_LINE(a, OUTCOME_REFUSED, action, "refused"),                                         \
+        GUARD_LINE(a, OUTCOME_FAILED, action, "failed"),                                           \
+        GUARD_LINE(a, OUTCOME_DRY, action, "dry-run")
+
+static const struct family_line guard_lines[] = {
+    GUARD_LINES(ACTION_NOTIFY, "notify"),   GUARD_LINES(ACTION_GC, "gc"),
+    GUARD_LINES(ACTION_RECLAIM, "reclaim"), GUARD_LINES(ACTION_THROTTLE, "throttle"),
+    GUARD_LINES(ACTION_PAUSE, "pause"),     GUARD_LINES(ACTION_DUMP, "dump"),
+    GUARD_LINES(ACTION_RESCUE, "rescue"),   GUARD_LINES(ACTION_TERM, "term"),
+    GUARD_LINES(ACTION_KILL, "kill"),
+};
+_Static_assert(ARRAY_N(guard_lines) == ACTION_N * OUTCOME_N, "an action is missing");
+
+/* What has never happened is no line: there are many that could. */
+static bool guard_actions(const struct live *l, const struct live_row *row, unsigned which,
+                          uint64_t *out) {
+    (void)l;
+    *out = row->guard ? row->guard->ended[which / OUTCOME_N][which % OUTCOME_N] : 0;
+    return *out > 0;
+}
+
+enum guard_number { GUARD_ON, GUARD_HUNG, GUARD_MARKS, GUARD_FREED };
+
+static bool guard_number(const struct live *l, const struct live_row *row, unsigned which,
+                         uint64_t *out) {
+    const struct live_guard *g = row->guard;
+
+    (void)l;
+    if (!g)
+        return false;
+    switch ((enum guard_number)which) {
+    case GUARD_ON:
+        *out = g->guarded;
+        break;
+    case GUARD_HUNG:
+        *out = live_guard_hangs(g);
+        return g->guarded;
+    case GUARD_MARKS:
+        *out = g->marks;
+        break;
+    case GUARD_FREED:
+        *out = g->freed;
+        break;
+    }
+    return true;
+}
+
+#define GUARD(NAME, COUNTER, WHICH, HELP)                                                          \
+    {                                                                                              \
+        .name = (NAME), .help = (HELP), .counter = (COUNTER), .over = OVER_ROWS,                   \
+        .get = guard_number, .lines = 1, .line = {                                                 \
+            {(WHICH), NULL}                                                                        \
         }                                                                                          \
     }
 
@@ -81,6 +145,20 @@ static const struct family families[] = {
      .over = OVER_KEPT,
      .get = restarts,
      .lines = 1},
+    {.name = "plimsoll_guard_actions_total",
+     .help = "Actions of guards that have ended, by what came of them, since the agent started.",
+     .counter = true,
+     .over = OVER_ROWS,
+     .get = guard_actions,
+     .lines = ARRAY_N(guard_lines),
+     .more = guard_lines},
+    GUARD("plimsoll_guard_freed_bytes_total", true, GUARD_FREED,
+          "Used memory that was less after actions of guards than before, added up."),
+    GUARD("plimsoll_guard_marks_passed_total", true, GUARD_MARKS,
+          "Times that used memory passed a mark of a guard upwards."),
+    GUARD("plimsoll_guard_active", false, GUARD_ON, "1 while a guard watches the target."),
+    GUARD("plimsoll_guard_hung", false, GUARD_HUNG,
+          "1 while the target hangs at its limit, as its guard sees it."),
     {.name = "plimsoll_build_info",
      .help = "Always 1; the version is its label.",
      .over = OVER_ONCE,
@@ -99,14 +177,16 @@ static const struct family families[] = {
      .decimals = PROM_MICRO,
      .over = OVER_ONCE,
      .get = self,
-     .lines = 2,
-     .line = {COLLECTOR_LINE(WIRE_SELF_CPU_US), FRONT_LINE(LIVE_SELF_CPU_US)}},
+     .lines = 3,
+     .line = {COLLECTOR_LINE(WIRE_SELF_CPU_US), FRONT_LINE(LIVE_SELF_CPU_US),
+              GUARDPROC_LINE(WIRE_SELF_GUARD_CPU_US)}},
     {.name = "plimsoll_self_resident_bytes",
      .help = "Memory of the agent's processes.",
      .over = OVER_ONCE,
      .get = self,
-     .lines = 2,
-     .line = {COLLECTOR_LINE(WIRE_SELF_RSS), FRONT_LINE(LIVE_SELF_RSS)}},
+     .lines = 3,
+     .line = {COLLECTOR_LINE(WIRE_SELF_RSS), FRONT_LINE(LIVE_SELF_RSS),
+              GUARDPROC_LINE(WIRE_SELF_GUARD_RSS)}},
     {.name = "plimsoll_self_tick_seconds",
      .help = "How long the last round over all targets took.",
      .decimals = PROM_MICRO,
@@ -127,6 +207,12 @@ static const struct family families[] = {
          "Messages of the collector that no front ever took."),
     SELF("plimsoll_self_front_starts_total", true, WIRE_SELF_FRONT_STARTS,
          "Times the front was started."),
+    SELF("plimsoll_self_guards", false, WIRE_SELF_GUARDS, "Guards in the configuration."),
+    SELF("plimsoll_self_targets_guarded", false, WIRE_SELF_GUARDED, "Targets that are guarded."),
+    SELF("plimsoll_self_targets_unguarded", false, WIRE_SELF_GUARD_FAILED,
+         "Targets that match a guard and cannot be guarded; the log says why."),
+    SELF("plimsoll_self_guard_starts_total", true, WIRE_SELF_GUARD_STARTS,
+         "Times the guard's process was started."),
     SELF("plimsoll_self_watches_missing", false, WIRE_SELF_NO_WATCHES,
          "1 while groups are found by rescans, for want of inotify watches."),
     SELF("plimsoll_self_files_short", false, WIRE_SELF_SHORT_OF_FDS,

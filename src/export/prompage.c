@@ -173,7 +173,7 @@ static bool put_row(struct prompage *p, struct piece *o, struct live_row *row) {
     uint64_t value = 0;
 
     for (; labels && p->line < f->lines; p->line++) {
-        const struct family_line *line = &f->line[p->line];
+        const struct family_line *line = family_line_at(f, p->line);
         bool fits = true;
 
         if (!f->get(p->live, row, line->which, &value))

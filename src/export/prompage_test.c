@@ -457,6 +457,15 @@ static void self_metrics_tell_the_process(void **state) {
     page = read_page(&l, PROMPAGE_PLIMSOLL, PIECE);
     check_line(page, "plimsoll_self_resident_bytes{process=\"collector\"} 0");
     check_line(page, "plimsoll_self_tick_seconds 0.0025");
+    check_line(page, "plimsoll_self_guards 0");
+    assert_null(strstr(page, "process=\"guard\""));
+    free(page);
+    l.wire_self[WIRE_SELF_GUARDS] = 2;
+    l.wire_self[WIRE_SELF_GUARD_RSS] = 14;
+    l.wire_self[WIRE_SELF_GUARD_FAILED] = 3;
+    page = read_page(&l, PROMPAGE_PLIMSOLL, PIECE);
+    check_line(page, "plimsoll_self_resident_bytes{process=\"guard\"} 14");
+    check_line(page, "plimsoll_self_targets_unguarded 3");
     free(page);
     live_done(&l);
 }
@@ -558,8 +567,62 @@ static void a_thousand_rows(void **state) {
     live_done(&l);
 }
 
+static void record(struct live *l, struct live_row *row, enum audit_kind kind, enum action action,
+                   enum outcome outcome, bool up) {
+    struct audit a = {.kind = kind,
+                      .at_ms = l->at_ms,
+                      .action = action,
+                      .up = up,
+                      .mark = 1,
+                      .have_before = true,
+                      .have_after = true,
+                      .before = 5000,
+                      .after = 2000};
+
+    a.report.outcome = outcome;
+    a.hang.kind = up ? HANG_OOM_WAIT : HANG_NONE;
+    assert_int_equal(live_guard_take(l, row, &a, true), 0);
+}
+
+/* What guards did is counted by what came of it; what never happened is no line, and a target that
+ * nobody guards has none at all. */
+static void actions_of_guards_are_counted(void **state) {
+    struct live l;
+    struct live_row *row;
+    char *page;
+
+    (void)state;
+    live_init(&l);
+    row = put_docker(&l, 1, "web");
+    put_docker(&l, 2, "other");
+    record(&l, row, AUDIT_GUARD, ACTION_NOTIFY, OUTCOME_NONE, false);
+    record(&l, row, AUDIT_MARK, ACTION_NOTIFY, OUTCOME_NONE, true);
+    record(&l, row, AUDIT_MARK, ACTION_NOTIFY, OUTCOME_NONE, false);
+    for (unsigned i = 0; i < 3; i++)
+        record(&l, row, AUDIT_END, ACTION_GC, OUTCOME_DONE, false);
+    record(&l, row, AUDIT_END, ACTION_KILL, OUTCOME_DRY, false); /* frees nothing */
+    record(&l, row, AUDIT_HANG, ACTION_NOTIFY, OUTCOME_NONE, true);
+    page = read_page(&l, BOTH, PIECE);
+    check_line(page, "# TYPE plimsoll_guard_actions_total counter");
+    assert_int_equal(count(page, "plimsoll_guard_actions_total{"), 2);
+    assert_non_null(strstr(page, ",action=\"gc\",outcome=\"done\"} 3\n"));
+    assert_non_null(strstr(page, ",action=\"kill\",outcome=\"dry-run\"} 1\n"));
+    assert_int_equal(count(page, "plimsoll_guard_freed_bytes_total{"), 1);
+    assert_non_null(strstr(page, "} 9000\n"));
+    assert_int_equal(count(page, "plimsoll_guard_hung{"), 1);
+    assert_int_equal(count(page, "plimsoll_guard_marks_passed_total{"), 1);
+    free(page);
+    record(&l, row, AUDIT_OVER, ACTION_NOTIFY, OUTCOME_NONE, false);
+    page = read_page(&l, BOTH, PIECE);
+    assert_int_equal(count(page, "plimsoll_guard_hung{"), 0);
+    assert_int_equal(count(page, "plimsoll_guard_actions_total{"), 2);
+    free(page);
+    live_done(&l);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(actions_of_guards_are_counted),
         cmocka_unit_test(sizes_and_times_have_their_units),
         cmocka_unit_test(the_swap_limit_of_v1_is_of_both),
         cmocka_unit_test(labels_are_those_of_cadvisor),

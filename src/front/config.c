@@ -68,7 +68,7 @@ void config_remote_done(struct config_remote *r) {
 
 void config_done(struct config *c) {
     char *text[] = {c->listen,   c->socket,  c->state, c->token_file,
-                    c->tls_cert, c->tls_key, c->file};
+                    c->tls_cert, c->tls_key, c->file,  c->pressure_socket};
 
     for (size_t i = 0; i < ARRAY_N(text); i++)
         free(text[i]);
@@ -76,6 +76,8 @@ void config_done(struct config *c) {
         free(c->hosts[i]);
     for (unsigned i = 0; i < CONFIG_REMOTES; i++)
         config_remote_done(&c->remote[i]);
+    for (unsigned i = 0; i < c->guards; i++)
+        free(c->guard[i]);
     *c = (struct config){.listen = NULL};
 }
 
@@ -375,6 +377,31 @@ static void check_times(struct check *k) {
                   "retention: minute may not be longer than hour");
 }
 
+static bool has_notify(const struct config *c) {
+    for (unsigned i = 0; i < c->guards; i++)
+        if (policy_has(&c->guard[i]->policy, ACTION_NOTIFY))
+            return true;
+    return false;
+}
+
+static void check_pressure_socket(struct check *k) {
+    const struct config *c = k->c;
+
+    if (!c->pressure_socket)
+        return;
+    if (c->pressure_socket[0] != '/' || strlen(c->pressure_socket) >= SOCKET_PATH)
+        tell(k, TOP("pressure_socket"), "pressure_socket is an absolute path of at most %d bytes",
+             SOCKET_PATH - 1);
+    else if (strcmp(c->pressure_socket, c->socket) == 0)
+        tell(k, TOP("pressure_socket"), "pressure_socket and socket have the same path");
+    else if (c->guards == 0)
+        tell(k, TOP("pressure_socket"),
+             "pressure_socket is where guards tell programs: there are no guards");
+    else if (!has_notify(c))
+        tell(k, TOP("pressure_socket"),
+             "pressure_socket is for notify, which do: of no guard has: nobody would be told");
+}
+
 int config_check(const struct config *c, struct buf *errors) {
     struct check k = {.c = c, .errors = errors};
 
@@ -384,6 +411,7 @@ int config_check(const struct config *c, struct buf *errors) {
     check_times(&k);
     if (c->socket[0] != '/' || strlen(c->socket) >= SOCKET_PATH)
         tell(&k, TOP("socket"), "socket is an absolute path of at most %d bytes", SOCKET_PATH - 1);
+    check_pressure_socket(&k);
     if (c->state[0] != '/')
         tell(&k, TOP("state"), "state is an absolute path");
     for (unsigned i = 0; i < c->remotes; i++) {

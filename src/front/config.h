@@ -4,11 +4,13 @@
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
+#include "model/guardmatch.h"
+#include "model/policy.h"
 #include "series/store.h"
 #include "web/web.h"
 #include "wire/wire.h"
 
-enum { CONFIG_REMOTES = 8, CONFIG_HEADERS = 8, CONFIG_KEYS = 40 };
+enum { CONFIG_REMOTES = 8, CONFIG_HEADERS = 8, CONFIG_GUARDS = 64, CONFIG_KEYS = 64 };
 
 /* Where a value came from: a place in the file, counted from 1, or an option of the command line.
  * All zero: it is a default. */
@@ -26,11 +28,18 @@ struct config_remote {
     unsigned labels;
 };
 
+struct config_guard {
+    struct guardmatch match;
+    struct policy policy; /* without a name in the file it is called "guards[1]", by its place */
+    struct config_place hook_place;
+};
+
 struct config {
-    char *listen;     /* "127.0.0.1:7533", "unix:PATH", "off" */
-    char *socket;     /* "/run/plimsoll/plimsoll.sock" */
-    char *state;      /* "/var/lib/plimsoll" */
-    char *token_file; /* NULL: none */
+    char *listen;          /* "127.0.0.1:7533", "unix:PATH", "off" */
+    char *socket;          /* "/run/plimsoll/plimsoll.sock" */
+    char *state;           /* "/var/lib/plimsoll" */
+    char *token_file;      /* NULL: none */
+    char *pressure_socket; /* of the guards; NULL: none */
     char *tls_cert, *tls_key;
     char *hosts[WEB_HOSTS];
     unsigned n_hosts;
@@ -42,8 +51,11 @@ struct config {
     struct store_options store; /* `dir` is the caller's; retention: {raw, minute, hour, size} */
     struct config_remote remote[CONFIG_REMOTES];
     unsigned remotes;
+    struct config_guard *guard[CONFIG_GUARDS]; /* the first that matches a target is the one */
+    unsigned guards;
     char *file; /* its name as errors tell it; NULL: none was read */
-    /* By config_key's numbers; keys outside of remote_write are in the first row. */
+    /* By config_key's numbers; keys outside of remote_write are in the first row, those of guards
+     * nowhere. */
     struct config_place places[CONFIG_REMOTES][CONFIG_KEYS];
 };
 
@@ -90,7 +102,7 @@ int config_secret(const char *path, size_t shortest, char **out, struct err *err
 
 /* Every key there is, for the manual page's test. */
 struct config_key {
-    const char *section; /* "": the top; "tls", "retention", "remote_write" */
+    const char *section; /* "": the top; "tls", "retention", "remote_write", "guards", "match" */
     const char *name;
     const char *type; /* what it takes, as the manual has it: "DURATION" */
     const char *help;

@@ -272,9 +272,7 @@ static void aliases_do_not_explode(void **state) {
     parse(&p, text.p);
     assert_int_equal(p.r, -EINVAL); /* a glob is no list */
     done(&p);
-    refuses("guards: &a [*a]", "1:9: a guard is a map (key: value), not a list\n"
-                               "1:9: warning: guards have no effect yet: this version only "
-                               "records\n");
+    refuses("guards: &a [*a]", "1:9: a guard is a map (key: value), not a list\n");
     buf_done(&text);
 }
 
@@ -301,14 +299,151 @@ static void later_keys_are_a_warning(void **state) {
     struct parsed p;
 
     (void)state;
-    parse(&p, "guards: [{match: {name: 'web*'}, at: [80%, 90%], do: [gc, reclaim]}]\n"
-              "rules: [/etc/plimsoll/rules.d/*.yaml]\n");
+    parse(&p, "rules: [/etc/plimsoll/rules.d/*.yaml]\n");
     assert_int_equal(p.r, 0);
-    says(&p, ":1:9: warning: guards have no effect yet");
-    says(&p, ":2:8: warning: rules have no effect yet");
+    says(&p, ":1:8: warning: rules have no effect yet");
     done(&p);
     refuses("rules: all\n",
             "1:8: rules is a list, [a, b] or lines that begin with '- ', not a text\n");
+}
+
+static void a_guard_is_taken_whole(void **state) {
+    const struct config_guard *g;
+    struct parsed p;
+    const char *at = NULL;
+
+    (void)state;
+    parse(&p, "guards:\n"
+              "  - name: web\n"
+              "    match: {name: 'web-*', image: '*/web:*', label: {tier: front}, cgroup: '/d/*',\n"
+              "            unit: u, namespace: n, pod: p}\n"
+              "    at: [80%, 87.5%]\n"
+              "    do: [notify, gc, kill]\n"
+              "    inject: true\n"
+              "    dry_run: true\n"
+              "    oom_hold: true\n"
+              "    kill_init: true\n"
+              "    leave_high: true\n"
+              "    cooldown: 500ms\n"
+              "    max_per_hour: 7\n"
+              "    max_kills_per_hour: 3\n"
+              "    grace: 2s\n"
+              "    deadline: 3s\n"
+              "    lend: 32M\n"
+              "    go_limit: 90%\n"
+              "    hook: [/bin/tell, 'a b']\n"
+              "    protect: [sshd, 'post*']\n"
+              "    prefer: [worker]\n"
+              "  - {match: {cgroup: '**'}, at: '100M, 200M', do: 'notify, gc'}\n");
+    if (p.r != 0 || p.errors.n > 0)
+        fail_msg("%.*s", STR_ARG(buf_str(&p.errors)));
+    assert_int_equal(p.c.guards, 2);
+    g = p.c.guard[0];
+    assert_string_equal(g->policy.name, "web");
+    assert_string_equal(g->match.glob[GUARDMATCH_NAME], "web-*");
+    assert_string_equal(g->match.glob[GUARDMATCH_IMAGE], "*/web:*");
+    assert_string_equal(g->match.glob[GUARDMATCH_CGROUP], "/d/*");
+    assert_string_equal(g->match.glob[GUARDMATCH_UNIT], "u");
+    assert_string_equal(g->match.glob[GUARDMATCH_NAMESPACE], "n");
+    assert_string_equal(g->match.glob[GUARDMATCH_POD], "p");
+    assert_int_equal(g->match.labels, 1);
+    assert_string_equal(g->match.label[0].key, "tier");
+    assert_string_equal(g->match.label[0].glob, "front");
+    assert_int_equal(g->policy.marks, 2);
+    assert_true(g->policy.mark[1].value == 8750 && !g->policy.mark[1].bytes);
+    assert_int_equal(g->policy.actions, 3);
+    assert_int_equal(g->policy.action[2], ACTION_KILL);
+    assert_true(g->policy.inject && g->policy.dry_run && g->policy.oom_hold && g->policy.kill_init);
+    assert_true(g->policy.leave_high);
+    assert_int_equal(g->policy.cooldown_us, 500000);
+    assert_int_equal(g->policy.per_hour, 7);
+    assert_int_equal(g->policy.kills_per_hour, 3);
+    assert_int_equal(g->policy.grace_us, 2000000);
+    assert_int_equal(g->policy.deadline_us, 3000000);
+    assert_int_equal(g->policy.lend, 32 << 20);
+    assert_int_equal(g->policy.rt_limit, 9000);
+    assert_true(policy_next_text(g->policy.hook, &at));
+    assert_string_equal(at, "/bin/tell");
+    assert_true(policy_next_text(g->policy.hook, &at));
+    assert_string_equal(at, "a b");
+    assert_false(policy_next_text(g->policy.hook, &at));
+    assert_true(g->hook_place.line == 19 && g->hook_place.column == 11);
+    assert_string_equal(g->policy.protect, "sshd");
+    assert_string_equal(g->policy.prefer, "worker");
+    assert_string_equal(p.c.guard[1]->policy.name, "guards[2]");
+    assert_true(p.c.guard[1]->policy.mark[1].bytes);
+    assert_true(p.c.guard[1]->policy.mark[1].value == 200 << 20);
+    done(&p);
+}
+
+#define GUARD(rest) "guards: [{match: {name: a}, " rest "}]"
+
+static void a_guard_that_would_not_do_what_it_says_is_refused(void **state) {
+    (void)state;
+    refuses("guards: [{at: 90%, do: kill}]",
+            "1:10: a guard needs match: with name, image, label, cgroup, unit, namespace or pod\n");
+    refuses("guards: [{match: {}, at: 90%, do: kill}]",
+            "1:10: a guard needs match: with name, image, label, cgroup, unit, namespace or pod\n");
+    refuses(GUARD("do: kill"), "1:10: a guard needs a mark: at 90%, say\n");
+    refuses(GUARD("at: 90%"), "1:10: a guard needs an action: notify, gc ...\n");
+    refuses(GUARD("at: 90%, do: nofity"),
+            "1:42: unknown action \"nofity\", did you mean \"notify\"?\n");
+    refuses(GUARD("at: [80%, 110%], do: kill"), "1:39: '110%' is no mark: from 0.01% to 99.99%\n");
+    refuses(GUARD("at: [90%, 80%], do: [gc, kill]"),
+            "1:10: marks must rise: mark 2 is not above mark 1\n");
+    refuses(GUARD("at: 90%, do: [kill, gc]"),
+            "1:10: nothing can follow 'kill': 'gc' would never come\n");
+    refuses(GUARD("at: 90%, do: notify, hook: [tell]"),
+            "1:56: hook is a list whose first word is the program's whole path, "
+            "['/usr/local/bin/tell', 'web'], not 'tell': no shell, no PATH\n");
+    refuses(GUARD("at: 90%, do: notify, hook: /bin/tell"),
+            "1:56: hook is a list, [a, b] or lines that begin with '- ', not a text\n");
+    refuses(GUARD("at: 90%, do: kill, hook: [/bin/tell]"),
+            "1:10: a hook is run by notify, which do: does not have\n");
+    refuses(GUARD("at: 90%, do: kill, go_limit: 100M"),
+            "1:58: go_limit is a share of the limit from 10% on, as 90%, not '100M'\n");
+    refuses(GUARD("at: 90%, do: kill, cooldown: 0"),
+            "1:58: cooldown may be 100ms to 1h, not '0'\n");
+    refuses("guards: [{match: {nam: a}, at: 90%, do: kill}]",
+            "1:19: unknown key \"nam\", did you mean \"name\"?\n");
+    refuses("guards: [{match: {cgroup: docker}, at: 90%, do: kill}]",
+            "1:27: cgroup is a pattern for a path below the mount, as '/docker/*' or "
+            "'**/web-*', not 'docker'\n");
+    refuses("guards: [{match: {cgroup: /}, at: 90%, do: kill}]",
+            "1:27: the top of all groups cannot be guarded\n");
+    refuses("guards: [{match: {label: {a: 'x['}}, at: 90%, do: kill}]",
+            "1:30: 'x[' has a '[' that is not closed\n");
+    refuses("guards: [{name: a, match: {pod: a}, at: 90%, do: kill},\n"
+            "         {name: a, match: {pod: b}, at: 90%, do: kill}]",
+            "2:17: there is another guard \"a\"\n");
+}
+
+static void guards_and_their_texts_are_bounded(void **state) {
+    struct parsed p;
+    struct buf text;
+
+    (void)state;
+    buf_init(&text, 1 << 20);
+    buf_add(&text, STR("guards:\n"));
+    for (unsigned i = 0; i <= CONFIG_GUARDS; i++)
+        buf_add_format(&text, "- {match: {name: a}, at: 90%%, do: kill}\n");
+    buf_add_char(&text, '\0');
+    parse(&p, text.p);
+    assert_int_equal(p.r, -EINVAL);
+    assert_int_equal(p.c.guards, CONFIG_GUARDS);
+    says(&p, ":66:3: more than 64 guards");
+    done(&p);
+    buf_clear(&text);
+    buf_add(&text, STR("guards: [{match: {name: a}, at: 90%, do: kill, protect: ["));
+    for (unsigned i = 0; i < 600; i++)
+        buf_add(&text, STR("x,"));
+    buf_add(&text, STR("]}]"));
+    buf_add_char(&text, '\0');
+    parse(&p, text.p);
+    assert_int_equal(p.r, -EINVAL);
+    says(&p, "protect: longer than 1024 bytes in all");
+    done(&p);
+    buf_done(&text);
 }
 
 static void remote_writers_are_checked(void **state) {
@@ -591,6 +726,24 @@ static void a_long_socket_is_told(void **state) {
     buf_done(&text);
 }
 
+static void a_pressure_socket_is_the_guards(void **state) {
+    struct parsed p;
+
+    (void)state;
+    parse(&p, "pressure_socket: p.sock\n" GUARD("at: 90%, do: notify"));
+    assert_int_equal(p.r, 0);
+    assert_string_equal(p.c.pressure_socket, "/etc/plimsoll/p.sock");
+    assert_int_equal(config_check(&p.c, &p.errors), 0);
+    done(&p);
+    check_tells("pressure_socket: /run/p\n",
+                "1:18: pressure_socket is where guards tell programs: there are no guards\n");
+    check_tells("pressure_socket: /run/p\n" GUARD("at: 90%, do: gc"),
+                "1:18: pressure_socket is for notify, which do: of no guard has: nobody would be "
+                "told\n");
+    check_tells("pressure_socket: /run/p\nsocket: /run/p\n" GUARD("at: 90%, do: notify"),
+                "1:18: pressure_socket and socket have the same path\n");
+}
+
 /* What the command line gave is not the file's fault; nor is a default. */
 static void values_of_options_and_defaults_have_no_line(void **state) {
     struct parsed p;
@@ -655,7 +808,7 @@ static bool next_manual_key(struct str *rest, char *key, size_t *depth) {
 static void the_manual_has_every_key_and_no_other(void **state) {
     char *text = source("man/plimsoll.yaml.5.scd");
     struct str rest = str_of(text);
-    char key[64], section[64] = "";
+    char key[64], section[2][64] = {"", ""};
     const struct config_key *k;
     size_t depth, i = 0;
 
@@ -664,13 +817,10 @@ static void the_manual_has_every_key_and_no_other(void **state) {
         k = config_key(i++);
         assert_non_null(k);
         assert_string_equal(key, k->name);
-        if (depth == 0)
-            memcpy(section, key, sizeof(section));
-        assert_string_equal(depth ? section : "", k->section);
-        if (strcmp(key, "guards") == 0) { /* which shares its paragraph */
-            k = config_key(i++);
-            assert_string_equal(k->name, "rules");
-        }
+        assert_in_range(depth, 0, 2);
+        assert_string_equal(depth == 0 ? "" : section[depth - 1], k->section);
+        if (depth < 2)
+            memcpy(section[depth], key, sizeof(section[depth]));
     }
     assert_null(config_key(i));
     free(text);
@@ -748,6 +898,9 @@ int main(void) {
         cmocka_unit_test(aliases_do_not_explode),
         cmocka_unit_test(depth_and_size_are_bounded),
         cmocka_unit_test(later_keys_are_a_warning),
+        cmocka_unit_test(a_guard_is_taken_whole),
+        cmocka_unit_test(a_guard_that_would_not_do_what_it_says_is_refused),
+        cmocka_unit_test(guards_and_their_texts_are_bounded),
         cmocka_unit_test(remote_writers_are_checked),
         cmocka_unit_test(listen_is_taken_apart),
         cmocka_unit_test(a_file_that_others_may_write_is_refused),
@@ -756,6 +909,7 @@ int main(void) {
         cmocka_unit_test(of_two_values_the_one_that_is_no_default_is_told),
         cmocka_unit_test(each_remote_has_places_of_its_own),
         cmocka_unit_test(a_long_socket_is_told),
+        cmocka_unit_test(a_pressure_socket_is_the_guards),
         cmocka_unit_test(values_of_options_and_defaults_have_no_line),
         cmocka_unit_test(every_key_has_words_for_the_manual),
         cmocka_unit_test(the_manual_has_every_key_and_no_other),

@@ -4,21 +4,12 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "front/configguard.h"
+#include "front/configvalue.h"
 
-enum { TEXT_MAX = 4096, MINUTE_MS = 60000 };
+enum { TEXT_MAX = CONFIG_TEXT, MINUTE_MS = 60000 };
 #define HOUR_MS ((int64_t)60 * MINUTE_MS)
 #define DAY_MS (24 * HOUR_MS)
-
-/* A key as this file knows it: what is public, and how its value gets into the struct. */
-struct key {
-    struct config_key public;
-    void (*set)(struct yamldoc *d, const struct key *k, const yaml_node_t *value, void *into);
-    size_t offset;            /* in struct config or struct config_remote */
-    int64_t least, most;      /* of numbers, durations (ms) and sizes */
-    const char *const *words; /* of a choice, in the order of its enum; ends with NULL */
-};
-
-static void read_map(struct yamldoc *d, const char *section, const yaml_node_t *map, void *into);
 
 /* --- values ----------------------------------------------------------------------------------- */
 
@@ -81,7 +72,7 @@ static void set_listen(struct yamldoc *d, const struct key *k, const yaml_node_t
         keep(d, place_of(k, into), take_ptr(&text));
 }
 
-static void set_switch(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+void config_set_switch(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
                        void *into) {
     bool *place = place_of(k, into);
     struct str s;
@@ -94,7 +85,7 @@ static void set_switch(struct yamldoc *d, const struct key *k, const yaml_node_t
         yamldoc_error(d, value, "%s is true or false, not '%.*s'", k->public.name, STR_ARG(s));
 }
 
-static void set_count(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+void config_set_count(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
                       void *into) {
     uint32_t *place = place_of(k, into);
     uint64_t number;
@@ -121,23 +112,22 @@ static void add_duration(struct buf *b, int64_t ms) {
     buf_add_format(b, "%lld%s", (long long)(ms / units[i].ms), units[i].unit);
 }
 
-static void set_duration(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
-                         void *into) {
-    int64_t *place = place_of(k, into);
+bool config_duration(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+                     int64_t *ms_out) {
     struct buf bounds;
     uint64_t ms;
     struct str s;
 
     if (!yamldoc_text(d, value, k->public.name, TEXT_MAX, &s))
-        return;
+        return false;
     if (num_parse_ms(s, &ms) < 0) {
         yamldoc_error(d, value, "%s is a duration as 500ms, 1s, 24h or 30d, not '%.*s'",
                       k->public.name, STR_ARG(s));
-        return;
+        return false;
     }
     if (ms >= (uint64_t)k->least && ms <= (uint64_t)k->most) {
-        *place = (int64_t)ms;
-        return;
+        *ms_out = (int64_t)ms;
+        return true;
     }
     buf_init(&bounds, 100);
     add_duration(&bounds, k->least);
@@ -146,9 +136,15 @@ static void set_duration(struct yamldoc *d, const struct key *k, const yaml_node
     yamldoc_error(d, value, "%s may be %.*s, not '%.*s'", k->public.name, STR_ARG(buf_str(&bounds)),
                   STR_ARG(s));
     buf_done(&bounds);
+    return false;
 }
 
-static void set_size(struct yamldoc *d, const struct key *k, const yaml_node_t *value, void *into) {
+static void set_duration(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
+                         void *into) {
+    (void)config_duration(d, k, value, place_of(k, into));
+}
+
+void config_set_size(struct yamldoc *d, const struct key *k, const yaml_node_t *value, void *into) {
     uint64_t *place = place_of(k, into);
     uint64_t bytes;
     struct str s;
@@ -166,7 +162,7 @@ static void set_size(struct yamldoc *d, const struct key *k, const yaml_node_t *
 }
 
 /* The nearest of some words, or NULL when none is near. */
-static const char *nearest(struct str typed, const char *const *known, size_t n) {
+const char *config_nearest(struct str typed, const char *const *known, size_t n) {
     const char *best = NULL;
     unsigned least = 3;
 
@@ -196,7 +192,7 @@ static int choice(struct yamldoc *d, const struct key *k, const yaml_node_t *val
         used +=
             (size_t)snprintf(all + used, sizeof(all) - used, "%s%s", n ? ", " : "", k->words[n]);
     }
-    near = nearest(s, k->words, n);
+    near = config_nearest(s, k->words, n);
     if (near)
         yamldoc_error(d, value, "unknown %s \"%.*s\", did you mean \"%s\"?", k->public.name,
                       STR_ARG(s), near);
@@ -223,14 +219,14 @@ static void set_targets(struct yamldoc *d, const struct key *k, const yaml_node_
         *targets = (enum wire_targets)word;
 }
 
-static bool is_map(struct yamldoc *d, const char *what, const yaml_node_t *value) {
+bool config_is_map(struct yamldoc *d, const char *what, const yaml_node_t *value) {
     if (value->type == YAML_MAPPING_NODE)
         return true;
     yamldoc_error(d, value, "%s is a map (key: value), not %s", what, yamldoc_kind(value));
     return false;
 }
 
-static bool is_list(struct yamldoc *d, const char *what, const yaml_node_t *value) {
+bool config_is_list(struct yamldoc *d, const char *what, const yaml_node_t *value) {
     if (value->type == YAML_SEQUENCE_NODE)
         return true;
     yamldoc_error(d, value, "%s is a list, [a, b] or lines that begin with '- ', not %s", what,
@@ -239,8 +235,8 @@ static bool is_list(struct yamldoc *d, const char *what, const yaml_node_t *valu
 }
 
 static void set_map(struct yamldoc *d, const struct key *k, const yaml_node_t *value, void *into) {
-    if (is_map(d, k->public.name, value))
-        read_map(d, k->public.name, value, into);
+    if (config_is_map(d, k->public.name, value))
+        config_read_map(d, k->public.name, value, into);
 }
 
 static void set_hosts(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
@@ -249,7 +245,7 @@ static void set_hosts(struct yamldoc *d, const struct key *k, const yaml_node_t 
     const yaml_node_t *item;
     struct str s;
 
-    if (!is_list(d, k->public.name, value))
+    if (!config_is_list(d, k->public.name, value))
         return;
     for (unsigned i = 0; i < c->n_hosts; i++)
         free(take_ptr(&c->hosts[i]));
@@ -317,7 +313,7 @@ static void set_labels(struct yamldoc *d, const struct key *k, const yaml_node_t
     yaml_node_t *name_node, *text_node;
     struct str name, text;
 
-    if (!is_map(d, k->public.name, value))
+    if (!config_is_map(d, k->public.name, value))
         return;
     for (size_t i = 0; yamldoc_pair(d, value, i, &name_node, &text_node); i++) {
         if (i == CONFIG_HEADERS) {
@@ -349,7 +345,7 @@ static void set_remotes(struct yamldoc *d, const struct key *k, const yaml_node_
     struct config *c = into;
     const yaml_node_t *item;
 
-    if (!is_list(d, k->public.name, value))
+    if (!config_is_list(d, k->public.name, value))
         return;
     for (size_t i = 0; (item = yamldoc_item(d, value, i)); i++) {
         struct config_remote *r = &c->remote[i];
@@ -363,9 +359,9 @@ static void set_remotes(struct yamldoc *d, const struct key *k, const yaml_node_
         r->interval_ms = 5000;
         r->timeout_ms = 30000;
         c->remotes = (unsigned)i + 1;
-        if (!is_map(d, "a remote writer", item))
+        if (!config_is_map(d, "a remote writer", item))
             continue;
-        read_map(d, k->public.name, item, r);
+        config_read_map(d, k->public.name, item, r);
         if (!r->url && d->errors == before)
             yamldoc_error(d, item, "a remote writer needs a url");
         if (r->token_file && r->username)
@@ -377,25 +373,13 @@ static void set_remotes(struct yamldoc *d, const struct key *k, const yaml_node_
 
 /* --- keys of later versions ------------------------------------------------------------------- */
 
-static void set_guards(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
-                       void *into) {
-    const yaml_node_t *item;
-
-    (void)into;
-    if (!is_list(d, k->public.name, value))
-        return;
-    for (size_t i = 0; (item = yamldoc_item(d, value, i)); i++)
-        (void)is_map(d, "a guard", item);
-    yamldoc_warn(d, value, "guards have no effect yet: this version only records");
-}
-
 static void set_rules(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
                       void *into) {
     const yaml_node_t *item;
     struct str s;
 
     (void)into;
-    if (!is_list(d, k->public.name, value))
+    if (!config_is_list(d, k->public.name, value))
         return;
     for (size_t i = 0; (item = yamldoc_item(d, value, i)); i++)
         (void)yamldoc_text(d, item, "a glob of rule files", TEXT_MAX, &s);
@@ -409,6 +393,7 @@ static const char *const targets_words[] = {"containers", "services", "all", NUL
 
 #define OF(field) offsetof(struct config, field)
 #define OF_REMOTE(field) offsetof(struct config_remote, field)
+#define OF_GUARD(field) offsetof(struct config_guard, field)
 
 static const struct key keys[] = {
     {{"", "listen", "ADDRESS", "where HTTP is served: 127.0.0.1:7533, unix:PATH or off"},
@@ -447,14 +432,14 @@ static const struct key keys[] = {
      .offset = OF(targets),
      .words = targets_words},
     {{"", "processes", "NUMBER", "the largest so many processes of each target are recorded"},
-     .set = set_count,
+     .set = config_set_count,
      .offset = OF(processes),
      .most = 200},
     {{"", "cadvisor_names", "BOOL", "/metrics has cAdvisor's container_* names too"},
-     .set = set_switch,
+     .set = config_set_switch,
      .offset = OF(cadvisor_names)},
     {{"", "show_commands", "BOOL", "command lines also to TCP clients without a token"},
-     .set = set_switch,
+     .set = config_set_switch,
      .offset = OF(show_commands)},
     {{"", "retention", "MAP", "how long what is kept"}, .set = set_map},
     {{"retention", "raw", "DURATION", "every sample"},
@@ -473,7 +458,7 @@ static const struct key keys[] = {
      .least = DAY_MS,
      .most = 100 * 366 * DAY_MS},
     {{"retention", "size", "SIZE", "of the whole history on disk; the oldest goes first"},
-     .set = set_size,
+     .set = config_set_size,
      .offset = OF(store.max_bytes),
      .least = 16 << 20,
      .most = (int64_t)1 << 50},
@@ -503,7 +488,90 @@ static const struct key keys[] = {
      .set = set_path,
      .offset = OF_REMOTE(ca_file)},
     {{"remote_write", "labels", "MAP", "labels that every series gets"}, .set = set_labels},
-    {{"", "guards", "LIST", "without effect in this version"}, .set = set_guards},
+    {{"", "pressure_socket", "PATH",
+      "where guards tell programs of notify: $MEMORY_PRESSURE_WATCH"},
+     .set = set_path,
+     .offset = OF(pressure_socket)},
+    {{"", "guards", "LIST", "what is done to which targets when their memory runs short"},
+     .set = config_set_guards},
+    {{"guards", "name", "TEXT", "of the guard, for its records"}, .set = config_set_guard_name},
+    {{"guards", "match", "MAP", "which targets it is for"}, .set = set_map},
+    {{"match", "name", "GLOB", "the name that is shown"},
+     .set = config_set_guard_glob,
+     .least = GUARDMATCH_NAME},
+    {{"match", "image", "GLOB", "the image of the container"},
+     .set = config_set_guard_glob,
+     .least = GUARDMATCH_IMAGE},
+    {{"match", "label", "MAP", "labels of the container: a key, and a pattern for its value"},
+     .set = config_set_guard_labels},
+    {{"match", "cgroup", "GLOB", "the path of the control group"},
+     .set = config_set_guard_glob,
+     .least = GUARDMATCH_CGROUP},
+    {{"match", "unit", "GLOB", "systemd's name of the unit"},
+     .set = config_set_guard_glob,
+     .least = GUARDMATCH_UNIT},
+    {{"match", "namespace", "GLOB", "the namespace of the pod"},
+     .set = config_set_guard_glob,
+     .least = GUARDMATCH_NAMESPACE},
+    {{"match", "pod", "GLOB", "the pod"}, .set = config_set_guard_glob, .least = GUARDMATCH_POD},
+    {{"guards", "at", "LIST", "marks: shares of the limit, or sizes"},
+     .set = config_set_guard_marks},
+    {{"guards", "do", "LIST", "actions, from harmless to final"}, .set = config_set_guard_actions},
+    {{"guards", "inject", "BOOL", "whether words may be written into a program's memory"},
+     .set = config_set_switch,
+     .offset = OF_GUARD(policy.inject)},
+    {{"guards", "dry_run", "BOOL", "everything but the actions themselves"},
+     .set = config_set_switch,
+     .offset = OF_GUARD(policy.dry_run)},
+    {{"guards", "oom_hold", "BOOL", "cgroup v1: the moment of OOM is held for a dump"},
+     .set = config_set_switch,
+     .offset = OF_GUARD(policy.oom_hold)},
+    {{"guards", "kill_init", "BOOL", "a container's first process may be killed"},
+     .set = config_set_switch,
+     .offset = OF_GUARD(policy.kill_init)},
+    {{"guards", "leave_high", "BOOL", "cgroup v2: memory.high is not moved to be the mark"},
+     .set = config_set_switch,
+     .offset = OF_GUARD(policy.leave_high)},
+    {{"guards", "cooldown", "DURATION", "between two starts of the same action"},
+     .set = config_set_guard_duration,
+     .offset = OF_GUARD(policy.cooldown_us),
+     .least = 100,
+     .most = HOUR_MS},
+    {{"guards", "max_per_hour", "NUMBER", "actions in an hour"},
+     .set = config_set_count,
+     .offset = OF_GUARD(policy.per_hour),
+     .least = 1,
+     .most = 36000},
+    {{"guards", "max_kills_per_hour", "NUMBER", "of them, those that end something"},
+     .set = config_set_count,
+     .offset = OF_GUARD(policy.kills_per_hour),
+     .least = 1,
+     .most = 36000},
+    {{"guards", "grace", "DURATION", "from SIGTERM to SIGKILL"},
+     .set = config_set_guard_duration,
+     .offset = OF_GUARD(policy.grace_us),
+     .least = 100,
+     .most = 10 * MINUTE_MS},
+    {{"guards", "deadline", "DURATION", "of gc, reclaim, dump, rescue and the hook, each"},
+     .set = config_set_guard_duration,
+     .offset = OF_GUARD(policy.deadline_us),
+     .least = 100,
+     .most = 10 * MINUTE_MS},
+    {{"guards", "lend", "SIZE", "memory that a rescue may lend"},
+     .set = config_set_size,
+     .offset = OF_GUARD(policy.lend),
+     .least = 1 << 20,
+     .most = (int64_t)1 << 40},
+    {{"guards", "go_limit", "PERCENT", "a limit that Go programs keep after a collection"},
+     .set = config_set_guard_go_limit},
+    {{"guards", "hook", "LIST", "a program to be run by notify, and its arguments"},
+     .set = config_set_guard_hook},
+    {{"guards", "protect", "LIST", "names of processes that are never ended"},
+     .set = config_set_guard_texts,
+     .offset = OF_GUARD(policy.protect)},
+    {{"guards", "prefer", "LIST", "names of processes that are ended before others"},
+     .set = config_set_guard_texts,
+     .offset = OF_GUARD(policy.prefer)},
     {{"", "rules", "LIST", "without effect in this version"}, .set = set_rules},
 };
 
@@ -537,7 +605,7 @@ static const struct key *find_key(struct yamldoc *d, const char *section, const 
             return &keys[i];
         known[n++] = keys[i].public.name;
     }
-    near = nearest(name, known, n);
+    near = config_nearest(name, known, n);
     if (near)
         yamldoc_error(d, node, "unknown key \"%.*s\", did you mean \"%s\"?", STR_ARG(name), near);
     else
@@ -546,19 +614,23 @@ static const struct key *find_key(struct yamldoc *d, const char *section, const 
     return NULL;
 }
 
-/* Remembers where a value stands. */
+/* Remembers where a value stands. A guard is checked as it is read. */
 static void mark(struct yamldoc *d, const struct key *k, const yaml_node_t *value,
                  const void *into) {
+    bool of_guard = str_eq(str_of(k->public.section), STR("guards")) ||
+                    str_eq(str_of(k->public.section), STR("match"));
     struct config *c = d->user;
     bool of_remote = str_eq(str_of(k->public.section), STR("remote_write"));
     size_t row = of_remote ? (size_t)((const struct config_remote *)into - c->remote) : 0;
 
+    if (of_guard)
+        return;
     c->places[row][k - keys] =
         (struct config_place){.line = (unsigned)value->start_mark.line + 1,
                               .column = (unsigned)value->start_mark.column + 1};
 }
 
-static void read_map(struct yamldoc *d, const char *section, const yaml_node_t *map, void *into) {
+void config_read_map(struct yamldoc *d, const char *section, const yaml_node_t *map, void *into) {
     bool seen[ARRAY_N(keys)] = {false};
     yaml_node_t *name_node, *value;
     struct str name;
@@ -586,6 +658,6 @@ void configkeys_read(struct yamldoc *d, struct config *c) {
     bool nothing = !root || (yamldoc_plain(root) && root->data.scalar.length == 0);
 
     d->user = c;
-    if (!nothing && is_map(d, "the file", root))
-        read_map(d, "", root, c);
+    if (!nothing && config_is_map(d, "the file", root))
+        config_read_map(d, "", root, c);
 }

@@ -22,6 +22,7 @@ struct allowance {
     int64_t most, each_ms;
 };
 static const struct allowance rates[2] = {{2000, 2000}, {300, 30 * 1000}};
+static const struct allowance guards = {4000, 500};
 static const struct allowance restarts_of_one = {30, 30 * 1000};
 
 /* Who was there before. */
@@ -228,6 +229,12 @@ void events_gone(struct events *e, const struct live_row *row, int64_t at_ms) {
 
     if (is_told(row))
         tell(e, row, &event);
+}
+
+void events_audit(struct events *e, int64_t series, int64_t at_ms, const char *kind,
+                  struct str json) {
+    if (e->store && !e->replaying && take_one(&e->guards, &guards, at_ms))
+        (void)store_event(e->store, series, at_ms, str_of(kind), json);
 }
 
 /* Whether it has begun just now, or what runs in it has: its limit may be about to be set. */

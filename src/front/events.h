@@ -22,7 +22,7 @@ struct events {
     struct events_before *before;
     size_t n;
     struct buf kept, text;
-    struct live_rate rate[2];
+    struct live_rate rate[2], guards;
     bool told_flood;
 };
 
@@ -39,6 +39,10 @@ void events_instance(struct events *e, const struct live_row *row, bool fresh);
  * the number of its restarts is in each. */
 void events_restart(struct events *e, struct live_row *row);
 void events_gone(struct events *e, const struct live_row *row, int64_t at_ms);
+
+/* A record of a guard, as web_add_audit has it; kind: web_audit_word. */
+void events_audit(struct events *e, int64_t series, int64_t at_ms, const char *kind,
+                  struct str json);
 
 /* Before the change is in the row. */
 void events_change(struct events *e, const struct live_row *row, const struct wire_change *change,

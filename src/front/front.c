@@ -22,6 +22,7 @@
 #include "kern/procstatm.h"
 #include "net/loop.h"
 #include "web/web.h"
+#include "wire/wireact.h"
 
 enum {
     SECOND_US = 1000000,
@@ -45,6 +46,7 @@ struct front {
     struct join join;
     struct web *web;
     struct confine_user user;
+    uid_t owner; /* before rights were given up */
     char *token, *cert, *key;
     int tcp, local, statm;
     char address[128];
@@ -297,6 +299,16 @@ static void say_hello(struct front *f) {
     f->hello_out = true;
 }
 
+static void take_acted(struct front *f, struct str message) {
+    struct wire_in in = {(const uint8_t *)message.p, message.n};
+    struct wire_acted acted;
+    struct wire_head head;
+
+    if (wire_read_head(&in, &head) == 0 && head.kind == WIRE_ACTED &&
+        wire_read_acted(&in, &acted) == 0)
+        web_acted(f->web, &acted);
+}
+
 static void take(struct front *f, struct str message) {
     bool was = f->join.started;
     uint64_t clears = f->live.clears;
@@ -304,6 +316,7 @@ static void take(struct front *f, struct str message) {
 
     if (f->live.clears != clears)
         web_reset(f->web);
+    take_acted(f, message);
 
     if (f->join.started && !was) {
         /* What the front before us had not committed yet comes now, and only the collector has it.
@@ -377,6 +390,25 @@ static int on_end(struct loop *loop, uint32_t what, void *ctx) {
     return 0;
 }
 
+static void on_audit(void *ctx, struct str json) {
+    struct front *f = ctx;
+
+    web_audit(f->web, json);
+}
+
+/* Somebody asks for an action: the collector has it done. */
+static int on_act(void *ctx, uint32_t uid, enum action action, uint64_t request) {
+    const struct wire_act act = {.request = request, .uid = uid, .action = action, .by = "api"};
+    struct front *f = ctx;
+    uint8_t memory[256];
+    struct wire_out w;
+
+    wire_begin(&w, memory, sizeof(memory), WIRE_ACT, 0);
+    if (!wire_add_act(&w, &act))
+        return -EMSGSIZE;
+    return send(f->o->collector, w.p, w.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
 static void on_oom(void *ctx, struct str json) {
     struct front *f = ctx;
 
@@ -399,6 +431,9 @@ static int open_web(struct front *f, struct err *err) {
         .show_commands = c->show_commands,
         .interval_ms = c->interval_ms,
         .version = f->o->version,
+        .owner = f->owner,
+        .act = on_act,
+        .act_ctx = f,
     };
 
     for (unsigned i = 0; i < c->n_hosts; i++)
@@ -436,6 +471,7 @@ static int start(struct front *f, struct err *err) {
     if (r < 0)
         log_line(LOG_WARN, "the newest part of history cannot be read again: %s", strerror(-r));
     f->join.oom = on_oom;
+    f->join.audit = on_audit;
     f->join.ctx = f;
     r = open_web(f, err);
     if (r == 0 && join_loop(f) < 0)
@@ -467,6 +503,7 @@ int front_run(const struct front_options *options, struct err *err) {
     f->config = options->config;
     f->tcp = f->local = f->statm = -1;
     prctl(PR_SET_NAME, "plimsoll-front");
+    f->owner = geteuid();
     confine_user(&f->user);
     live_init(&f->live);
     r = start(f, err);

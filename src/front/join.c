@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "web/web.h"
+#include "wire/wireact.h"
 
 enum { TEXT_MAX = 1 << 20, KEY_MAX = 64 << 20 };
 
@@ -285,6 +286,45 @@ static int take_oom(struct join *j, struct wire_in in) {
     return 0;
 }
 
+/* --- guards ----------------------------------------------------------------------------------- */
+
+/* The row that a record is about: the collector may not have known it. */
+static struct live_row *row_of_audit(struct join *j, const struct wire_audit *w) {
+    struct live_row *row = w->uid != WIRE_UID_HOST ? live_find(j->live, w->uid) : NULL;
+
+    for (int64_t at = -1; !row && (row = live_after(j->live, at));) {
+        at = row->uid;
+        if (!str_eq(row->t.path, str_of(w->audit.path)))
+            row = NULL;
+    }
+    return row ? row : live_find(j->live, WIRE_UID_HOST);
+}
+
+static int take_audit(struct join *j, struct wire_in in) {
+    struct wire_audit w;
+    struct live_row *row;
+
+    if (wire_read_audit(&in, &w) < 0)
+        return -EBADMSG;
+    row = row_of_audit(j, &w);
+    if (!row)
+        return 0;
+    if (live_guard_take(j->live, row, &w.audit, !j->replaying) < 0)
+        return -ENOMEM;
+    if (j->replaying)
+        return 0;
+    buf_clear(&j->text);
+    web_add_audit(&j->text, &w.audit, &row->t);
+    if (buf_error(&j->text) < 0)
+        return 0;
+    if (row->series > 0)
+        events_audit(&j->events, row->series, w.audit.at_ms, web_audit_word(&w.audit),
+                     buf_str(&j->text));
+    if (j->audit)
+        j->audit(j->ctx, buf_str(&j->text));
+    return 0;
+}
+
 /* --- all -------------------------------------------------------------------------------------- */
 
 static int dispatch(struct join *j, const struct wire_head *head, struct wire_in in) {
@@ -302,9 +342,16 @@ static int dispatch(struct join *j, const struct wire_head *head, struct wire_in
     case WIRE_SELF:
         j->live->have_wire_self = true;
         return wire_read_self(&in, j->live->wire_self);
+    case WIRE_AUDIT:
+        return take_audit(j, in);
+    case WIRE_ACTED: /* whoever asked takes it (front.c) */
+        return 0;
     case WIRE_START:
+    case WIRE_POLICY:
+    case WIRE_POLICIES:
     case WIRE_HELLO:
     case WIRE_ACK:
+    case WIRE_ACT:
     case WIRE_KIND_END:
         break;
     }
@@ -334,7 +381,7 @@ int join_take(struct join *j, struct str message) {
     r = dispatch(j, &head, in);
     if (head.seq > j->seq)
         j->seq = head.seq;
-    if (!j->replaying && j->store && r != -EBADMSG)
+    if (!j->replaying && j->store && r != -EBADMSG && head.kind != WIRE_ACTED)
         (void)store_log(j->store, j->boot, head.seq, j->at_ms, message);
     return r;
 }
@@ -382,6 +429,41 @@ static void add_targets(struct join *j, struct buf *out, uint8_t *memory) {
     }
 }
 
+static void add_audit(struct join *j, struct buf *out, uint8_t *memory, uint32_t uid,
+                      const struct audit *audit) {
+    const struct wire_audit message = {uid, *audit};
+    struct wire_out w;
+
+    wire_begin(&w, memory, WIRE_MESSAGE, WIRE_AUDIT, j->seq);
+    if (wire_add_audit(&w, &message))
+        append(out, &w);
+}
+
+/* What guards saw that holds still: it may have begun long before this KEY. */
+static void add_guards(struct join *j, struct buf *out, uint8_t *memory) {
+    struct live_row *row;
+
+    for (int64_t uid = -1; (row = live_after(j->live, uid)); uid = row->uid) {
+        const struct live_guard *g = row->guard;
+        struct audit a = {.kind = AUDIT_GUARD, .at_ms = j->at_ms, .up = true};
+
+        if (!g || !g->guarded)
+            continue;
+        a.dry_run = g->dry_run;
+        memcpy(a.guard, g->name, sizeof(a.guard));
+        add_audit(j, out, memory, row->uid, &a);
+        a.kind = AUDIT_MARK;
+        a.mark = g->above;
+        if (g->above > 0)
+            add_audit(j, out, memory, row->uid, &a);
+        a.kind = AUDIT_HANG;
+        a.at_ms = g->hang_ms;
+        a.hang.kind = g->hang;
+        if (g->hang != HANG_NONE)
+            add_audit(j, out, memory, row->uid, &a);
+    }
+}
+
 static void add_samples(struct join *j, struct buf *out, uint8_t *memory) {
     const struct wire_tick tick = {j->at_ms, WIRE_TICK_KEY};
     struct live_row *row;
@@ -409,6 +491,7 @@ void join_key(struct join *j, int64_t now_ms) {
         return;
     buf_init(&out, KEY_MAX);
     add_targets(j, &out, memory);
+    add_guards(j, &out, memory);
     add_samples(j, &out, memory);
     if (buf_error(&out) == 0)
         (void)store_log_key(j->store, j->boot, j->seq, j->at_ms, buf_str(&out));

@@ -14,8 +14,9 @@ struct join {
     bool replaying, started; /* started: a START has been taken since join_init */
     bool end_of_tick;        /* the last message ended a tick */
     struct events events;
-    struct buf text, identity;               /* scratch */
-    void (*oom)(void *ctx, struct str json); /* a kill was told; NULL while replaying */
+    struct buf text, identity;                 /* scratch */
+    void (*oom)(void *ctx, struct str json);   /* a kill was told; not while replaying; or NULL */
+    void (*audit)(void *ctx, struct str json); /* the same of a guard's record */
     void *ctx;
 };
 

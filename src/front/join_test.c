@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "wire/wireact.h"
 
 struct setting {
     char dir[64];
@@ -573,6 +574,77 @@ static void a_flood_of_groups_or_services_is_not_kept(void **state) {
     end(&s);
 }
 
+static void audit(struct setting *s, uint32_t uid, enum audit_kind kind, bool up) {
+    struct wire_audit a = {.uid = uid,
+                           .audit = {.kind = kind,
+                                     .id = "one",
+                                     .at_ms = s->now_ms,
+                                     .name = "web",
+                                     .path = "/docker/a",
+                                     .guard = "guards[0]",
+                                     .up = up,
+                                     .mark = 2,
+                                     .action = ACTION_GC,
+                                     .have_before = true,
+                                     .have_after = true,
+                                     .before = 100,
+                                     .after = 30,
+                                     .facts = {.at_us = 9000000}}};
+
+    a.audit.hang.kind = kind == AUDIT_HANG ? HANG_OOM_WAIT : HANG_NONE;
+    a.audit.hang.since_us = 7000000;
+    a.audit.report.outcome = OUTCOME_DONE;
+    make(s, WIRE_AUDIT);
+    assert_true(wire_add_audit(&s->w, &a));
+    assert_int_equal(take(s), 0);
+}
+
+static void what_guards_tell_is_kept_and_outlives_a_front(void **state) {
+    struct setting s;
+    struct live_row *row;
+    unsigned told = 0;
+
+    (void)state;
+    begin(&s);
+    s.join.audit = count_kill;
+    s.join.ctx = &told;
+    start(&s, 5, false);
+    target(&s, 1, "web", "/docker/a");
+    listed(&s, 1);
+    audit(&s, 1, AUDIT_GUARD, false);
+    audit(&s, 1, AUDIT_MARK, true);
+    audit(&s, 1, AUDIT_BEGIN, false);
+    audit(&s, 1, AUDIT_END, false);
+    audit(&s, WIRE_UID_HOST, AUDIT_HANG, true); /* found by its path */
+    assert_int_equal(told, 5);
+    row = live_find(&s.live, 1);
+    assert_int_equal(row->guard->ended[ACTION_GC][OUTCOME_DONE], 1);
+    assert_int_equal(row->guard->freed, 70);
+    assert_int_equal(row->guard->hang_ms, s.now_ms - 2000);
+    assert_true(live_guard_hangs(row->guard));
+    check_events(&s, "hang web, gc web, begin web, mark web, guarded web");
+    /* The log goes on, with a KEY of its own, until the records are in none of its rows. */
+    for (unsigned i = 0; i < 700; i++) {
+        tick(&s, 1, 4096 + i, WIRE_TICK_ROUND);
+        join_key(&s.join, s.now_ms);
+        store_commit(s.store, s.now_ms, true, &(uint64_t){0});
+    }
+    close_all(&s);
+    open_all(&s);
+    row = live_find(&s.live, 1);
+    assert_non_null(row);
+    assert_non_null(row->guard);
+    assert_true(row->guard->guarded && live_guard_hangs(row->guard));
+    assert_int_equal(row->guard->above, 2);
+    assert_string_equal(row->guard->name, "guards[0]");
+    assert_int_equal(row->guard->ended[ACTION_GC][OUTCOME_DONE], 0); /* counted by one front */
+    check_events(&s, "hang web, gc web, begin web, mark web, guarded web");
+    start(&s, 5, true);
+    audit(&s, 1, AUDIT_HANG, false);
+    assert_false(live_guard_hangs(row->guard));
+    end(&s);
+}
+
 static void what_is_out_of_order_is_refused(void **state) {
     struct setting s;
 
@@ -610,6 +682,7 @@ int main(void) {
         cmocka_unit_test(the_limit_of_what_is_started_again_settles_first),
         cmocka_unit_test(what_comes_at_once_after_an_end_is_told_after_it),
         cmocka_unit_test(a_flood_of_groups_or_services_is_not_kept),
+        cmocka_unit_test(what_guards_tell_is_kept_and_outlives_a_front),
         cmocka_unit_test(what_is_out_of_order_is_refused),
     };
 

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "front/front.h"
+#include "front/guardsout.h"
 #include "front/settings.h"
 
 enum { CODE_CONFIG = 2, CODE_START = 3, COLLECTOR_FD = 3, LIFE_FD = 4 };
@@ -35,6 +36,11 @@ int main(int argc, char **argv) {
         r = check(&settings);
         settings_done(&settings);
         return r;
+    }
+    if (settings.guards) {
+        r = guardsout_write(&settings.config, settings.config_path, STDOUT_FILENO);
+        settings_done(&settings);
+        return r < 0 ? CODE_START : 0;
     }
     if (fcntl(COLLECTOR_FD, F_GETFD) < 0 || fcntl(LIFE_FD, F_GETFD) < 0) {
         fprintf(stderr, "plimsoll-front: is started by `plimsoll agent`, not by hand\n");

@@ -39,6 +39,10 @@ static int parse(struct settings *s, struct words *w, int argc, char **argv) {
             s->check = true;
             continue;
         }
+        if (strcmp(argv[i], "--guards") == 0) {
+            s->guards = true;
+            continue;
+        }
         while (k < ARRAY_N(known) && strcmp(argv[i], known[k].name) != 0)
             k++;
         if (k == ARRAY_N(known))

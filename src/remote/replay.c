@@ -493,9 +493,14 @@ static int take(struct replay *r, struct str message) {
     case WIRE_PROCS:
     case WIRE_OOM:
     case WIRE_SELF:
+    case WIRE_AUDIT:
+    case WIRE_ACTED:
         return 0;
+    case WIRE_POLICY:
+    case WIRE_POLICIES:
     case WIRE_HELLO:
     case WIRE_ACK:
+    case WIRE_ACT:
     case WIRE_KIND_END:
         break;
     }

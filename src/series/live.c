@@ -25,6 +25,7 @@ static void free_row(const struct live *l, struct live_row *row) {
     drop_labels(l, row->labels);
     free(row->procs);
     free(row->texts);
+    free(row->guard);
     free(row);
 }
 

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "model/trend.h"
+#include "series/liveguard.h"
 #include "wire/wire.h"
 
 /* Fields of the front's own cost, beside the collector's in wire_self. */
@@ -53,8 +54,9 @@ struct live_row {
     /* What the trend told when it last told something new, and in which tick. Of live_moves. */
     struct trend_view moves;
     int64_t moved_ms, moves_block_ms;
-    bool killed;  /* state_is_killed, at that look */
-    void *labels; /* of whoever renders it; freed with labels_free */
+    bool killed;              /* state_is_killed, at that look */
+    struct live_guard *guard; /* NULL: nothing was told */
+    void *labels;             /* of whoever renders it; freed with labels_free */
     /* the processes last told, as the body of the message */
     uint8_t *procs;
     size_t procs_n;

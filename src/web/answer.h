@@ -32,6 +32,7 @@ struct answer {
     struct str still;     /* the whole body, in memory that stays; then piece and more are unused */
     bool stream;          /* never ends by itself, is never compressed */
     const char *realm;    /* of a 401 */
+    const char *allow;    /* of a 405: the methods; NULL: GET and HEAD */
     answer_more *more;
     void (*done)(void *ctx);
     void *ctx; /* of more and done */

@@ -65,17 +65,13 @@ struct events {
     struct buf text;
 };
 
-static bool wants(const struct request *rq, struct str kind) {
-    bool any = false;
+/* Steps between: the list of incidents has them, an event is what came of them. */
+static bool is_step(const struct request *rq, struct str kind) {
+    struct str asked;
 
-    for (size_t i = 0; i < rq->args; i++) {
-        if (!str_eq(rq->arg[i].key, STR("kind")))
-            continue;
-        any = true;
-        if (str_eq(rq->arg[i].value, kind))
-            return true;
-    }
-    return !any;
+    return !request_arg(rq, "kind", &asked) &&
+           (str_eq(kind, STR("begin")) || str_eq(kind, STR("mark")) ||
+            str_eq(kind, STR("guarded")));
 }
 
 static enum rank rank_of(struct str kind) {
@@ -126,7 +122,7 @@ static int take_event(void *ctx, const struct store_event *event) {
         leave_out(e, event->at_ms);
         return 1;
     }
-    if (wants(e->rq, event->kind))
+    if (request_wants(e->rq, "kind", event->kind) && !is_step(e->rq, event->kind))
         add(e, rank_of(event->kind), event->at_ms, event->series, 0, event->json);
     if (buf_error(&e->text) < 0)
         return buf_error(&e->text);
@@ -195,7 +191,7 @@ static int collect(struct events *e, struct site *site, int64_t series, int64_t 
                    int64_t to_ms) {
     int r = 0;
 
-    if (wants(e->rq, STR("oom")))
+    if (request_wants(e->rq, "kind", STR("oom")))
         r = store_ooms(site->store, series, from_ms, to_ms, e->limit + 1, take_oom, e);
     if (r >= 0)
         r = store_events(site->store, series, from_ms, to_ms, take_event, e);
@@ -206,10 +202,10 @@ static int collect(struct events *e, struct site *site, int64_t series, int64_t 
     return r;
 }
 
-/* The last three are kinds of later versions: asking for them is no mistake. */
+/* The last is a kind of later versions: asking for it is no mistake. */
 static bool kinds_are_known(const struct request *rq, struct answer *a) {
-    static const char *const known[] = {"oom",   "start", "end",   "restart",
-                                        "limit", "gc",    "guard", "alert"};
+    static const char *const known[] = {"oom", "start", "end",   "restart", "limit",   "hang",
+                                        "gc",  "guard", "begin", "mark",    "guarded", "alert"};
 
     for (size_t i = 0; i < rq->args; i++) {
         bool is_known = !str_eq(rq->arg[i].key, STR("kind"));
@@ -218,7 +214,9 @@ static bool kinds_are_known(const struct request *rq, struct answer *a) {
             is_known = str_eq(rq->arg[i].value, str_of(known[k]));
         if (is_known)
             continue;
-        answer_error(a, 400, "there are no events of kind '%.*s': oom, start, end, restart, limit",
+        answer_error(a, 400,
+                     "there are no events of kind '%.*s': oom, start, end, restart, limit, "
+                     "hang, gc, guard, begin, mark, guarded",
                      STR_ARG(str_head(rq->arg[i].value, 60)));
         return false;
     }

@@ -16,11 +16,13 @@ enum { LOG_BYTES = 512 << 10, AWAY_MS = 5000 };
     "/api/v1/targets      everything that is watched, now or ?at=TIME\n"                           \
     "/api/v1/series       ?target=NAME&metric=used&from=-1h\n"                                     \
     "/api/v1/processes    ?target=NAME\n"                                                          \
-    "/api/v1/incidents    OOM kills\n"                                                             \
+    "/api/v1/incidents    OOM kills, and what guards saw and did\n"                                \
     "/api/v1/events       ... and what began, ended, began again or got another limit\n"           \
     "/api/v1/sparks       one metric of every target, coarse: ?metric=used&from=-2h&points=120\n"  \
     "/api/v1/about        what each metric is, marks, words, and how this agent is set up\n"       \
     "/api/v1/stream       changes as server-sent events\n"                                         \
+    "/api/v1/act          POST {\"target\": NAME, \"action\": \"gc\"}: a guard does it now "       \
+    "(token)\n"                                                                                    \
     "/api/v1/query, query_range, series, labels, label/NAME/values\n"                              \
     "                     as Prometheus has them, for plain selectors:\n"                          \
     "                     plimsoll_memory_used_bytes{name=\"web\"}\n"
@@ -66,6 +68,12 @@ static void add_collector(struct json *j, const struct site *site, int64_t now_m
         [WIRE_SELF_NO_WATCHES] = "no_watches",
         [WIRE_SELF_DENIED] = "denied",
         [WIRE_SELF_SHORT_OF_FDS] = "short_of_fds",
+        [WIRE_SELF_GUARDS] = "guards",
+        [WIRE_SELF_GUARDED] = "guarded",
+        [WIRE_SELF_GUARD_FAILED] = "guard_failed",
+        [WIRE_SELF_GUARD_STARTS] = "guard_starts",
+        [WIRE_SELF_GUARD_CPU_US] = "guard_cpu_us",
+        [WIRE_SELF_GUARD_RSS] = "guard_rss",
     };
     const struct live *l = site->live;
 

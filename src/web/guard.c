@@ -110,6 +110,52 @@ bool guard_token(const char *token, struct str authorization) {
     return differs == 0;
 }
 
+static bool is_json(struct str type) {
+    struct str rest = type;
+
+    (void)str_cut(&rest, ';', &type);
+    return same_name(str_trim(type), STR("application/json"));
+}
+
+/* Something is to be done: not without a token, but for who may do it without us. The type of the
+ * body is one that a page of another site cannot send without asking first. */
+static unsigned check_act(const struct guard *g, const struct guard_head *h,
+                          const char **text_out) {
+    if (!str_eq(h->method, STR("POST"))) {
+        *text_out = "only POST";
+        return 405;
+    }
+    if (h->bytes > GUARD_HEAD_MAX) {
+        *text_out = "the request's head is longer than 8 KiB";
+        return 431;
+    }
+    if (!h->may_act && h->no_token) {
+        *text_out = "through this socket only root, and who runs the agent, may act";
+        return 403;
+    }
+    if (!h->may_act && !g->token) {
+        *text_out = "acting needs a token: set `token_file` in plimsoll.yaml";
+        return 403;
+    }
+    if (!h->may_act && !guard_token(g->token, h->authorization)) {
+        *text_out = "the token is missing or wrong (Authorization: Bearer TOKEN)";
+        return 401;
+    }
+    if (!is_json(h->content_type)) {
+        *text_out = "the body must be application/json";
+        return 415;
+    }
+    if (h->chunked || !h->have_length) {
+        *text_out = "the body needs a Content-Length";
+        return 411;
+    }
+    if (h->length > GUARD_BODY_MAX) {
+        *text_out = "the body is longer than 64 KiB";
+        return 413;
+    }
+    return 0;
+}
+
 unsigned guard_check(const struct guard *g, const struct guard_head *h, const char **text_out) {
     if (h->hosts > 1 || h->tokens > 1) {
         *text_out = "a header stands twice";
@@ -127,6 +173,8 @@ unsigned guard_check(const struct guard *g, const struct guard_head *h, const ch
         *text_out = "pages of other sites may not ask";
         return 403;
     }
+    if (h->acts)
+        return check_act(g, h, text_out);
     if (!str_eq(h->method, STR("GET")) && !str_eq(h->method, STR("HEAD"))) {
         *text_out = "only GET and HEAD";
         return 405;

@@ -17,6 +17,8 @@ struct guard {
 /* The head of a request. */
 struct guard_head {
     bool any_host;          /* through a unix socket, where no browser's page can get */
+    bool acts;              /* what it asks for is something to be done: POST alone */
+    bool may_act;           /* through our own socket, by root or by whoever runs the agent */
     bool no_token;          /* through our own one, which has its file's rights */
     bool is_open;           /* what it asks for is no secret: no token is asked for */
     bool http10;            /* of HTTP/1.0: Host may be missing */
@@ -28,11 +30,14 @@ struct guard_head {
     struct str authorization;
     size_t bytes; /* of the whole head */
     bool body;
+    bool have_length, chunked; /* of the body */
+    uint64_t length;
+    struct str content_type;
     struct str address; /* that the connection came to, without a port: "127.0.0.1", "::1" */
     uint16_t port;
 };
 
-enum { GUARD_HEAD_MAX = 8192 };
+enum { GUARD_HEAD_MAX = 8192, GUARD_BODY_MAX = 64 << 10 };
 
 /* 0, or the status that refuses it, with why in *text_out. */
 unsigned guard_check(const struct guard *g, const struct guard_head *h, const char **text_out);

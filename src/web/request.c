@@ -15,6 +15,19 @@ bool request_arg(const struct request *rq, const char *key, struct str *out) {
     return false;
 }
 
+bool request_wants(const struct request *rq, const char *key, struct str value) {
+    bool any = false;
+
+    for (size_t i = 0; i < rq->args; i++) {
+        if (!str_eq(rq->arg[i].key, str_of(key)))
+            continue;
+        any = true;
+        if (str_eq(rq->arg[i].value, value))
+            return true;
+    }
+    return !any;
+}
+
 bool request_time(const struct request *rq, const char *key, int64_t *out, struct answer *a) {
     struct str text;
     int r;

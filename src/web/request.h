@@ -26,6 +26,9 @@ struct request {
 /* The first argument of that name; false when there is none. */
 bool request_arg(const struct request *rq, const char *key, struct str *out);
 
+/* Whether it is left out, or given (once or several times) with this value among them. */
+bool request_wants(const struct request *rq, const char *key, struct str value);
+
 /* A moment. Left out: *out stays. False: the answer is an error already. */
 bool request_time(const struct request *rq, const char *key, int64_t *out, struct answer *a);
 

@@ -30,6 +30,7 @@ struct row row_of_live(struct site *site, struct live_row *r) {
         .restarts = r->restarts,
         .oom_kills = r->oom_kills,
         .killed_ms = r->killed_ms,
+        .guard = r->guard,
     };
 }
 
@@ -140,21 +141,37 @@ static void add_moves(struct json *j, const struct sample *s, const struct trend
     json_key_maybe(j, "refaults_per_s", v->have_refaults, v->refaults_per_s);
 }
 
+static void add_guard(struct json *j, const struct live_guard *g) {
+    bool hangs = g && g->hang != HANG_NONE;
+
+    json_key(j, "guarded");
+    if (g)
+        json_bool(j, g->guarded);
+    else
+        json_unknown(j);
+    json_key_maybe(j, "marks_passed", g && g->guarded, g ? g->above : 0);
+    json_key_maybe_str(j, "hang", hangs ? str_of(hang_name(g->hang)) : STR(""));
+    key_time(j, "hung_ms", hangs ? g->hang_ms : 0);
+}
+
 /* What is concluded from the metrics, of one look and of the time before it. */
 static void add_conclusions(struct json *j, const struct site *site, const struct wire_target *t,
                             const struct sample *s, const struct trend_view *moves,
-                            int64_t killed_ms) {
+                            int64_t killed_ms, const struct live_guard *guard) {
     static const struct trend_view unknown;
     enum state state;
 
     moves = moves ? moves : &unknown;
     state = s ? state_moving(s, swap_total(site), moves, killed_ms) : STATE_UNKNOWN;
+    if (live_guard_hangs(guard))
+        state = STATE_HUNG;
 
     add_used_pct(j, s);
     json_key_maybe_str(j, "limit_from", has(s, METRIC_LIMIT) ? t->limit_from : STR(""));
     json_key(j, "limit_certain");
     json_bool(j, has(s, METRIC_LIMIT) && t->limit_certain);
     json_key_maybe_str(j, "state", s ? str_of(state_name(state)) : STR(""));
+    add_guard(j, guard);
     add_moves(j, s, moves);
     json_key(j, "kernel_reclaimable_unknown");
     json_bool(j, s && state_kernel_unsplit(s, t->version == WIRE_CG_V1));
@@ -164,7 +181,7 @@ void row_add_json(struct json *j, const struct site *site, const struct row *r) 
     json_begin_object(j);
     add_identity(j, site, r);
     json_key_centi(j, "cpu_pct", r->have_cpu, r->cpu_centi);
-    add_conclusions(j, site, r->t, r->sample, r->moves, r->killed_ms);
+    add_conclusions(j, site, r->t, r->sample, r->moves, r->killed_ms, r->guard);
     for (enum metric m = 0; m < METRIC_N; m++)
         sample_add_json(j, r->sample, m);
     json_end(j);
@@ -199,7 +216,7 @@ bool row_add_changes(struct json *j, struct site *site, struct live_row *r, int6
         if (changed >> m & 1)
             sample_add_json(j, &r->sample, m);
     if (changed & ~(UINT64_C(1) << METRIC_CPU_US) || r->moved_ms > since_ms)
-        add_conclusions(j, site, &r->t, &r->sample, moves, r->killed_ms);
+        add_conclusions(j, site, &r->t, &r->sample, moves, r->killed_ms, r->guard);
     json_end(j);
     return true;
 }

@@ -19,7 +19,8 @@ struct row {
     uint64_t cpu_centi;
     bool have_totals; /* the two below */
     uint64_t restarts, oom_kills;
-    int64_t killed_ms; /* the newest OOM kill; 0: none is known */
+    int64_t killed_ms;              /* the newest OOM kill; 0: none is known */
+    const struct live_guard *guard; /* NULL: nothing is known */
 };
 
 struct row row_of_live(struct site *site, struct live_row *r);

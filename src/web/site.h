@@ -1,6 +1,7 @@
 /* site.h - what all handlers see: the live table, the store, and what streams are told.
  */
 #pragma once
+#include "model/action.h"
 #include "series/live.h"
 #include "series/store.h"
 #include "web/request.h"
@@ -9,6 +10,7 @@ enum { SITE_OOMS = 32, SITE_STREAMS = 16, SITE_LOCAL_STREAMS = 8 };
 
 struct site_oom {
     int64_t at_ms;
+    const char *event; /* "oom", "guard" */
     char *json;
 };
 
@@ -24,6 +26,10 @@ struct site {
     struct site_oom oom[SITE_OOMS]; /* a ring */
     uint64_t ooms;
     unsigned streams, local_streams;
+    /* Asks the collector for an action; 0 or -errno. NULL: nobody is there to be asked. */
+    int (*act)(void *ctx, uint32_t uid, enum action action, uint64_t request);
+    void *act_ctx;
+    uint64_t acts;    /* asked for so far */
     int64_t fills_ms; /* windows of trends that were filled in this tick (rowtrend.h) */
     unsigned fills;
 };

@@ -123,13 +123,10 @@ static void add_ooms(struct stream *s, struct buf *out) {
     if (site->ooms > SITE_OOMS && s->ooms < site->ooms - SITE_OOMS)
         s->ooms = site->ooms - SITE_OOMS; /* the list of incidents has them all */
     for (; s->ooms < site->ooms; s->ooms++) {
-        const char *json = site->oom[s->ooms % SITE_OOMS].json;
+        const struct site_oom *told = &site->oom[s->ooms % SITE_OOMS];
 
-        if (!json)
-            continue;
-        buf_add(out, STR("event: oom\ndata: "));
-        buf_add(out, str_of(json));
-        buf_add(out, STR("\n\n"));
+        if (told->json)
+            buf_add_format(out, "event: %s\ndata: %s\n\n", told->event, told->json);
     }
 }
 

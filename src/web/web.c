@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "web/api_act.h"
 #include "web/assets.h"
 #include "web/guard.h"
 #include "web/site.h"
@@ -53,6 +54,8 @@ struct visit {
     uint64_t taken;   /* bytes that the client's side has acknowledged, of all answers */
     uint64_t pace;    /* of this answer, what was taken in about the last two seconds */
     bool stream, suspended, dropped;
+    struct buf body; /* of a request that acts */
+    struct act *act; /* it waits for an answer */
 };
 
 struct server {
@@ -78,6 +81,7 @@ struct web {
     char *host[WEB_HOSTS];
     char *token, *version;
     bool show_commands;
+    uid_t owner;
     int again; /* an eventfd: a server has more to do at once */
     uint32_t again_source, sweep_source;
     bool have_again, sweeps;
@@ -88,6 +92,8 @@ struct reply {
     struct answer answer;
     struct visit *visit; /* NULL: it has ended */
 };
+
+static void turn(struct server *s);
 
 /* --- connections --------------------------------------------------------------------------------
  */
@@ -204,11 +210,18 @@ static void begin_visit(struct server *s, struct MHD_Connection *connection, voi
         w->sweeps = loop_add_timer(w->loop, SWEEP_US, SWEEP_US, on_sweep, w, &w->sweep_source) == 0;
 }
 
+static void drop_act(struct visit *v) {
+    buf_done(&v->body);
+    free(v->act);
+    v->act = NULL;
+}
+
 static void end_visit(struct visit *v) {
     *v->at = v->next;
     if (v->next)
         v->next->at = v->at;
     v->server->n--;
+    drop_act(v);
     free(v);
 }
 
@@ -295,9 +308,12 @@ static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const cha
         h->head->tokens++;
         h->head->authorization = str_trim(v);
     } else if (strcasecmp(key, "Transfer-Encoding") == 0) {
-        h->head->body = true;
+        h->head->body = h->head->chunked = true;
     } else if (strcasecmp(key, "Content-Length") == 0) {
         h->head->body |= !str_eq(str_trim(v), STR("0"));
+        h->head->have_length = str_to_u64(str_trim(v), &h->head->length) == 0;
+    } else if (strcasecmp(key, "Content-Type") == 0) {
+        h->head->content_type = str_trim(v);
     } else if (strcasecmp(key, "Accept-Encoding") == 0) {
         h->rq->gzip |= takes_gzip(v);
     } else if (strcasecmp(key, "Last-Event-ID") == 0) {
@@ -322,7 +338,17 @@ static enum MHD_Result take_argument(void *ctx, enum MHD_ValueKind kind, const c
     return MHD_YES;
 }
 
-/* Reads the request and answers it, or refuses. True: it may be compressed. */
+/* Whoever has connected to our own socket. */
+static bool peer_may_act(const struct web *w, const struct visit *v) {
+    struct ucred peer;
+    socklen_t n = sizeof(peer);
+
+    return v->server->own_socket && getsockopt(v->fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 &&
+           (peer.uid == 0 || peer.uid == w->owner);
+}
+
+/* Reads the request and answers it, or refuses. True: it may be compressed. One that acts is only
+ * checked: a status of 0 lets it. */
 static bool make_answer(struct web *w, struct visit *v, const char *url, const char *method,
                         const char *version, struct answer *a) {
     struct MHD_Connection *c = v->connection;
@@ -333,6 +359,8 @@ static bool make_answer(struct web *w, struct visit *v, const char *url, const c
         .any_host = v->server->is_unix,
         .no_token = v->server->own_socket,
         .is_open = asset_find(str_of(url)),
+        .acts = strcmp(url, ACT_PATH) == 0,
+        .may_act = peer_may_act(w, v),
         .http10 = strcmp(version, "HTTP/1.0") == 0,
         .method = str_of(method),
         .path = str_of(url),
@@ -358,12 +386,18 @@ static bool make_answer(struct web *w, struct visit *v, const char *url, const c
         status = 400;
         text = "too many arguments";
     }
+    if (status == 0 && head.acts) {
+        a->status = 0;
+        return false;
+    }
     if (status == 0) {
         site_answer(&w->site, &rq, a);
         w->site.live->self[LIVE_SELF_REQUESTS]++;
         return rq.gzip;
     }
     answer_error(a, status, "%s", text);
+    if (head.acts)
+        a->allow = "POST";
     w->site.live->self[LIVE_SELF_REFUSED]++;
     return false;
 }
@@ -419,10 +453,11 @@ static void add_headers(struct MHD_Response *response, const struct answer *a) {
     if (!a->stream)
         (void)MHD_add_response_header(response, "Vary", "Accept-Encoding");
     if (a->status == 405)
-        (void)MHD_add_response_header(response, "Allow", "GET, HEAD");
+        (void)MHD_add_response_header(response, "Allow", a->allow ? a->allow : "GET, HEAD");
     if (a->status == 401)
         (void)MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
-    if (a->status == 405 || a->status == 413 || a->status == 431)
+    if (a->status == 405 || a->status == 411 || a->status == 413 || a->status == 415 ||
+        a->status == 431 || (a->allow && (a->status == 401 || a->status == 403)))
         (void)MHD_add_response_header(response, "Connection", "close");
 }
 
@@ -463,16 +498,29 @@ static enum MHD_Result send_reply(struct visit *v, struct reply *reply, bool pac
     return r;
 }
 
+static struct reply *new_reply(struct visit *v) {
+    struct reply *reply = calloc(1, sizeof(*reply));
+
+    if (!reply)
+        return NULL;
+    reply->visit = v;
+    answer_init(&reply->answer);
+    return reply;
+}
+
 static enum MHD_Result answer_request(struct web *w, struct visit *v, const char *url,
                                       const char *method, const char *version) {
-    struct reply *reply = calloc(1, sizeof(*reply));
+    struct reply *reply = new_reply(v);
     bool pack;
 
     if (!reply)
         return MHD_NO;
-    reply->visit = v;
-    answer_init(&reply->answer);
     pack = make_answer(w, v, url, method, version, &reply->answer);
+    if (reply->answer.status == 0) { /* it acts, and may: its body comes */
+        free_reply(reply);
+        buf_init(&v->body, ACT_BODY_MAX);
+        return MHD_YES;
+    }
     if (answer_begin(&reply->answer) < 0)
         answer_error(&reply->answer, 503, "the answer cannot be made");
     if (!reply->answer.more)
@@ -480,8 +528,65 @@ static enum MHD_Result answer_request(struct web *w, struct visit *v, const char
     return send_reply(v, reply, pack, strcmp(method, "HEAD") == 0);
 }
 
+/* --- something is to be done ------------------------------------------------------------------ */
+
+static enum MHD_Result wait_for_act(struct visit *v) {
+    v->suspended = true;
+    MHD_suspend_connection(v->connection);
+    return MHD_YES;
+}
+
+/* The body is there, or the answer that was waited for, or neither in time. */
+static enum MHD_Result answer_act(struct web *w, struct visit *v) {
+    struct reply *reply;
+    bool begun = v->act != NULL;
+
+    if (begun && !v->act->answered && clock_mono_us() < v->act->deadline_us && !v->dropped)
+        return wait_for_act(v);
+    reply = new_reply(v);
+    if (!begun)
+        v->act = calloc(1, sizeof(*v->act));
+    if (!reply || !v->act) {
+        free(reply);
+        return MHD_NO;
+    }
+    if (begun) {
+        act_answer(v->act, &reply->answer);
+    } else if (act_begin(&w->site, buf_str(&v->body), v->act, &reply->answer)) {
+        free_reply(reply);
+        return wait_for_act(v);
+    }
+    w->site.live->self[LIVE_SELF_REQUESTS]++;
+    drop_act(v);
+    (void)answer_begin(&reply->answer);
+    reply->answer.end = true;
+    return send_reply(v, reply, false, false);
+}
+
+static enum MHD_Result take_body(struct visit *v, const char *data, size_t *n) {
+    buf_add(&v->body, (struct str){data, *n});
+    *n = 0;
+    return buf_error(&v->body) == 0 ? MHD_YES : MHD_NO; /* more than it said */
+}
+
+void web_acted(struct web *w, const struct wire_acted *acted) {
+    for (unsigned i = 0; i < w->servers; i++)
+        for (struct visit *v = w->server[i].visits; v; v = v->next) {
+            if (!v->act || v->act->request != acted->request || v->act->answered)
+                continue;
+            v->act->said = *acted;
+            v->act->answered = true;
+            if (v->suspended) {
+                v->suspended = false;
+                MHD_resume_connection(v->connection);
+            }
+            turn(&w->server[i]);
+            return;
+        }
+}
+
 /* Called when the head is there, and once more when the request is whole; with a body it is
- * refused the first time. */
+ * refused the first time, but one that acts: then for each part of its body in between. */
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *data_n, void **place) {
@@ -489,16 +594,19 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
     struct visit *v = visit_of(connection);
     bool has_body = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length") ||
                     MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Transfer-Encoding");
+    bool acts = strcmp(url, ACT_PATH) == 0;
 
-    (void)data;
     if (!v)
         return MHD_NO;
     if (!*place) {
         *place = v;
         set_busy(v);
-        if (!has_body)
+        if (!has_body && !acts)
             return MHD_YES;
+        return answer_request(s->web, v, url, method, version);
     }
+    if (acts)
+        return *data_n > 0 ? take_body(v, data, data_n) : answer_act(s->web, v);
     if (*data_n > 0)
         return MHD_NO;
     return answer_request(s->web, v, url, method, version);
@@ -514,6 +622,7 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **pl
     *place = NULL;
     v->stream = false;
     v->suspended = false;
+    drop_act(v);
     set_phase(v, PHASE_BETWEEN);
 }
 
@@ -630,17 +739,25 @@ void web_reset(struct web *w) {
     w->site.told_ms = 0;
 }
 
-void web_oom(struct web *w, struct str json) {
+static void tell_streams(struct web *w, const char *event, struct str json) {
     struct site *site = &w->site;
     struct site_oom *place = &site->oom[site->ooms % SITE_OOMS];
 
     free(place->json);
-    *place = (struct site_oom){clock_wall_ms(), strndup(json.p, json.n)};
+    *place = (struct site_oom){clock_wall_ms(), event, strndup(json.p, json.n)};
     site->ooms++;
     for (unsigned i = 0; i < w->servers && site->streams > 0; i++) {
         wake(&w->server[i]);
         turn(&w->server[i]);
     }
+}
+
+void web_oom(struct web *w, struct str json) {
+    tell_streams(w, "oom", json);
+}
+
+void web_audit(struct web *w, struct str json) {
+    tell_streams(w, "guard", json);
 }
 
 /* --- beginning and end --------------------------------------------------------------------------
@@ -707,6 +824,9 @@ static int copy_options(struct web *w, const struct web_options *o) {
     w->site.interval_ms = o->interval_ms > 0 ? o->interval_ms : 1000;
     w->site.cadvisor_names = o->cadvisor_names;
     w->show_commands = o->show_commands;
+    w->owner = o->owner;
+    w->site.act = o->act;
+    w->site.act_ctx = o->act_ctx;
     for (unsigned i = 0; i < o->hosts && i < WEB_HOSTS; i++) {
         w->host[i] = strdup(o->host[i]);
         if (!w->host[i])

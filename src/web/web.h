@@ -1,16 +1,20 @@
 /* web.h - the agent's HTTP: pages, /metrics, the JSON API, the event stream.
  *
  * libmicrohttpd turned by our own loop, on at most two sockets: TCP and a unix socket, which are
- * bound before privileges are dropped. Everything is read-only. What protects it: the Host header
+ * bound before privileges are dropped. Everything is read-only but
+ * POST /api/v1/act, which asks a guard for an action. What protects it: the Host header
  * must be one of ours (421), no CORS header is ever sent, a token where one is set, limits on
  * header, body, connections and time. Never blocks but for the store's disk. Counts requests,
  * refusals and streams in live->self.
  */
 #pragma once
+#include <sys/types.h>
+
 #include "base/err.h"
 #include "net/loop.h"
 #include "series/live.h"
 #include "series/store.h"
+#include "wire/wireact.h"
 
 enum { WEB_PORT = 7533, WEB_HOSTS = 16, WEB_CONNECTIONS = 64 };
 
@@ -27,6 +31,11 @@ struct web_options {
     bool show_commands;             /* command lines also over TCP without a token */
     int64_t interval_ms;            /* of the collector's rounds: later than that it is away */
     const char *version;
+    uid_t owner; /* who runs the agent: may act through the unix socket, as root may */
+    /* Asks the collector for an action; 0 or -errno; NULL: nobody can be asked. The answer comes
+     * through web_acted. */
+    int (*act)(void *ctx, uint32_t uid, enum action action, uint64_t request);
+    void *act_ctx;
 };
 
 struct web;
@@ -49,6 +58,12 @@ void web_reset(struct web *w);
 /* An OOM kill: for the streams. The JSON of web_add_oom. */
 void web_oom(struct web *w, struct str json);
 
+/* A record of a guard: for the streams. The JSON of web_add_audit. */
+void web_audit(struct web *w, struct str json);
+
+/* The answer to a request for an action. */
+void web_acted(struct web *w, const struct wire_acted *acted);
+
 /* --- JSON that the store keeps and the API gives back ------------------------------------------
  */
 
@@ -67,3 +82,9 @@ struct web_event {
 };
 
 void web_add_event(struct buf *out, const struct web_event *e, const struct wire_target *t);
+
+/* A record of a guard, for store_event and web_audit: one object. Its kind there is the word of
+ * web_audit_word: "hang" (seen or over), "gc" and "guard" (an action has ended, or is let go),
+ * which are events; and "begin", "mark", "guarded", which only the list of incidents has. */
+const char *web_audit_word(const struct audit *a);
+void web_add_audit(struct buf *out, const struct audit *a, const struct wire_target *t);

@@ -47,6 +47,8 @@ struct webtest_child {
     struct store *store;
     int64_t at_ms;
     unsigned turns;
+    struct loop *loop;
+    struct wire_acted acted; /* what the next action that is asked for is answered with */
 };
 
 static inline void webtest_row(struct live *l, uint32_t uid, struct str name, struct str path) {
@@ -192,6 +194,67 @@ static inline void webtest_oom(struct webtest_child *c) {
     buf_done(&json);
 }
 
+/* A guard saw uid 1 pass a mark and hang, and made it collect. */
+static inline void webtest_guard(struct webtest_child *c) {
+    struct audit a = {.at_ms = c->at_ms - 5000,
+                      .by = "agent",
+                      .name = "web",
+                      .path = "/docker/web",
+                      .guard = "web",
+                      .mark = 1,
+                      .action = ACTION_GC,
+                      .facts = {.at_us = 1000000}};
+    static const enum audit_kind kinds[] = {AUDIT_GUARD, AUDIT_MARK, AUDIT_BEGIN, AUDIT_END,
+                                            AUDIT_HANG};
+    struct live_row *row = live_find(&c->live, 1);
+    struct buf json;
+
+    buf_init(&json, 10000);
+    (void)report_done(&a.report, "1 collection");
+    a.have_before = a.have_after = true;
+    a.before = 9000;
+    a.after = 1000;
+    a.took_us = 2500000;
+    a.hang.kind = HANG_NONE;
+    for (size_t i = 0; i < ARRAY_N(kinds); i++) {
+        a.kind = kinds[i];
+        a.at_ms += 100;
+        a.up = true;
+        snprintf(a.id, sizeof(a.id), "id-%zu", a.kind == AUDIT_END ? i - 1 : i);
+        if (a.kind == AUDIT_HANG)
+            a.hang = (struct hang){.kind = HANG_REFAULT, .since_us = 500000};
+        assert_int_equal(live_guard_take(&c->live, row, &a, true), 0);
+        buf_clear(&json);
+        web_add_audit(&json, &a, &row->t);
+        web_audit(c->web, buf_str(&json));
+        if (c->store)
+            assert_int_equal(store_event(c->store, row->series, a.at_ms, str_of(web_audit_word(&a)),
+                                         buf_str(&json)),
+                             0);
+    }
+    buf_done(&json);
+}
+
+static inline int webtest_acted(struct loop *loop, uint32_t what, void *ctx) {
+    struct webtest_child *c = ctx;
+
+    (void)loop, (void)what;
+    if (c->acted.word != WIRE_ACTED_N)
+        web_acted(c->web, &c->acted);
+    return 0;
+}
+
+/* Uid 3 is one that the collector cannot be asked about. */
+static inline int webtest_act(void *ctx, uint32_t uid, enum action action, uint64_t request) {
+    struct webtest_child *c = ctx;
+
+    if (uid == 3)
+        return -EAGAIN;
+    c->acted = (struct wire_acted){.request = request, .word = (enum wire_acted_word)action};
+    snprintf(c->acted.id, sizeof(c->acted.id), "act-%u", uid);
+    return loop_add_timer(c->loop, 1000, 0, webtest_acted, c, NULL);
+}
+
 /* What happened to uid 1 in the last seconds, the newest not committed. */
 static inline void webtest_events(struct webtest_child *c) {
     const struct web_event all[] = {
@@ -217,7 +280,8 @@ static inline void webtest_events(struct webtest_child *c) {
 }
 
 /* t: a tick; n: one that changes nothing; g: uid 2 is gone; c: all is cleared and told anew;
- * o: an OOM kill; e: events; q: the end. */
+ * o: an OOM kill; e: events; w: a guard's records; q: the end. An action is answered with the word
+ * of its number. */
 static inline int webtest_command(struct loop *loop, uint32_t what, void *ctx) {
     struct webtest_child *c = ctx;
     char byte = 'q';
@@ -236,6 +300,8 @@ static inline int webtest_command(struct loop *loop, uint32_t what, void *ctx) {
         webtest_oom(c);
     if (byte == 'e')
         webtest_events(c);
+    if (byte == 'w')
+        webtest_guard(c);
     if (byte == 'c') {
         live_clear(&c->live);
         web_reset(c->web);
@@ -265,6 +331,8 @@ static inline void webtest_serve(const struct webtest_setup *setup, const char *
         .show_commands = setup->commands,
         .interval_ms = 1000,
         .version = "1.2.3",
+        .act = webtest_act,
+        .act_ctx = &c,
     };
     struct err err = {.text = ""};
     struct loop *loop;
@@ -281,6 +349,7 @@ static inline void webtest_serve(const struct webtest_setup *setup, const char *
         options.store = c.store;
     }
     assert_int_equal(loop_new(&loop), 0);
+    c.loop = loop;
     if (web_new(loop, &options, &c.web, &err) < 0)
         fail_msg("%s", err.text);
     webtest_row(&c.live, WIRE_UID_HOST, STR("host"), STR("/"));

@@ -23,9 +23,15 @@ enum wire_kind {
     WIRE_PROCS,     /* struct wire_procs, then processes */
     WIRE_OOM,       /* struct wire_oom */
     WIRE_SELF,      /* struct wire_self: what the collector costs */
+    WIRE_AUDIT,     /* struct wire_audit (wireact.h): a guard saw, decided or did something */
+    WIRE_ACTED,     /* struct wire_acted: the answer to ACT. Never kept in a log */
+    /* front's executable to the guard, on its standard output (wireact.h) */
+    WIRE_POLICY,   /* struct wire_policy */
+    WIRE_POLICIES, /* the end of them: struct wire_policies */
     /* front to collector */
     WIRE_HELLO = 64, /* struct wire_hello: the first message, once */
     WIRE_ACK,        /* struct wire_ack: on disk, or given up for good */
+    WIRE_ACT,        /* struct wire_act: an action that somebody asks for */
     WIRE_KIND_END,
 };
 
@@ -172,6 +178,12 @@ enum wire_self_field {
     WIRE_SELF_NO_WATCHES, /* 1: groups are found by rescans */
     WIRE_SELF_DENIED,     /* targets that may not be read */
     WIRE_SELF_SHORT_OF_FDS,
+    WIRE_SELF_GUARDS,       /* guards in the configuration; 0: there is no guard's process */
+    WIRE_SELF_GUARDED,      /* targets that are guarded now */
+    WIRE_SELF_GUARD_FAILED, /* ... that match a guard and cannot be guarded: no descriptors, ... */
+    WIRE_SELF_GUARD_STARTS,
+    WIRE_SELF_GUARD_CPU_US, /* of the guard's process, its warden and hands with it */
+    WIRE_SELF_GUARD_RSS,    /* bytes; 0: it does not run now */
     WIRE_SELF_N,
 };
 

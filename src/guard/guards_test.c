@@ -1,0 +1,518 @@
+#include "guard/guards.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "guard/guardsint.h"
+#include "kern/cgtest.h"
+
+/* --- allocations, counted --------------------------------------------------------------------- */
+
+#if !defined(__SANITIZE_ADDRESS__)
+#define COUNTS 1
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#undef COUNTS
+#endif
+#endif
+#endif
+
+static unsigned long allocations;
+
+#ifdef COUNTS
+extern void *__libc_malloc(size_t n);
+extern void *__libc_calloc(size_t n, size_t m);
+extern void *__libc_realloc(void *p, size_t n);
+void *malloc(size_t n);
+void *calloc(size_t n, size_t m);
+void *realloc(void *p, size_t n);
+
+void *malloc(size_t n) {
+    allocations++;
+    return __libc_malloc(n);
+}
+void *calloc(size_t n, size_t m) {
+    allocations++;
+    return __libc_calloc(n, m);
+}
+void *realloc(void *p, size_t n) {
+    allocations++;
+    return __libc_realloc(p, n);
+}
+#endif
+
+/* --- a group, a grower, a guard ----------------------------------------------------------------
+ */
+
+enum { LIMIT = 64 << 20, PATIENCE_US = 20 * 1000000 };
+
+struct world {
+    struct cgtest_real real;
+    struct loop *loop;
+    struct guards *guards;
+    char path[128];
+    pid_t grower;
+    unsigned long before; /* allocations when the mark was passed */
+    unsigned long during; /* from there to the end of the first action */
+    bool marked, began, ended, over;
+    enum action stop_at;
+    struct audit end, undo;
+    unsigned records, gone;
+};
+
+static void on_record(void *ctx, const struct audit *a) {
+    struct world *w = ctx;
+
+    w->records++;
+    if (a->kind == AUDIT_MARK && a->up && !w->marked) {
+        w->marked = true;
+        w->before = allocations;
+    }
+    w->began |= a->kind == AUDIT_BEGIN;
+    if (a->kind == AUDIT_UNDO)
+        w->undo = *a;
+    if (a->kind == AUDIT_END && a->action == w->stop_at && !w->ended) {
+        w->during = allocations - w->before;
+        w->ended = true;
+        w->end = *a;
+        loop_stop(w->loop);
+    }
+}
+
+static void on_gone(void *ctx, unsigned id) {
+    struct world *w = ctx;
+
+    (void)id;
+    w->gone++;
+    loop_stop(w->loop);
+}
+
+static int on_late(struct loop *loop, uint32_t what, void *ctx) {
+    (void)what, (void)ctx;
+    loop_stop(loop);
+    return 0;
+}
+
+/* Another program, and no child of ours: what is ours is spared. Grows to so many MiB and stays. */
+static void grow(struct world *w, unsigned mib) {
+    static const char program[] = "import sys, time\n"
+                                  "kept = []\n"
+                                  "for i in range(int(sys.argv[1]) * 4):\n"
+                                  "    kept.append(bytearray(b'x') * (256 << 10))\n"
+                                  "    time.sleep(0.002)\n"
+                                  "time.sleep(30)\n";
+    char procs[512], size[16];
+    int pair[2];
+    pid_t child;
+
+    cgtest_real_path(&w->real, "/g/cgroup.procs", procs, sizeof(procs));
+    snprintf(size, sizeof(size), "%u", mib);
+    assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        pid_t pid = fork();
+        int fd = pid == 0 ? open(procs, O_WRONLY | O_CLOEXEC) : -1;
+
+        if (pid != 0)
+            _exit(write(pair[1], &pid, sizeof(pid)) != sizeof(pid));
+        if (fd < 0 || write(fd, "0", 1) != 1)
+            _exit(1);
+        execl("/usr/bin/python3", "python3", "-c", program, size, (char *)NULL);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(read(pair[0], &w->grower, sizeof(w->grower)), sizeof(w->grower));
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static void begin(struct world *w, const char *at, const char *doing, enum action stop_at,
+                  struct policy *p) {
+    struct guards_options o = {
+        .by = "guard", .audit = -1, .tell = on_record, .gone = on_gone, .ctx = w, .most = 1};
+    struct err err = {0};
+
+    memset(w, 0, sizeof(*w));
+    cgtest_real_init(&w->real);
+    cgtest_real_mkdir(&w->real, "/g");
+    assert_int_equal(cgtest_real_write(&w->real, "/g/memory.limit_in_bytes", "64M"), 0);
+    snprintf(w->path, sizeof(w->path), "%s/g", w->real.group);
+    w->stop_at = stop_at;
+    assert_int_equal(loop_new(&w->loop), 0);
+    assert_int_equal(loop_add_timer(w->loop, PATIENCE_US, 0, on_late, w, NULL), 0);
+    o.host = &w->real.host;
+    o.fs = &w->real.fs;
+    o.loop = w->loop;
+    policy_defaults(p);
+    assert_int_equal(policy_parse_marks(str_of(at), p, &err), 0);
+    assert_int_equal(policy_parse_actions(str_of(doing), p, &err), 0);
+    if (guards_new(&o, &w->guards, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+static void add(struct world *w, const struct policy *p) {
+    struct err err = {0};
+
+    if (guards_add(w->guards, 0, str_of(w->path), STR("g"), p, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+static void done(struct world *w) {
+    guards_free(w->guards);
+    if (w->grower > 0)
+        kill(w->grower, SIGKILL); /* init reaps it */
+    loop_free(w->loop);
+    cgtest_real_rmdir(&w->real, "/g");
+    cgtest_real_done(&w->real);
+}
+
+static uint64_t peak(const struct world *w) {
+    char path[512], text[64] = "";
+    auto_close int fd = -1;
+    uint64_t bytes = 0;
+
+    cgtest_real_path(&w->real, "/g/memory.max_usage_in_bytes", path, sizeof(path));
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+    assert_int_equal(str_to_u64(str_trim(str_of(text)), &bytes), 0);
+    return bytes;
+}
+
+static char state_of(pid_t pid) {
+    char path[64], text[512] = "";
+    const char *at;
+    auto_close int fd = -1;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+    at = strrchr(text, ')');
+    assert_non_null(at);
+    return at[2];
+}
+
+/* --- tests ------------------------------------------------------------------------------------ */
+
+static void from_event_to_action_nothing_is_allocated(void **state) {
+    static const struct {
+        const char *word;
+        enum action action;
+    } quick[] = {{"pause", ACTION_PAUSE}, {"kill", ACTION_KILL}, {"term", ACTION_TERM}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_N(quick); i++) {
+        struct world w;
+        struct policy p;
+
+        begin(&w, "80%", quick[i].word, quick[i].action, &p);
+        add(&w, &p);
+        grow(&w, 52);
+        assert_int_equal(loop_run(w.loop), 0);
+        assert_true(w.ended);
+        if (w.end.report.outcome != OUTCOME_DONE)
+            fail_msg("%s: %s", quick[i].word, w.end.report.text);
+#ifdef COUNTS
+        assert_int_equal(w.during, 0);
+#endif
+        assert_true(peak(&w) < LIMIT);
+        done(&w);
+    }
+}
+
+/* Others are counted too: a test that cannot fail proves nothing. */
+static void allocations_are_counted(void **state) {
+#ifdef COUNTS
+    unsigned long before = allocations;
+    void *volatile p = malloc(100);
+
+    assert_true(allocations > before);
+    free(p);
+#endif
+    (void)state;
+}
+
+static void what_is_paused_goes_on_when_the_guard_ends(void **state) {
+    struct world w;
+    struct policy p;
+
+    (void)state;
+    begin(&w, "80%", "pause", ACTION_PAUSE, &p);
+    add(&w, &p);
+    grow(&w, 52);
+    assert_int_equal(loop_run(w.loop), 0);
+    assert_true(w.ended);
+    for (unsigned i = 0; i < 200 && state_of(w.grower) != 'T'; i++)
+        usleep(5000);
+    assert_int_equal(state_of(w.grower), 'T');
+    guards_remove(w.guards, 0, "enough");
+    assert_int_equal(w.undo.action, ACTION_PAUSE);
+    for (unsigned i = 0; i < 200 && state_of(w.grower) == 'T'; i++)
+        usleep(5000);
+    assert_int_not_equal(state_of(w.grower), 'T');
+    done(&w);
+}
+
+static void a_dry_run_touches_nothing(void **state) {
+    struct world w;
+    struct policy p;
+
+    (void)state;
+    begin(&w, "80%", "kill", ACTION_KILL, &p);
+    p.dry_run = true;
+    add(&w, &p);
+    grow(&w, 48);
+    assert_int_equal(loop_run(w.loop), 0);
+    assert_true(w.ended);
+    assert_int_equal(w.end.report.outcome, OUTCOME_DRY);
+    assert_int_equal(w.end.report.pid, w.grower);
+    assert_int_not_equal(state_of(w.grower), 'Z');
+    done(&w);
+}
+
+static void page_cache_is_no_reason(void **state) {
+    struct world w;
+    struct policy p;
+    char procs[512];
+    int status;
+
+    (void)state;
+    begin(&w, "80%", "kill", ACTION_KILL, &p);
+    add(&w, &p);
+    cgtest_real_path(&w.real, "/g/cgroup.procs", procs, sizeof(procs));
+    w.grower = fork();
+    assert_true(w.grower >= 0);
+    if (w.grower == 0) { /* reads and writes far more than the limit */
+        char name[] = "/var/tmp/plimsoll-unit-XXXXXX";
+        static char block[1 << 20];
+        int fd = open(procs, O_WRONLY | O_CLOEXEC), file;
+
+        if (fd < 0 || write(fd, "0", 1) != 1)
+            _exit(1);
+        file = mkstemp(name);
+        if (file < 0 || unlink(name) < 0)
+            _exit(1);
+        memset(block, 1, sizeof(block));
+        for (unsigned i = 0; i < 2 * (LIMIT >> 20); i++)
+            if (write(file, block, sizeof(block)) < 0)
+                _exit(1);
+        _exit(0);
+    }
+    for (unsigned i = 0; i < 2000 && waitpid(w.grower, &status, WNOHANG) == 0; i++) {
+        assert_int_equal(loop_turn(w.loop), 0);
+        usleep(5000);
+    }
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    w.grower = 0;
+    assert_true(peak(&w) > LIMIT / 100 * 90); /* of usage; not of what is used */
+    assert_false(w.ended);
+    done(&w);
+}
+
+static void the_limit_moves_and_its_marks_with_it(void **state) {
+    struct world w;
+    struct policy p;
+
+    (void)state;
+    begin(&w, "80%", "pause", ACTION_PAUSE, &p);
+    add(&w, &p);
+    assert_int_equal(cgtest_real_write(&w.real, "/g/memory.limit_in_bytes", "32M"), 0);
+    for (unsigned i = 0; i < 50; i++) { /* the guard sees that within some seconds */
+        assert_int_equal(loop_turn(w.loop), 0);
+        usleep(50000);
+    }
+    grow(&w, 24);
+    assert_int_equal(loop_run(w.loop), 0);
+    assert_true(w.ended);
+    assert_true(w.end.facts.value[FACT_LIMIT] == 32 << 20);
+    assert_true(peak(&w) < 32 << 20);
+    done(&w);
+}
+
+static void a_group_that_is_removed(void **state) {
+    struct world w;
+    struct policy p;
+
+    (void)state;
+    begin(&w, "80%", "pause", ACTION_PAUSE, &p);
+    add(&w, &p);
+    cgtest_real_rmdir(&w.real, "/g");
+    assert_int_equal(loop_run(w.loop), 0);
+    assert_int_equal(w.gone, 1);
+    assert_false(w.ended);
+    done(&w);
+}
+
+static void turn(struct world *w, unsigned times) {
+    for (unsigned i = 0; i < times; i++) {
+        assert_int_equal(loop_turn(w->loop), 0);
+        usleep(10000);
+    }
+}
+
+static uint64_t usage(const struct world *w) {
+    char path[512], text[64] = "";
+    auto_close int fd = -1;
+    uint64_t bytes = 0;
+
+    cgtest_real_path(&w->real, "/g/memory.usage_in_bytes", path, sizeof(path));
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+    assert_int_equal(str_to_u64(str_trim(str_of(text)), &bytes), 0);
+    return bytes;
+}
+
+/* Nobody stands ready yet to do what takes long. */
+static void a_group_that_is_above_its_mark_at_the_start(void **state) {
+    struct world w;
+    struct policy p;
+
+    (void)state;
+    begin(&w, "50%", "notify", ACTION_NOTIFY, &p);
+    grow(&w, 40);
+    for (unsigned i = 0; i < 1000 && usage(&w) < LIMIT / 100 * 60; i++)
+        usleep(5000);
+    add(&w, &p);
+    assert_int_equal(loop_run(w.loop), 0);
+    assert_true(w.ended);
+    if (w.end.report.outcome != OUTCOME_DONE)
+        fail_msg("%s", w.end.report.text);
+    done(&w);
+}
+
+static void an_id_is_given_again(void **state) {
+    struct world w;
+    struct policy p;
+    char id[AUDIT_ID];
+
+    (void)state;
+    begin(&w, "90%", "notify", ACTION_NOTIFY, &p);
+    add(&w, &p);
+    turn(&w, 30); /* one stands ready */
+    guards_remove(w.guards, 0, "enough");
+    add(&w, &p);
+    assert_int_equal(guards_ask(w.guards, 0, ACTION_NOTIFY, "test", id), 0);
+    assert_int_equal(loop_run(w.loop), 0);
+    assert_true(w.ended);
+    assert_string_equal(w.end.id, id);
+    if (w.end.report.outcome != OUTCOME_DONE)
+        fail_msg("%s", w.end.report.text);
+    done(&w);
+}
+
+static void what_goes_on_when_the_guard_ends(void **state) {
+    struct world w;
+    struct policy p;
+    char id[AUDIT_ID];
+
+    (void)state;
+    begin(&w, "90%", "notify", ACTION_NOTIFY, &p);
+    memcpy(p.hook,
+           "/bin/sleep\0"
+           "20\0",
+           15);
+    add(&w, &p);
+    assert_int_equal(guards_ask(w.guards, 0, ACTION_NOTIFY, "test", id), 0);
+    turn(&w, 10);
+    assert_true(w.began && !w.ended);
+    guards_remove(w.guards, 0, "enough");
+    assert_true(w.ended);
+    assert_string_equal(w.end.id, id);
+    assert_int_equal(w.end.report.outcome, OUTCOME_FAILED);
+    done(&w);
+}
+
+static void a_group_that_cannot_be_read_for_a_while(void **state) {
+    struct world w;
+    struct policy p;
+    int folder, own, *usage;
+
+    (void)state;
+    begin(&w, "80%", "pause", ACTION_PAUSE, &p);
+    add(&w, &p);
+    turn(&w, 10);
+    usage = &w.guards->at[0]->grip.level[0].usage;
+    own = dup(*usage);
+    folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(own >= 0 && folder >= 0);
+    assert_int_equal(dup2(folder, *usage), *usage);
+    turn(&w, 150);
+    assert_int_equal(w.gone, 0);
+    assert_int_equal(dup2(own, *usage), *usage);
+    grow(&w, 52);
+    assert_int_equal(loop_run(w.loop), 0);
+    assert_true(w.ended);
+    assert_int_equal(w.end.report.outcome, OUTCOME_DONE);
+    close(own);
+    close(folder);
+    done(&w);
+}
+
+static void many_groups(void **state) {
+    enum { GROUPS = 300 };
+    struct cgtest_real real;
+    struct guards_options o = {.by = "guard", .audit = -1, .most = GROUPS};
+    struct guards *guards;
+    struct loop *loop;
+    struct policy p;
+    struct err err = {0};
+    int fds;
+
+    (void)state;
+    cgtest_real_init(&real);
+    assert_int_equal(loop_new(&loop), 0);
+    o.host = &real.host;
+    o.fs = &real.fs;
+    o.loop = loop;
+    policy_defaults(&p);
+    if (guards_new(&o, &guards, &err) < 0)
+        fail_msg("%s", err.text);
+    fds = cgtest_open_fds();
+    for (unsigned i = 0; i < GROUPS; i++) {
+        char name[32], path[128];
+
+        snprintf(name, sizeof(name), "/%u", i);
+        cgtest_real_mkdir(&real, name);
+        snprintf(path, sizeof(path), "%s%s", real.group, name);
+        if (guards_add(guards, i, str_of(path), STR("g"), &p, &err) < 0)
+            fail_msg("%s", err.text);
+    }
+    assert_true(cgtest_open_fds() - fds <= GROUPS * 18);
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(loop_turn(loop), 0);
+        usleep(10000);
+    }
+    guards_free(guards);
+    loop_free(loop);
+    for (unsigned i = 0; i < GROUPS; i++) {
+        char name[32];
+
+        snprintf(name, sizeof(name), "/%u", i);
+        cgtest_real_rmdir(&real, name);
+    }
+    cgtest_real_done(&real);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(allocations_are_counted),
+        cmocka_unit_test(from_event_to_action_nothing_is_allocated),
+        cmocka_unit_test(what_is_paused_goes_on_when_the_guard_ends),
+        cmocka_unit_test(a_dry_run_touches_nothing),
+        cmocka_unit_test(page_cache_is_no_reason),
+        cmocka_unit_test(the_limit_moves_and_its_marks_with_it),
+        cmocka_unit_test(a_group_that_is_removed),
+        cmocka_unit_test(a_group_that_is_above_its_mark_at_the_start),
+        cmocka_unit_test(an_id_is_given_again),
+        cmocka_unit_test(what_goes_on_when_the_guard_ends),
+        cmocka_unit_test(a_group_that_cannot_be_read_for_a_while),
+        cmocka_unit_test(many_groups),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, cgtest_real_sweep);
+}

@@ -1,0 +1,308 @@
+#include "guard/ladder.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { MS = 1000, S = 1000000, LIMIT = 1000 };
+
+struct world {
+    struct policy policy;
+    struct ladder ladder;
+    struct hang hang;
+    int64_t now_us;
+    struct ladder_change change;
+    struct decision decision;
+};
+
+static void begin(struct world *w, const char *at, const char *doing) {
+    struct err err;
+
+    memset(w, 0, sizeof(*w));
+    policy_defaults(&w->policy);
+    assert_int_equal(policy_parse_marks(str_of(at), &w->policy, &err), 0);
+    assert_int_equal(policy_parse_actions(str_of(doing), &w->policy, &err), 0);
+    assert_int_equal(policy_check(&w->policy, &err), 0);
+    ladder_init(&w->ladder, &w->policy);
+    w->now_us = 100 * S;
+}
+
+static void see(struct world *w, uint64_t used) {
+    struct facts f = {.at_us = w->now_us,
+                      .have = 1U << FACT_USED | 1U << FACT_LIMIT,
+                      .value = {[FACT_USED] = used, [FACT_LIMIT] = LIMIT}};
+
+    ladder_see(&w->ladder, &f, &w->hang, &w->change, &w->decision);
+}
+
+/* Begins what was decided, which must be this. */
+static void does(struct world *w, uint64_t used, const char *action, unsigned mark) {
+    see(w, used);
+    assert_true(w->decision.any);
+    assert_string_equal(action_name(w->decision.action), action);
+    assert_int_equal(w->decision.mark, mark);
+    ladder_begun(&w->ladder, w->decision.action, w->decision.mark, w->now_us);
+}
+
+static void waits(struct world *w, uint64_t used) {
+    see(w, used);
+    assert_false(w->decision.any);
+}
+
+static void ends(struct world *w, enum action a, enum outcome o) {
+    ladder_ended(&w->ladder, a, 0, o, w->now_us);
+}
+
+static void each_mark_starts_its_action(void **state) {
+    struct world w;
+
+    (void)state;
+    begin(&w, "80%,90%,95%", "notify,gc,reclaim");
+    waits(&w, 799);
+    assert_int_equal(w.change.above, 0);
+    does(&w, 800, "notify", 1);
+    assert_int_equal(w.change.above, 1);
+    assert_string_equal(w.decision.why, "used 800B of 1000B (80.0 %)");
+    ends(&w, ACTION_NOTIFY, OUTCOME_DONE);
+    waits(&w, 810); /* once */
+    does(&w, 900, "gc", 2);
+    waits(&w, 949); /* busy */
+    waits(&w, 960);
+    ends(&w, ACTION_GC, OUTCOME_DONE);
+    does(&w, 960, "reclaim", 3);
+}
+
+static void a_mark_is_left_with_hysteresis(void **state) {
+    struct world w;
+
+    (void)state;
+    begin(&w, "80%", "gc");
+    does(&w, 850, "gc", 1);
+    ends(&w, ACTION_GC, OUTCOME_DONE);
+    waits(&w, 751);
+    assert_int_equal(w.ladder.above, 1);
+    waits(&w, 749);
+    assert_int_equal(w.ladder.above, 0);
+    assert_int_equal(w.change.before, 1);
+    waits(&w, 800); /* passed again, but gc was begun in this very moment */
+    assert_int_equal(w.ladder.again_us, w.now_us + w.policy.cooldown_us);
+    w.now_us = w.ladder.again_us;
+    does(&w, 800, "gc", 1);
+}
+
+static void what_helped_is_repeated_before_the_next_is_taken(void **state) {
+    struct world w;
+
+    (void)state;
+    begin(&w, "90%", "gc,kill");
+    does(&w, 905, "gc", 1);
+    ends(&w, ACTION_GC, OUTCOME_DONE);
+    waits(&w, 890); /* helped, though the mark is not left */
+    w.now_us += 2 * S;
+    does(&w, 900, "gc", 1);
+    ends(&w, ACTION_GC, OUTCOME_DONE);
+    does(&w, 905, "kill", 1); /* did not help */
+    ends(&w, ACTION_KILL, OUTCOME_DONE);
+    w.now_us += 2 * S;
+    waits(&w, 905);
+    w.now_us += LADDER_REPEAT_US;
+    does(&w, 905, "gc", 1); /* from the beginning */
+}
+
+static void quick_ones_of_a_higher_mark_do_not_wait(void **state) {
+    struct world w;
+
+    (void)state;
+    begin(&w, "80%,95%", "gc,pause,kill");
+    does(&w, 800, "gc", 1);
+    waits(&w, 940);
+    does(&w, 950, "pause", 2);
+    does(&w, 950, "kill", 2); /* the next of the list is quick too, and pausing frees nothing */
+    assert_true(w.ladder.busy);
+}
+
+static void term_does_not_wait_for_what_is_slow(void **state) {
+    struct world w;
+
+    (void)state;
+    begin(&w, "50%,90%,95%", "gc,term,kill");
+    does(&w, 500, "gc", 1);
+    does(&w, 900, "term", 2);
+    waits(&w, 940); /* its grace */
+    does(&w, 950, "kill", 3);
+    ends(&w, ACTION_TERM, OUTCOME_DONE);
+    assert_false(w.ladder.term);
+    assert_true(w.ladder.busy);
+}
+
+static void a_fast_grower_meets_the_highest_mark_first(void **state) {
+    struct world w;
+
+    (void)state;
+    begin(&w, "80%,90%,95%", "notify,gc,pause");
+    does(&w, 970, "pause", 3);
+    does(&w, 970, "gc", 2);
+    ends(&w, ACTION_GC, OUTCOME_DONE);
+    does(&w, 970, "notify", 1);
+}
+
+static void a_hang_is_rescued_first(void **state) {
+    struct world w;
+
+    (void)state;
+    begin(&w, "90%", "gc,rescue,kill");
+    does(&w, 950, "gc", 1);
+    ends(&w, ACTION_GC, OUTCOME_FAILED);
+    w.hang.kind = HANG_OOM_WAIT;
+    does(&w, 1000, "rescue", 0);
+    assert_true(w.change.hang);
+    assert_string_equal(w.decision.why, "it hangs (oom-wait): used 1000B of 1000B (100.0 %)");
+    waits(&w, 1000);
+    ends(&w, ACTION_RESCUE, OUTCOME_FAILED);
+    does(&w, 1000, "kill", 1);
+}
+
+static void a_rescue_that_does_not_last(void **state) {
+    struct world w;
+
+    (void)state;
+    begin(&w, "90%", "rescue,kill");
+    for (unsigned i = 0; i < LADDER_RELAPSES; i++) {
+        w.hang.kind = HANG_REFAULT;
+        does(&w, 1000, "rescue", 0);
+        ends(&w, ACTION_RESCUE, OUTCOME_DONE);
+        w.hang.kind = HANG_NONE;
+        waits(&w, 700);
+        w.now_us += 5 * S;
+    }
+    w.hang.kind = HANG_REFAULT;
+    does(&w, 1000, "kill", 1);
+}
+
+static void a_hang_later_is_another_one(void **state) {
+    struct world w;
+
+    (void)state;
+    begin(&w, "90%", "rescue,kill");
+    for (unsigned i = 0; i < 5; i++) {
+        w.hang.kind = HANG_REFAULT;
+        does(&w, 1000, "rescue", 0);
+        ends(&w, ACTION_RESCUE, OUTCOME_DONE);
+        w.hang.kind = HANG_NONE;
+        waits(&w, 700);
+        w.now_us += 60 * S;
+    }
+}
+
+static void what_cannot_help_a_hang_is_passed_over(void **state) {
+    struct world w;
+
+    (void)state;
+    begin(&w, "90%", "gc,throttle,pause,dump,kill");
+    w.hang.kind = HANG_OOM_WAIT;
+    does(&w, 1000, "dump", 1);
+    ends(&w, ACTION_DUMP, OUTCOME_DONE);
+    does(&w, 1000, "kill", 1);
+}
+
+static void bounds_per_hour(void **state) {
+    struct world w;
+    unsigned kills = 0, minutes = 0;
+
+    (void)state;
+    begin(&w, "90%", "kill");
+    w.policy.kills_per_hour = 3;
+    for (; minutes < 59; minutes++) {
+        see(&w, 950);
+        if (w.decision.any) {
+            ladder_begun(&w.ladder, ACTION_KILL, 1, w.now_us);
+            ends(&w, ACTION_KILL, OUTCOME_DONE);
+            kills++;
+        }
+        w.now_us += 60 * (int64_t)S;
+    }
+    assert_int_equal(kills, 3);
+    assert_true(w.ladder.bounded > 0);
+    w.now_us += 5 * 60 * (int64_t)S;
+    does(&w, 950, "kill", 1);
+}
+
+static void notes_are_not_bounded(void **state) {
+    struct world w;
+
+    (void)state;
+    begin(&w, "90%", "notify");
+    w.policy.per_hour = 2;
+    for (unsigned i = 0; i < 10; i++) {
+        does(&w, 950, "notify", 1);
+        ends(&w, ACTION_NOTIFY, OUTCOME_DONE);
+        waits(&w, 700);
+        w.now_us += 2 * S;
+    }
+}
+
+static void without_a_limit_sizes_still_count(void **state) {
+    struct world w;
+    struct facts f = {
+        .at_us = 1, .have = 1U << FACT_USED, .value = {[FACT_USED] = 500 << 20, [FACT_LIMIT] = 7}};
+
+    (void)state;
+    begin(&w, "80%", "gc");
+    ladder_see(&w.ladder, &f, &w.hang, &w.change, &w.decision);
+    assert_false(w.decision.any); /* a share of nothing */
+    assert_int_equal(ladder_next_mark(&w.ladder, &f), 0);
+    begin(&w, "400M", "gc");
+    ladder_see(&w.ladder, &f, &w.hang, &w.change, &w.decision);
+    assert_true(w.decision.any);
+    assert_string_equal(w.decision.why, "used 500M");
+}
+
+static void nothing_known_changes_nothing(void **state) {
+    struct world w;
+    struct facts f = {.at_us = 101 * S};
+
+    (void)state;
+    begin(&w, "80%", "gc");
+    does(&w, 850, "gc", 1);
+    ladder_see(&w.ladder, &f, &w.hang, &w.change, &w.decision);
+    assert_int_equal(w.ladder.above, 1);
+}
+
+static void a_dry_rescue_is_said_now_and_then(void **state) {
+    struct world w;
+
+    (void)state;
+    begin(&w, "90%", "rescue,kill");
+    w.hang.kind = HANG_OOM_WAIT;
+    does(&w, 1000, "rescue", 0);
+    ends(&w, ACTION_RESCUE, OUTCOME_DRY);
+    w.now_us += 5 * S;
+    waits(&w, 1000);
+    w.now_us += 6 * S;
+    does(&w, 1000, "rescue", 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_mark_starts_its_action),
+        cmocka_unit_test(a_mark_is_left_with_hysteresis),
+        cmocka_unit_test(what_helped_is_repeated_before_the_next_is_taken),
+        cmocka_unit_test(quick_ones_of_a_higher_mark_do_not_wait),
+        cmocka_unit_test(term_does_not_wait_for_what_is_slow),
+        cmocka_unit_test(a_fast_grower_meets_the_highest_mark_first),
+        cmocka_unit_test(a_hang_is_rescued_first),
+        cmocka_unit_test(a_rescue_that_does_not_last),
+        cmocka_unit_test(a_hang_later_is_another_one),
+        cmocka_unit_test(what_cannot_help_a_hang_is_passed_over),
+        cmocka_unit_test(bounds_per_hour),
+        cmocka_unit_test(notes_are_not_bounded),
+        cmocka_unit_test(without_a_limit_sizes_still_count),
+        cmocka_unit_test(nothing_known_changes_nothing),
+        cmocka_unit_test(a_dry_rescue_is_said_now_and_then),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
