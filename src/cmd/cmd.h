@@ -82,6 +82,6 @@ int cmd_write(struct buf *out, bool *gone_out);
 int cmd_write_until(struct buf *out, int stop, bool *gone_out);
 
 extern const struct cmd cmd_stats, cmd_free, cmd_ps, cmd_map, cmd_top, cmd_run, cmd_agent,
-    cmd_query, cmd_gc, cmd_doctor;
+    cmd_query, cmd_gc, cmd_doctor, cmd_enter, cmd_dump, cmd_guard, cmd_rescue, cmd_incidents;
 /* of plimsoll-inspect */
 extern const struct cmd cmd_heap, cmd_gctrace;

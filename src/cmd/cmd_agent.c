@@ -10,7 +10,7 @@
 #include "engine/agent.h"
 
 struct options {
-    const char *config, *state, *listen, *socket;
+    const char *config, *state, *listen, *socket, *audit;
     bool check, foreground;
 };
 
@@ -35,6 +35,10 @@ static int set_listen(void *into, struct str value, struct err *err) {
 
 static int set_socket(void *into, struct str value, struct err *err) {
     return set_text(value, "socket", &((struct options *)into)->socket, err);
+}
+
+static int set_audit(void *into, struct str value, struct err *err) {
+    return set_text(value, "audit", &((struct options *)into)->audit, err);
 }
 
 static int set_check(void *into, struct str value, struct err *err) {
@@ -67,7 +71,7 @@ static int make_absolute(const char **path) {
 
 static int run(struct cmd_context *context, void *into) {
     struct options *o = into;
-    const char **paths[] = {&o->config, &o->state, &o->socket};
+    const char **paths[] = {&o->config, &o->state, &o->socket, &o->audit};
     struct agent_options agent;
     struct err err;
     int r = 0;
@@ -85,6 +89,7 @@ static int run(struct cmd_context *context, void *into) {
         .state = o->state,
         .listen = o->listen,
         .socket = o->socket,
+        .audit = o->audit,
         .foreground = o->foreground,
         .version = PLIMSOLL_VERSION,
     };
@@ -102,6 +107,8 @@ static const struct opt opts[] = {
     {"listen", 'l', "ADDRESS", "ADDR:PORT, unix:PATH or off, instead of the configuration's",
      set_listen},
     {"socket", 0, "PATH", "the unix socket that plimsoll's own commands ask", set_socket},
+    {"audit", 0, "FILE", "what guards do is recorded there (/var/log/plimsoll/audit.jsonl)",
+     set_audit},
     {"check", 0, NULL, "only tell what is wrong with the configuration", set_check},
     {"foreground", 0, NULL, "log lines for people, not for a journal", set_foreground},
     {NULL, 0, NULL, NULL, NULL},
@@ -110,7 +117,7 @@ static const struct opt opts[] = {
 const struct cmd cmd_agent = {
     .name = "agent",
     .brief = "watch every container, remember, serve metrics",
-    .synopsis = "[--config FILE] [--state DIR] [--listen ADDRESS] [--check]",
+    .synopsis = "[--config FILE] [--state DIR] [--listen ADDRESS] [--audit FILE] [--check]",
     .about =
         "Samples every container, service and named run once a second, keeps the history, and\n"
         "serves it by HTTP on 127.0.0.1:7533: /metrics for Prometheus, JSON below /api/v1.\n"

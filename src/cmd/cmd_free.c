@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -17,6 +18,7 @@
 #include "cmd/opt.h"
 #include "cmd/session.h"
 #include "kern/meminfo.h"
+#include "model/highmark.h"
 
 enum { SETTLE_MS = 700 };
 
@@ -173,9 +175,12 @@ static void add_note(struct buf *out, const struct answer *a) {
         buf_add(out, STR("; a group outside of this cgroup namespace may have a tighter one"));
     buf_add_char(out, '\n');
     if (sample_has(a->sample, METRIC_HIGH) && a->sample->value[METRIC_HIGH] != SAMPLE_NONE) {
+        bool mark = highmark_is(a->sample->value[METRIC_HIGH], (uint64_t)sysconf(_SC_PAGESIZE));
+
         buf_add(out, STR("above "));
         num_add_iec(out, a->sample->value[METRIC_HIGH]);
-        buf_add(out, STR(" the kernel slows the group down (memory.high)\n"));
+        buf_add(out, mark ? STR(" a guard is woken (memory.high)\n")
+                          : STR(" the kernel slows the group down (memory.high)\n"));
     }
 }
 

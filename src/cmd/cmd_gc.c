@@ -19,7 +19,6 @@
 enum {
     TIMEOUT_MS = 15000,
     TIMEOUT_LEAST_MS = 100,
-    TIMEOUT_MOST_MS = 600 * 1000,
     SMALL = 16 << 20, /* of a group, what is smaller and has no collector is left out */
     OUTPUT_MAX = 64 << 20,
     COMMAND_COLUMNS = 40, /* in the table */
@@ -38,11 +37,7 @@ static int set_inject(void *into, struct str value, struct err *err) {
 }
 
 static int set_timeout(void *into, struct str value, struct err *err) {
-    uint64_t *ms = &((struct options *)into)->timeout_ms;
-
-    if (num_parse_ms(value, ms) < 0 || *ms < TIMEOUT_LEAST_MS || *ms > TIMEOUT_MOST_MS)
-        return err_set(err, -EINVAL, "'%.*s' is not a time from 100ms to 10m", STR_ARG(value));
-    return 0;
+    return opt_timeout_ms(value, TIMEOUT_LEAST_MS, &((struct options *)into)->timeout_ms, err);
 }
 
 static void defaults(void *options) {

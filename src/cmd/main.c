@@ -14,9 +14,10 @@ static const struct cmd gctrace = {
     .in = "plimsoll-inspect",
 };
 
-static const struct cmd *const commands[] = {&cmd_stats,  &cmd_free, &cmd_ps,    &cmd_map,
-                                             &cmd_top,    &cmd_run,  &cmd_agent, &cmd_query,
-                                             &cmd_doctor, &cmd_gc,   &heap,      &gctrace};
+static const struct cmd *const commands[] = {
+    &cmd_stats, &cmd_free,   &cmd_ps,        &cmd_map, &cmd_top,   &cmd_run,
+    &cmd_agent, &cmd_query,  &cmd_doctor,    &cmd_gc,  &cmd_enter, &cmd_dump,
+    &cmd_guard, &cmd_rescue, &cmd_incidents, &heap,    &gctrace};
 
 int main(int argc, char **argv) {
     return dispatch(commands, ARRAY_N(commands), argc, argv);

@@ -243,3 +243,15 @@ int opt_interval_us(struct str value, int64_t *out, struct err *err) {
     *out = (int64_t)ms * 1000;
     return 0;
 }
+
+int opt_timeout_ms(struct str value, unsigned least_ms, uint64_t *out, struct err *err) {
+    enum { MOST_MS = 600 * 1000 };
+    bool whole = least_ms % 1000 == 0;
+    uint64_t ms;
+
+    if (num_parse_ms(value, &ms) < 0 || ms < least_ms || ms > MOST_MS)
+        return err_set(err, -EINVAL, "'%.*s' is not a time from %u%s to 10m", STR_ARG(value),
+                       whole ? least_ms / 1000 : least_ms, whole ? "s" : "ms");
+    *out = ms;
+    return 0;
+}

@@ -17,3 +17,5 @@ const char *opt_suggest(struct str typed, const char *const *known, size_t n);
 /* Ready-made setters store into fields by offset: */
 int opt_size(struct str value, uint64_t *out, struct err *err);
 int opt_interval_us(struct str value, int64_t *out, struct err *err); /* 50 ms to 1 day */
+int opt_timeout_ms(struct str value, unsigned least_ms, uint64_t *out,
+                   struct err *err); /* to 10 minutes */

@@ -193,6 +193,31 @@ static void mistakes_are_named(void **state) {
     }
 }
 
+static void a_timeout_has_bounds_that_are_told(void **state) {
+    static const struct {
+        const char *value, *says;
+        unsigned least_ms;
+    } bad[] = {
+        {"499ms", "'499ms' is not a time from 500ms to 10m", 500},
+        {"999ms", "'999ms' is not a time from 1s to 10m", 1000},
+        {"601", "'601' is not a time from 0s to 10m", 0},
+        {"soon", "'soon' is not a time from 1500ms to 10m", 1500},
+    };
+    uint64_t ms = 7;
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_N(bad); i++) {
+        assert_int_equal(opt_timeout_ms(str_of(bad[i].value), bad[i].least_ms, &ms, &err), -EINVAL);
+        assert_string_equal(err.text, bad[i].says);
+        assert_int_equal(ms, 7);
+    }
+    assert_int_equal(opt_timeout_ms(STR("500ms"), 500, &ms, &err), 0);
+    assert_int_equal(ms, 500);
+    assert_int_equal(opt_timeout_ms(STR("10m"), 0, &ms, &err), 0);
+    assert_int_equal(ms, 600000);
+}
+
 static void a_command_that_prints_no_data_has_no_output_options(void **state) {
     static const struct cmd quiet = {.name = "quiet", .brief = "b", .synopsis = ""};
     struct line l;
@@ -283,6 +308,7 @@ int main(void) {
         cmocka_unit_test(an_argument_is_taken_as_it_stands),
         cmocka_unit_test(help_wins_over_what_follows),
         cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(a_timeout_has_bounds_that_are_told),
         cmocka_unit_test(a_command_that_prints_no_data_has_no_output_options),
         cmocka_unit_test(another_programs_command_line_is_left_alone),
         cmocka_unit_test(suggestions_are_near_or_none),

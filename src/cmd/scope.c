@@ -8,16 +8,11 @@
 #include "kern/procstat.h"
 #include "sampler/procs.h"
 
-enum { SETTLE_MS = 300 };
-
 /* Its name, as the other commands show it. */
 static void name_group(struct scope *scope, struct session *s) {
-    struct str path = str_of(scope->path), name;
-    const struct target *target;
+    const struct target *target = session_settled(s, str_of(scope->path));
+    struct str name;
 
-    if (targets_choose(s->targets, path) == 0)
-        targets_settle(s->targets, SETTLE_MS);
-    target = targets_find(s->targets, path);
     if (!target)
         return;
     name = session_name(target);

@@ -67,6 +67,14 @@ void session_close(struct session *s) {
     s->ticker = NULL;
 }
 
+const struct target *session_settled(struct session *s, struct str path) {
+    enum { SETTLE_MS = 300 };
+
+    if (targets_choose(s->targets, path) == 0)
+        targets_settle(s->targets, SETTLE_MS);
+    return targets_find(s->targets, path);
+}
+
 enum {
     TOLD_WATCHES = 1 << 0,
     TOLD_FDS = 1 << 1,

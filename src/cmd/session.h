@@ -28,6 +28,10 @@ int session_open(struct session *s, const struct cmd_context *context,
                  const struct session_options *options, struct err *err);
 void session_close(struct session *s);
 
+/* The target of that group, taken into the table, and asked about for 0.3 s at most; NULL: there is
+ * none. */
+const struct target *session_settled(struct session *s, struct str path);
+
 /* Lines about what could not be seen (permissions, watches, descriptors), each said once; appended
  * to `out` without their newline-terminated prefix, or NULL: on stderr. */
 void session_tell(struct session *s, struct buf *out);

@@ -63,6 +63,46 @@ static uint64_t bytes_at(const json_t *row, const char *key) {
                : SAMPLE_NONE;
 }
 
+/* "kill: done, 243M -> 12.0M, java": what a guard did, and what came of it. */
+static void add_action(struct buf *out, const json_t *row) {
+    struct str outcome = text_at(row, "outcome"), text = text_at(row, "text");
+    uint64_t before = bytes_at(row, "before"), after = bytes_at(row, "after");
+
+    buf_add(out, text_at(row, "action"));
+    if (str_eq(text_at(row, "record"), STR("undo")))
+        buf_add(out, STR(" let go"));
+    if (outcome.n > 0) {
+        buf_add(out, STR(": "));
+        buf_add(out, outcome);
+    }
+    if (before != SAMPLE_NONE && after != SAMPLE_NONE &&
+        (str_eq(outcome, STR("done")) || str_eq(outcome, STR("partly")))) {
+        buf_add(out, STR(", "));
+        num_add_iec(out, before);
+        buf_add(out, STR(" -> "));
+        num_add_iec(out, after);
+    }
+    if (text.n > 0) {
+        buf_add(out, STR(", "));
+        buf_add(out, text);
+    }
+}
+
+static void add_hang(struct buf *out, const json_t *row) {
+    buf_add(out, text_at(row, "hang"));
+    if (json_is_false(json_object_get(row, "up")))
+        buf_add(out, STR(": over"));
+}
+
+static void add_other(struct buf *out, const json_t *row) {
+    if (text_at(row, "action").n > 0)
+        add_action(out, row);
+    else if (text_at(row, "hang").n > 0)
+        add_hang(out, row);
+    else
+        buf_add(out, text_at(row, "text"));
+}
+
 static void add_detail(struct buf *out, const json_t *row, const struct tui_event *e) {
     json_int_t restarts = json_integer_value(json_object_get(row, "restarts"));
 
@@ -73,7 +113,7 @@ static void add_detail(struct buf *out, const json_t *row, const struct tui_even
     else if (e->kind == TUI_EVENT_RESTART && restarts > 0)
         topevents_add_restart(out, (uint64_t)restarts);
     else if (e->kind == TUI_EVENT_OTHER)
-        buf_add(out, text_at(row, "text"));
+        add_other(out, row);
 }
 
 static void take(struct topevents *t, const json_t *row) {

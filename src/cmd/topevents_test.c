@@ -48,6 +48,29 @@ static void events_are_told_and_others_by_their_name(void **state) {
     topevents_done(&t);
 }
 
+static void what_guards_did_is_told(void **state) {
+    struct topevents t = {.n = 0};
+
+    (void)state;
+    assert_int_equal(
+        load(&t, "{\"events\":[{\"kind\":\"guard\",\"record\":\"end\",\"at_ms\":9,"
+                 "\"action\":\"reclaim\",\"outcome\":\"done\",\"before\":67108864,"
+                 "\"after\":1048576,\"text\":\"cache\",\"hang\":\"none\"},"
+                 "{\"kind\":\"guard\",\"record\":\"end\",\"at_ms\":8,\"action\":\"kill\","
+                 "\"outcome\":\"refused\",\"before\":5,\"after\":5},"
+                 "{\"kind\":\"guard\",\"record\":\"undo\",\"at_ms\":7,\"action\":\"pause\"},"
+                 "{\"kind\":\"hang\",\"record\":\"hang\",\"at_ms\":6,\"up\":false,"
+                 "\"hang\":\"oom-wait\"}]}"),
+        0);
+    assert_true(str_eq(t.event[0].word, STR("guard")));
+    assert_true(str_eq(t.event[0].detail, STR("reclaim: done, 64.0M -> 1.00M, cache")));
+    assert_true(str_eq(t.event[1].detail, STR("kill: refused")));
+    assert_true(str_eq(t.event[2].detail, STR("pause let go")));
+    assert_true(str_eq(t.event[3].word, STR("hang")));
+    assert_true(str_eq(t.event[3].detail, STR("oom-wait: over")));
+    topevents_done(&t);
+}
+
 static void nonsense_is_refused_or_passed_over(void **state) {
     struct topevents t = {.n = 0};
 
@@ -113,6 +136,7 @@ static void kills_are_not_lost_where_the_list_is_cut(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_are_told_and_others_by_their_name),
+        cmocka_unit_test(what_guards_did_is_told),
         cmocka_unit_test(nonsense_is_refused_or_passed_over),
         cmocka_unit_test(there_are_no_more_than_fit),
         cmocka_unit_test(kills_are_not_lost_where_the_list_is_cut),
