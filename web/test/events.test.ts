@@ -35,7 +35,7 @@ test("one request when everything fits", async () => {
 test("kinds that are hidden take no place from those that are shown, but are counted", async () => {
     const asked = serve(ALL, 3);
     const { events, cut } = await loadEvents({}, new Set(["start", "end"]), new AbortController().signal);
-    assert.deepEqual(asked[1], ["oom", "restart", "limit", "gc"]);
+    assert.deepEqual(asked[1], ["oom", "hang", "guard", "gc", "restart", "limit"]);
     assert.deepEqual(events.map(({ kind, at_ms }) => `${kind} ${at_ms}`), ["start 9", "end 8", "gc 7", "oom 5"]);
     assert.equal(cut, false);
 });

@@ -55,3 +55,18 @@ test("a kill says who, how much and whose limit, and when it is not sure", () =>
     assert.equal(eventText(event("deploy", 1, "docker:a", { text: "v2" })), "v2");
     assert.equal(eventText(event("deploy", 1, "docker:a", { text: "v\u202e2" })), "v\\u{202e}2");
 });
+
+test("what a guard did says what came of it, and what of it is hostile is escaped", () => {
+    const told = (more: Partial<Event>) => eventText(event("guard", 1, "docker:a", { record: "end", ...more }));
+    assert.equal(
+        told({ action: "reclaim", outcome: "partly", before: 480 << 20, after: 12 << 20, took_ms: 3.4, text: "cache" }),
+        "cache reclaim: partly done, 480M → 12.0M, in 3 ms, cache");
+    assert.equal(told({ action: "kill", outcome: "refused", took_ms: 1, text: "pid 1\u001b[2J", next: "kill_init" }),
+        "kill (SIGKILL): refused, pid 1\\x1b[2J, next: kill_init");
+    assert.equal(told({ action: "kill", outcome: "dry-run", took_ms: 1 }), "kill (SIGKILL): would be done (dry run)");
+    assert.equal(told({ action: "dance", outcome: "odd" }), "dance: odd");
+    assert.match(told({ record: "undo", action: "pause" }), /^pause is over/);
+    assert.match(eventText(event("hang", 1, "docker:a", { up: true, hang: "refault-livelock" })), /^hangs at its limit: it does/);
+    assert.match(eventText(event("hang", 1, "docker:a", { up: false, hang: "unkillable", hang_for_ms: 5000 })), /no more, after 5s/);
+    assert.equal(eventText(event("hang", 1, "docker:a", { up: true, hang: "odd" })), "hangs at its limit: odd");
+});

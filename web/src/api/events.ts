@@ -9,7 +9,7 @@ export interface EventList {
 }
 
 /** What every agent knows; others are asked for only when it has told of them. */
-const KINDS = ["oom", "restart", "limit", "start", "end"];
+const KINDS = ["oom", "hang", "guard", "gc", "restart", "limit", "start", "end"];
 
 /** Kinds that are not shown are asked for too, since they are counted; but when there is more than one
  * answer holds they take no place from those that are. */

@@ -50,6 +50,10 @@ export interface Row {
     limit_from: Text;
     limit_certain: boolean;
     state: StateWord | null;
+    guarded?: boolean | null; // by a guard of the agent; null: none has told anything
+    marks_passed?: Num; // now
+    hang?: Hang | null; // as a guard sees it
+    hung_ms?: Num; // since when
     kernel_reclaimable_unknown: boolean;
     trend: "steady" | "growing" | "shrinking" | null;
     trend_bytes_per_h: Num;
@@ -149,7 +153,10 @@ export interface Sparks {
     series: Record<string, Num[]>;
 }
 
-/** kind: "oom", "start", "end", "restart", "limit"; others may come ("gc", "guard", "alert"). */
+/** How it hangs at its limit: the words of src/model/hang.h. */
+export type Hang = "oom-wait" | "refault-livelock" | "unkillable" | "throttled";
+
+/** kind: "oom", "start", "end", "restart", "limit", "hang", "gc", "guard"; others may come ("alert"). */
 export interface Event {
     kind: string;
     at_ms: number;
@@ -164,7 +171,20 @@ export interface Event {
     restarts?: number;
     from?: Num;
     to?: Num;
-    text?: string;
+    text?: Text;
+    // Of guards:
+    record?: string; // "hang", "end", "undo"
+    action?: string;
+    outcome?: string;
+    hang?: string;
+    hang_for_ms?: Num;
+    up?: boolean; // a hang: it was seen, or is over
+    before?: Num; // bytes used
+    after?: Num;
+    took_ms?: Num;
+    next?: Text;
+    file?: Text;
+    dry_run?: boolean;
 }
 
 export interface Process {

@@ -1,7 +1,7 @@
 // Events in words, with a shape for each kind: an OOM kill, a restart, a changed limit, and whatever
 // the agent tells that this page does not know by name.
 import type { Event } from "../api/types.ts";
-import { bytes, visible } from "../format.ts";
+import { bytes, duration, visible } from "../format.ts";
 import { t, tMaybe } from "../i18n/index.ts";
 import type { Severity } from "./state.tsx";
 
@@ -34,6 +34,42 @@ export function kindName(kind: string): string {
     return tMaybe(`event.${kind}`, kind);
 }
 
+/** "oom-wait": its tasks wait ...; a kind that is not known is told by its name. */
+export function hangText(hang: string | null | undefined): string {
+    return hang ? tMaybe(`hang.${hang}`, hang) : t("hang.unknown");
+}
+
+function hangEvent(event: Event): string {
+    const lasted = duration(typeof event.hang_for_ms === "number" ? event.hang_for_ms / 1000 : null);
+    return event.up === false
+        ? t("event.hangOver", { hang: hangText(event.hang), lasted })
+        : t("event.hangs", { hang: hangText(event.hang) });
+}
+
+/** "reclaim: done, 243 MiB -> 120 MiB in 2 s": what a guard did and what came of it. */
+function guardText(event: Event): string {
+    const action = tMaybe(`action.${event.action ?? ""}`, event.action ?? kindName(event.kind));
+    if (event.record === "undo") return t("event.letGo", { action });
+    const { before, after, took_ms: took } = event;
+    const acted = event.outcome !== "dry-run" && event.outcome !== "refused";
+    const measured = acted && typeof before === "number" && typeof after === "number";
+    return [
+        t("event.actionOutcome", {
+            action,
+            outcome: tMaybe(`outcome.${event.outcome ?? "none"}`, event.outcome ?? "?"),
+        }),
+        measured ? t("event.beforeAfter", { before: bytes(before), after: bytes(after) }) : "",
+        acted && typeof took === "number"
+            ? t("event.took", { time: took < 1000 ? `${Math.max(1, Math.round(took))} ms` : duration(took / 1000) })
+            : "",
+        event.text ? visible(event.text) : "",
+        event.next ? t("event.next", { next: visible(event.next) }) : "",
+        event.file ? t("event.file", { file: visible(event.file) }) : "",
+    ]
+        .filter((part) => part !== "")
+        .join(t("event.comma"));
+}
+
 function oomText(event: Event): string {
     const { victim, kills = 1 } = event;
     const who = victim
@@ -56,6 +92,12 @@ export function eventText(event: Event): string {
             return t("event.ended");
         case "limit":
             return t("event.limitChanged", { from: limitText(event.from), to: limitText(event.to) });
+        case "hang":
+            return hangEvent(event);
+        case "gc":
+        case "guard":
+            if (event.action || event.record) return guardText(event);
+            return event.text ? visible(event.text) : kindName(event.kind);
         default:
             return event.text ? visible(event.text) : kindName(event.kind);
     }

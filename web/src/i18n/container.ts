@@ -74,7 +74,17 @@ export const containerTexts = {
         "Its tasks wait for memory that nobody will free: {whose} of {limit} is full, and the kernel is not allowed to kill here.",
         "它的任务在等待没有人会释放的内存：{whose}（{limit}）已满，而且这里不允许内核杀死进程。",
     ],
-    "says.hungNext": ["Raise the limit, or end one of its processes:", "提高上限，或结束其中一个进程："],
+    "says.hungNext": [
+        "Bring it back to work without losing its program:",
+        "在不丢失程序的情况下让它恢复工作：",
+    ],
+    "says.hungSeen": [
+        "It has been hanging at {whose} of {limit} for {age}: {hang}. Signals, docker exec and a debugger do not help; memory lent to it does.",
+        "它在{whose}（{limit}）处已挂起 {age}：{hang}。信号、docker exec 和调试器都没有用；借给它内存有用。",
+    ],
+    "container.guard": ["Guard", "守护"],
+    "container.guarded": ["watches it; marks passed now: {n}", "正在守护；当前已越过的标记：{n}"],
+    "container.unguarded": ["ended", "已结束"],
     "says.atLimit": [
         "Used memory is {pct} % of {whose} of {limit}: the kernel can reclaim almost nothing more, and the next step is a kill.",
         "已用为{whose}（{limit}）的 {pct} %：内核几乎没有可回收的了，下一步就是杀死。",
@@ -258,7 +268,7 @@ export const containerTexts = {
     "chart.marks": ["Events on the time axis", "时间轴上的事件"],
     "chart.moreMarks": ["and {n} more", "还有 {n} 个"],
     "events.title": ["Events", "事件"],
-    "events.none": ["No kill, restart, start, end or change of its limit in this span.", "这段时间没有被杀死、重启、启动、结束或上限变更。"],
+    "events.none": ["No kill, hang, action of a guard, restart, start, end or change of its limit in this span.", "这段时间没有被杀死、挂起、守护动作、重启、启动、结束或上限变更。"],
     "events.show": ["Show this moment", "显示此刻"],
     "events.cut": ["Only the newest are marked: there are too many in this span.", "只标出最新的事件：这段时间内事件太多。"],
     "events.more": ["and {n} more; choose a shorter span", "还有 {n} 个；请选择更短的时间"],

@@ -53,7 +53,7 @@ export const stateTexts = {
         "已用达到上限的 {alert} % 或更多：下一步就是被杀死",
     ],
     "stateHelp.hung": [
-        "its tasks wait for memory that nobody will free, because killing is disabled",
-        "任务在等待没有人会释放的内存，因为禁止了 OOM 杀死",
+        "it hangs at its limit: its tasks wait for memory that nobody will free, or only read back what was just taken",
+        "它在上限处挂起：任务在等待没有人会释放的内存，或只是反复读回刚被回收的内容",
     ],
 } as const;

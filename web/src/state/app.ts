@@ -64,10 +64,15 @@ function flushSoon(): void {
     setTimeout(flush, 500); // a hidden tab has no frames
 }
 
+/** What lies between events of a guard: the list of incidents has it. */
+const STEPS: readonly string[] = ["begin", "mark", "guarded"];
+
 function onEvent(name: string, data: unknown): void {
     if (name === "snapshot") table.snapshot(data as Snapshot);
     else if (name === "tick") {
         if (!table.tick(data as Tick)) reconnect();
+    } else if (STEPS.includes((data as Event).kind)) {
+        return;
     } else {
         freshEvents.value = [data as Event, ...freshEvents.value].slice(0, 100);
         return;

@@ -247,6 +247,13 @@ function Facts(props: { row: Row; at: number | null }) {
             <Fact label={t("container.limit")}>
                 <span {...defined("limit", row.limit)}>{limitText(row)}</span>
             </Fact>
+            {typeof row.guarded === "boolean" && (
+                <Fact label={t("container.guard")}>
+                    <span data-testid="guard">
+                        {row.guarded ? t("container.guarded", { n: row.marks_passed ?? 0 }) : t("container.unguarded")}
+                    </span>
+                </Fact>
+            )}
             <Started startMs={row.start_ms} at={props.at} />
             <Fact label={t("container.cgroup")}>
                 <code>{visible(row.cgroup)}</code> <span class="soft">{row.version}</span>

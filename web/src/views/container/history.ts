@@ -46,7 +46,7 @@ const SPECS: readonly ColumnSpec[] = [
 ];
 
 /** Many starts and ends must not hide these. */
-const GRAVE_KINDS = ["oom", "restart", "limit"];
+const GRAVE_KINDS = ["oom", "hang", "guard", "gc", "restart", "limit"];
 
 /** Those of both lists once, the newest first. */
 export function merged(newest: readonly Event[], grave: readonly Event[]): Event[] {

@@ -2,6 +2,7 @@
 import type { Event, Row } from "../../api/types.ts";
 import { bytes, bytesPerHour, count, duration, percent, visible } from "../../format.ts";
 import { t, type TextKey, type Values } from "../../i18n/index.ts";
+import { hangText } from "../../components/event.tsx";
 import { kills } from "../../sort.ts";
 
 export interface Advice {
@@ -70,7 +71,12 @@ const who = {
 };
 
 const SENTENCES: Readonly<Record<string, Sentence>> = {
-    hung: { ...who, text: "says.hung", next: "says.hungNext" },
+    hung: {
+        ...who,
+        text: "says.hung",
+        next: "says.hungNext",
+        command: (word) => `plimsoll rescue ${word}`,
+    },
     "at-limit": { ...who, text: "says.atLimit" },
     throttled: { ...who, text: "says.throttled" },
     thrashing: {
@@ -144,6 +150,13 @@ function recentKill(row: Row, last: Kill | null, reference: number): Kill | null
     return found;
 }
 
+/** What a guard saw of a hang: which, and since when. */
+function hungText(row: Row, reference: number): string | null {
+    if (row.state !== "hung" || !row.hang) return null;
+    const age = typeof row.hung_ms === "number" ? duration(Math.max(0, reference - row.hung_ms) / 1000) : "?";
+    return t("says.hungSeen", { whose: whoseLimit(row), limit: bytes(row.limit), age, hang: hangText(row.hang) });
+}
+
 /** `pid`: the largest process, whose mappings may grow. `at`: a moment of the past; of that only
  *  `plimsoll ps` knows anything. */
 export function adviceOf(
@@ -166,7 +179,7 @@ export function adviceOf(
     const lookAt = kill?.at ?? null;
     if (!found) return { text: t("says.nothing"), next: null, command: null, lookAt };
     const isMoving = row.state !== "shrinking" && row.state !== "steady";
-    const text = [t(found.text, valuesOf(row)), isMoving ? growth(row) : ""]
+    const text = [hungText(row, reference) ?? t(found.text, valuesOf(row)), isMoving ? growth(row) : ""]
         .filter((part) => part !== "")
         .join(t("says.space"));
     const command =

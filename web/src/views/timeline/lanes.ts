@@ -33,7 +33,7 @@ export function lanesOf(events: readonly Event[]): Lane[] {
 
 /** How many of each kind, known kinds first and always, in their order. */
 export function kindCounts(events: readonly Event[]): [string, number][] {
-    const counts = new Map<string, number>(["oom", "restart", "limit", "start", "end"].map((kind) => [kind, 0]));
+    const counts = new Map<string, number>(["oom", "hang", "guard", "gc", "restart", "limit", "start", "end"].map((kind) => [kind, 0]));
     for (const event of events) counts.set(event.kind, (counts.get(event.kind) ?? 0) + 1);
     return [...counts].sort(([a], [b]) => rank(a) - rank(b) || a.localeCompare(b));
 }
