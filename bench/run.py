@@ -2,7 +2,7 @@
 """Measures what plimsoll costs, against the least such work can cost. Prints; never fails on time.
 
   bench/run.py [--binary PATH] [--tools DIR] [--seconds N] [sampling] [ps] [launch] [hints] [agent]
-               [store] [top] [page]
+               [store] [top] [page] [guard]
 
 sampling: `plimsoll stats --all --interval 1` against a bare paced loop of pread on the same
           cgroups' memory.stat, usage and oom_control (v2: memory.events), both parsed; and on v1
@@ -15,6 +15,9 @@ agent:    `plimsoll agent` with everything on, against the same bare loop; a new
 store:    bytes a sample and reads of a day, beside Prometheus and VictoriaMetrics.
 top:      `plimsoll top` with 200 containers on a terminal, from the kernel and from an agent.
 page:     from a tick to the frame that shows it, with 50, 200 and 500 rows in Chromium.
+guard:    a group filled at 1 and 2.5 GB/s: from its mark to the action of `plimsoll guard`, beside
+          loops that poll and earlyoom; then the same on cgroup v2, in a virtual machine
+          (--guard-vm-runs 0: not).
 """
 import argparse
 import os
@@ -25,6 +28,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "system"))
 import harness  # noqa: E402  the same scratch cgroups as the tests use
 from agent import agent  # noqa: E402
+from guard import guard_bench  # noqa: E402
 from hints import hints  # noqa: E402
 from launch import launch  # noqa: E402
 from measure import Farm, Running  # noqa: E402
@@ -139,9 +143,16 @@ def main():
     parser.add_argument("--loads", help="folder of godemo (default: tests/loads beside --binary)")
     parser.add_argument("--starts", type=int, default=50, help="starts of each way of launch")
     parser.add_argument("--hint-seconds", type=int, default=60, help="length of one run of hints")
+    parser.add_argument("--guard-runs", type=int, default=20, help="runs of each kind of guard")
+    parser.add_argument("--guard-limit", type=int, default=512, metavar="MIB",
+                        help="size of its group")
+    parser.add_argument("--guard-rates", default="1000,2500", metavar="MB/s,...",
+                        help="how fast it is filled; 0: as fast as goes")
+    parser.add_argument("--guard-vm-runs", type=int, default=5, metavar="N",
+                        help="runs of each kind on cgroup v2, in a virtual machine; 0: none")
     parser.add_argument("what", nargs="*",
                         choices=["sampling", "ps", "launch", "hints", "agent", "store", "top",
-                                 "page", []],
+                                 "page", "guard", []],
                         default=[])
     options = parser.parse_args()
     options.binary = os.path.abspath(options.binary)
@@ -149,7 +160,7 @@ def main():
     options.loads = options.loads or os.path.join(os.path.dirname(options.binary), "tests", "loads")
     for name, function in (("sampling", sampling), ("ps", ps), ("launch", launch),
                            ("hints", hints), ("agent", agent), ("store", store), ("top", top),
-                           ("page", page)):
+                           ("page", page), ("guard", guard_bench)):
         if name in options.what or not options.what:
             try:
                 function(options)

@@ -34,7 +34,7 @@ export class Chrome {
         const context = await this.browser.newContext({ viewport: LAPTOP, locale: "en-GB",
             colorScheme: "light", reducedMotion: "reduce", ...options });
         const page = await context.newPage();
-        page.setDefaultTimeout(15_000);
+        page.setDefaultTimeout(45_000);
         this.watch(page, new URL(url).origin);
         await page.goto(url);
         return page;

@@ -258,7 +258,7 @@ const API = { about, targets, series, sparks, events, incidents, processes };
 /** The keys of a row that its ticks tell when anything changed. */
 const CONCLUSIONS = ["used_pct", "limit_from", "limit_certain", "state",
     "kernel_reclaimable_unknown", "trend", "trend_bytes_per_h", "trend_window_s",
-    "time_to_limit_s", "refaults_per_s"];
+    "time_to_limit_s", "refaults_per_s", "guarded", "marks_passed", "hang", "hung_ms"];
 
 function changes(before, after) {
     const changed = Object.keys(after).filter((key) => key !== "ts" && before[key] !== after[key]

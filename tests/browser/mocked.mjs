@@ -150,6 +150,25 @@ test("the end of an address that counts back from now stays the moment that it w
         await page.context().close();
     });
 
+test("what a guard saw and did is told in words, and what hangs has a next step", { timeout: 60_000 * PATIENCE },
+    async () => {
+        const guarded = await startMock({ targets: 10, hostile: false, dist: DIST });
+        const page = await chrome.open(address(guarded.url, "/timeline", { from: "-1h" }));
+        const told = (kind) => page.locator(`[data-testid="event"][data-kind="${kind}"]`).first();
+        await told("gc").waitFor();
+        assert.match(await told("gc").innerText(), /garbage collection: done, 250M → 180M, in 2s, Java: 2 collections/);
+        assert.match(await told("guard").innerText(), /refused.*main is protected.*plimsoll ps web|dry run/);
+        assert.match(await told("hang").innerText(), /hangs at its limit: its tasks wait for memory/);
+        await by(page, "kind-hang").uncheck();
+        await until(async () => await told("hang").count() === 0, "hangs are hidden");
+        await page.goto(address(guarded.url, containerPath(guarded.keys[9]), { from: "-10m" }));
+        await page.getByText("plimsoll rescue").first().waitFor();
+        assert.match(await by(page, "advice").first().innerText(), /been hanging at .* for .*: its tasks wait/);
+        assert.match(await by(page, "guard").innerText(), /marks passed now: 3/);
+        await page.context().close();
+        guarded.close();
+    });
+
 test("in all of that: no error on the console, no request to another host", () => {
     assert.deepEqual(chrome.complaints.filter((text) => !/status of 401/.test(text)), []);
 });

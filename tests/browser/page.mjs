@@ -546,5 +546,7 @@ look("overview and container fit a laptop and a phone, in dark and light", async
 });
 
 look("in all of that: no error on the console, no request to another host", async () => {
-    assert.deepEqual(chrome.complaints, []);
+    // The page was shown until half a minute after this one had ended: then it is rightly not found.
+    const ended = /status of 404.*target=docker%3Aimport&at=/;
+    assert.deepEqual(chrome.complaints.filter((text) => !ended.test(text)), []);
 });

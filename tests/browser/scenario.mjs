@@ -250,7 +250,20 @@ function concluded(target, ms, metrics) {
         kernel_reclaimable_unknown: metrics.slab_reclaimable === null && target.kind === "hung",
         ...trendOf(target, metrics.used, metrics.limit),
         refaults_per_s: target.kind === "thrashing" ? 900 : 0,
+        ...guardOf(target, ms),
     };
+}
+
+const GUARD_MS = 600_000; // each so often something happens
+
+/** What a guard of it saw: one kind hangs, one is above a mark, the others have none. */
+function guardOf(target, ms) {
+    const hangs = target.kind === "hung";
+    if (!hangs && target.kind !== "high") {
+        return { guarded: null, marks_passed: null, hang: null, hung_ms: null };
+    }
+    return { guarded: true, marks_passed: hangs ? 3 : 1, hang: hangs ? "oom-wait" : null,
+        hung_ms: hangs ? ms - (ms % GUARD_MS) : null };
 }
 
 export function pathOf(target) {
@@ -377,6 +390,7 @@ export function eventsOf(targets, fromMs, toMs) {
             events.push({ ...common, kind: "end", at_ms: at + 20 });
             events.push({ ...common, kind: "restart", restarts: kills, at_ms: at + 40 });
         }
+        events.push(...guardEventsOf(target, fromMs, toMs));
         if (target.kind === "shrinking") {
             const at = toMs - (toMs % 900_000);
             if (at > fromMs) {
@@ -386,6 +400,30 @@ export function eventsOf(targets, fromMs, toMs) {
         }
     }
     return events.sort((a, b) => b.at_ms - a.at_ms);
+}
+
+function guardEventsOf(target, fromMs, toMs) {
+    const at = toMs - (toMs % GUARD_MS) + 500;
+    const common = { series: target.series, key: keyOf(target), name: target.name, by: "agent",
+        target: pathOf(target), record: "end", dry_run: false, next: null, file: null };
+    const done = (id, ms, more) => ({ ...common, id, ts: new Date(ms).toISOString(), at_ms: ms,
+        kind: more.action === "gc" ? "gc" : "guard", ...more });
+    const all = {
+        high: () => [
+            done("a1", at, { action: "gc", outcome: "done", text: "Java: 2 collections",
+                before: 250 * MIB, after: 180 * MIB, took_ms: 2031.5 }),
+            done("a2", at + 4000, { action: "kill", outcome: "refused", took_ms: 0.4,
+                text: "main is protected", before: 180 * MIB, after: 180 * MIB,
+                next: "plimsoll ps web --pss" }),
+        ],
+        hung: () => [
+            done("h1", at, { kind: "hang", record: "hang", up: true, hang: "oom-wait",
+                hang_for_ms: 260 }),
+            done("h2", at + 900, { action: "rescue", outcome: "dry-run", before: 64 * MIB,
+                after: 64 * MIB, took_ms: 1, text: "would lend 16M" }),
+        ],
+    }[target.kind];
+    return (all?.() ?? []).filter(({ at_ms: ms }) => ms > fromMs && ms <= toMs);
 }
 
 function killDetails(target) {

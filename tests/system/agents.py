@@ -53,6 +53,8 @@ class Agent:
         self.state = self.folder + "/state"
         self.config = self.folder + "/plimsoll.yaml"
         self.log = self.folder + "/log"
+        self.audit = self.folder + "/audit/audit.jsonl"
+        os.makedirs(self.folder + "/audit", 0o700, exist_ok=True)
         with open(self.config, "w") as file:
             file.write(f"socket: {self.socket}\nstate: {self.state}\nlisten: {listen}\n{config}")
         os.chmod(self.config, 0o644)
@@ -63,7 +65,8 @@ class Agent:
     def start(self, seconds=None, wait=True):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [harness.options.binary, "agent", "--config", self.config, "--foreground"],
+                [harness.options.binary, "agent", "--config", self.config, "--foreground",
+                 "--audit", self.audit],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         if self not in _agents:
             _agents.append(self)
@@ -111,10 +114,10 @@ class Agent:
             self.process.wait()
 
     def children(self):
-        """{"collector": pid, "front": pid, "remote": pid}: those that run."""
+        """{"collector": pid, "front": pid, "remote": pid, "guard": pid}: those that run."""
         found = {}
         names = {"plimsoll-coll": "collector", "plimsoll-front": "front", "plimsoll-remot": "remote",
-                 "plimsoll-remote": "remote"}
+                 "plimsoll-remote": "remote", "plimsoll-guard": "guard"}
         for pid in harness.read(f"/proc/{self.process.pid}/task/{self.process.pid}/children").split():
             try:
                 name = names.get(harness.read(f"/proc/{pid}/comm").strip())
@@ -141,12 +144,34 @@ class Agent:
             harness.note("the agent said:\n" + self.said()[-3000:])
         self.delete()
 
+    def configure(self, config):
+        """Another configuration, not read yet."""
+        with open(self.config, "w") as file:
+            file.write(f"socket: {self.socket}\nstate: {self.state}\nlisten: off\n{config}")
+
+    def records(self, **wanted):
+        """The records of its guards, those with these values; the last line may be half written."""
+        if not os.path.exists(self.audit):
+            return []
+        lines = harness.read(self.audit).split("\n")[:-1]
+        return [record for record in map(json.loads, lines)
+                if all(record.get(key) == value for key, value in wanted.items())]
+
     # --- what it answers ---------------------------------------------------------------------
 
     def get(self, path, headers=None, timeout=10):
         connection = UnixConnection(self.socket, timeout * harness.PATIENCE)
         try:
             connection.request("GET", path, headers=headers or {})
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def post(self, path, what, timeout=10):
+        connection = UnixConnection(self.socket, timeout * harness.PATIENCE)
+        try:
+            connection.request("POST", path, body=json.dumps(what),
+                               headers={"Content-Type": "application/json"})
             return Answer(connection.getresponse())
         finally:
             connection.close()

@@ -12,7 +12,7 @@ import time
 import harness
 import runs
 from agents import Agent
-from harness import MIB, PATIENCE, SMALL, check, equal, near, needs_cgroups, note, test
+from harness import MIB, PATIENCE, SMALL, check, equal, near, needs_cgroups, note, once, test
 
 ROUNDS = 6 if SMALL else 15
 BIT_ROUNDS = int(os.environ.get("PLIMSOLL_BIT_ROUNDS", "2" if SMALL else "3"))
@@ -168,7 +168,7 @@ if not SMALL:  # half a minute of waiting; the same on either version
 
 
 @test("HUP: a good configuration is taken over without losing samples, a bad one is told",
-      needs=[needs_cgroups])
+      needs=[needs_cgroups, once])
 def reload():
     with Agent("targets: all\ninterval: 1s\n") as agent:
         begin = now_ms()
@@ -312,7 +312,7 @@ def run_storm():
         equal(told, sorted(set(told)), "each once")
 
 
-@test("a configuration that is wrong keeps the agent from starting, with its place told")
+@test("a configuration that is wrong keeps the agent from starting, with its place told", [once])
 def wrong():
     agent = Agent("interval: soon\n")
     try:
@@ -328,7 +328,7 @@ def wrong():
 
 
 @test("a disk that is full for a while: told, kept in memory, and written when there is room",
-      needs=[needs_cgroups])
+      needs=[needs_cgroups, once])
 def disk_full():
     folder = tempfile.mkdtemp(prefix="plimsoll-agent-test-")
     state = folder + "/state"
@@ -374,7 +374,8 @@ def disk_full():
         agent.delete()
 
 
-@test("a damaged database is set aside and told, and recording goes on", needs=[needs_cgroups])
+@test("a damaged database is set aside and told, and recording goes on",
+      needs=[needs_cgroups, once])
 def damaged():
     agent = Agent("targets: all\n")
     try:
@@ -409,7 +410,7 @@ def flip_bits(path, dice, count):
 
 
 @test("single bits of a database flipped: all is there still, or it is told that it is not",
-      needs=[needs_cgroups])
+      needs=[needs_cgroups, once])
 def flipped():
     groups = ["host"] + [harness.group().path for _ in range(12)]
     agent = Agent("targets: all\ninterval: 100ms\n")

@@ -4,8 +4,8 @@ import os
 import time
 
 import agents
-from harness import (MIB, PATIENCE, Load, check, equal, group, main, near, needs_cgroups, plimsoll,
-                     test, wait_for)
+from harness import (MIB, PATIENCE, Load, check, equal, group, main, near, needs_cgroups, once,
+                     plimsoll, test, wait_for)
 
 STEADY = 4  # seconds a load stands still, so that samples of it are on record
 
@@ -59,7 +59,7 @@ def to_ms(text):
             + int(rest.rstrip("Z")))
 
 
-@test("what was prints in every form as what is", [needs_cgroups])
+@test("what was prints in every form as what is", [needs_cgroups, once])
 def _():
     with agents.Agent("targets: all\n") as agent:
         box = group("forms")
@@ -179,7 +179,7 @@ def agent_again(agent, which):
     agent.wait_ready()
 
 
-@test("the agent tells what its numbers are and what it costs")
+@test("the agent tells what its numbers are and what it costs", [once])
 def _():
     with agents.Agent() as agent:
         about = agent.json("/api/v1/about")
@@ -234,7 +234,7 @@ def wait_for_processes(agent, box, pids):
     raise AssertionError(f"no record of the processes {pids}")
 
 
-@test("query gives the same steps, now and over a time", [needs_cgroups])
+@test("query gives the same steps, now and over a time", [needs_cgroups, once])
 def _():
     with agents.Agent("targets: all\n") as agent:
         began_ms = int(time.time() * 1000)
@@ -265,7 +265,7 @@ def _():
         check(bad.err.startswith("plimsoll: "), bad.err)
 
 
-@test("without an agent, and before there was one, it is said what to do")
+@test("without an agent, and before there was one, it is said what to do", [once])
 def _():
     for command in (["stats"], ["ps", "1"], ["query", "used"]):
         words = command + ([] if command[0] == "query" else ["--at", "-5s"])
@@ -275,14 +275,14 @@ def _():
         plimsoll(*words[:-1], "soon", "--socket", "/x", code=2) if command[0] != "query" else None
 
 
-@test("before its history began the agent says when that was", [needs_cgroups])
+@test("before its history began the agent says when that was", [needs_cgroups, once])
 def _():
     with agents.Agent("targets: all\n") as agent:
         done = ask(agent, "stats", "--all", "--at", "-1h", code=1)
         check("the history begins at 2" in done.err, done.err)
 
 
-@test("agent --check tells every error with its place, and nothing else happens")
+@test("agent --check tells every error with its place, and nothing else happens", [once])
 def _():
     agent = agents.Agent("")
     with open(agent.config, "a") as file:

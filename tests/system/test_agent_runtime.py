@@ -9,7 +9,7 @@ import time
 
 import agents
 import harness
-from harness import MIB, PATIENCE, Skip, check, equal, group, main, near, needs_cgroups, read, test
+from harness import MIB, PATIENCE, Skip, check, equal, group, main, near, needs_cgroups, test
 
 FIGURES = ("rt_heap_used", "rt_heap_committed", "rt_heap_idle", "rt_gcs", "rt_gc_us", "rt_tasks")
 

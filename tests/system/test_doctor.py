@@ -8,7 +8,7 @@ import tempfile
 import time
 
 import harness
-from harness import (MIB, SMALL, Skip, check, equal, group, main, meminfo, near, needs_cgroups,
+from harness import (MIB, Skip, check, equal, group, main, meminfo, near, needs_cgroups,
                      needs_v1, no_control_bytes, plimsoll, read, test)
 from runtimes import Program, fake_jdk, program, wait_for
 

@@ -334,7 +334,7 @@ def _():
             go.unharmed()
 
 
-LIES = {"silent": "no pprof answers", "binary": "no pprof answers", "head": "no pprof answers",
+LIES = {"silent": "did not answer in time", "binary": "no pprof answers", "head": "no pprof answers",
         "other": "no pprof answers", "endless": "went on", "slow": "did not end",
         "redirect": "refused", "closed": "did not answer",
         # answers whose content nobody looks at
@@ -349,7 +349,7 @@ def _():
         programs = {kind: stack.enter_context(
             Go("goheap-lies", "-idle", garbage=5, LIE=kind, TO=to)) for kind in LIES}
         began = time.monotonic()
-        for kind, (_, out, err) in ask_all(programs, "gc", "--timeout", "2s").items():
+        for kind, (_, out, err) in ask_all(programs, "gc", "--timeout", "4s").items():
             check(out.startswith("{"), f"{kind}: no answer; {err}")
             said, word = json.loads(out), LIES[kind]
             if word:
@@ -412,8 +412,11 @@ def _():
             for kind in ("endless", "redirect", "bomb", "short", "closed")}
         began = time.monotonic()
         for kind, (code, out, err) in ask_all(programs, "heap").items():
-            check(code in (0, 1), f"{kind}: {code}; {err}")
             said = err or " ".join(json.loads(out)["notes"])
+            if "did not answer in time" in said:  # a busy machine: by itself, then
+                code, out, err = ask_all({kind: programs[kind]}, "heap")[kind]
+                said = err or " ".join(json.loads(out)["notes"])
+            check(code in (0, 1), f"{kind}: {code}; {err}")
             word = {"endless": "more than 32 MiB", "redirect": "refused", "bomb": "unpacks to"}
             check(word.get(kind, "cut short") in said, f"{kind}: {said}")
             programs[kind].unharmed()

@@ -1,6 +1,7 @@
 """`plimsoll gc` on real JVMs: they give memory back, in other namespaces and as other users too;
 those that cannot be asked are left alone, and so is what somebody put in the place of their files.
 """
+import contextlib
 import glob
 import os
 import random
@@ -294,13 +295,16 @@ def _():
     check(java.alive(), "it ended")
 
 
+@contextlib.contextmanager
 def listener(path, owner=None):
-    made = socket.socket(socket.AF_UNIX)
-    made.bind(path)
-    made.listen()
-    if owner is not None:
-        os.chown(path, owner, owner)
-    return made
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(path)
+        made.listen()
+        if owner is not None:
+            os.chown(path, owner, owner)
+        yield
+        # Closing alone would not end it: a child that another test is just starting has it, too.
+        made.shutdown(socket.SHUT_RDWR)
 
 
 @test("what lies in the place of its socket is not believed, followed or waited for", [needs_java])

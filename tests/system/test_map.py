@@ -11,7 +11,7 @@ import time
 
 import harness
 from harness import (MIB, Load, check, equal, main, near, no_control_bytes, plimsoll,
-                     read, scratch_dir, test)
+                     read, scratch_dir, test, wait_for)
 
 WORDS = {"size": ("Size",), "rss": ("Rss",), "pss": ("Pss",), "swap": ("Swap",),
          "uss": ("Private_Clean", "Private_Dirty", "Private_Hugetlb"),
@@ -159,6 +159,8 @@ def _():
 @test("a process that is gone, a zombie, a kernel thread: code 1, and the text says which")
 def _():
     zombie = Load("zombies", 1).children[0]
+    wait_for(lambda: read(f"/proc/{zombie}/stat").rpartition(")")[2].split()[0] == "Z", 10,
+             "a zombie")
     check("zombie" in plimsoll("map", zombie, code=1).err, "zombie")
     gone = subprocess.Popen(["/bin/true"])
     gone.wait()

@@ -200,8 +200,11 @@ def _():
     loop = subprocess.Popen(["/bin/sh", "-c", "while :; do :; done"])
     try:
         busy.add(loop.pid)
-        found = {o["cgroup"]: o for o in plimsoll("stats", "--no-stream", "--json", busy.path,
-                                                  idle.path).objects}
+        for _ in range(3):  # a busy machine may give it no time in one of them
+            found = {o["cgroup"]: o for o in plimsoll("stats", "--no-stream", "--json", busy.path,
+                                                      idle.path).objects}
+            if found[busy.path]["cpu_pct"] > 10:
+                break
     finally:
         loop.kill()
         loop.wait()

@@ -9,7 +9,7 @@ import time
 import unicodedata
 
 from harness import (BIDI, MIB, PATIENCE, Group, Load, Skip, check, equal, group, main, near,
-                     needs_cgroups, plimsoll, read, test, wait_for)
+                     needs_cgroups, once, plimsoll, read, test, wait_for)
 from oddnames import NAMES
 import agents
 import harness
@@ -194,7 +194,7 @@ def _():
         screen.end()
 
 
-@test("at 200x60 there is room for all columns; other sizes keep the rows", [needs_tmux])
+@test("at 200x60 there is room for all columns; other sizes keep the rows", [needs_tmux, once])
 def _():
     scene = Scene()
     screen = scene.open("--no-agent", cols=200, rows=60)
@@ -215,7 +215,7 @@ def _():
     screen.expect("ended=0")
 
 
-@test("filter, group, help, pause and events answer to their keys", [needs_tmux])
+@test("filter, group, help, pause and events answer to their keys", [needs_tmux, once])
 def _():
     scene = Scene()
     screen = scene.open("--no-agent", "--interval", "0.3")
@@ -303,7 +303,7 @@ def _():
                 os.rmdir(path)
 
 
-@test("the terminal is as before: after q, SIGTERM and Ctrl-C", [needs_tmux])
+@test("the terminal is as before: after q, SIGTERM and Ctrl-C", [needs_tmux, once])
 def _():
     for how in ("q", "term", "C-c"):
         screen = Screen("--no-agent")
@@ -324,7 +324,7 @@ def _():
         screen.end()
 
 
-@test("Ctrl-Z gives the terminal back, fg takes it again", [needs_tmux])
+@test("Ctrl-Z gives the terminal back, fg takes it again", [needs_tmux, once])
 def _():
     screen = Screen(shell="env -u NO_COLOR TERM=screen-256color PS1='ready> ' bash --norc --noprofile -i")
     screen.expect("ready>")
@@ -349,7 +349,7 @@ def _():
     screen.until(lambda text: "OF LIMIT" not in text and "ready>" in text, "the shell again")
 
 
-@test("Ctrl-Z where no shell could go on with it changes nothing", [needs_tmux])
+@test("Ctrl-Z where no shell could go on with it changes nothing", [needs_tmux, once])
 def _():
     screen = Screen(shell=f"exec env LC_ALL=C.UTF-8 TERM=screen-256color '{harness.options.binary}' "
                           "top --no-agent --interval 0.3")
@@ -359,7 +359,7 @@ def _():
     screen.until(lambda text: text.splitlines()[0] != clock and "OF LIMIT" in text, "going on")
 
 
-@test("NO_COLOR has no colours, a plain locale nothing but ASCII", [needs_tmux])
+@test("NO_COLOR has no colours, a plain locale nothing but ASCII", [needs_tmux, once])
 def _():
     scene = Scene()
     colour = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7])[;m]")
@@ -380,7 +380,8 @@ def columns_of(text):
                for c in text)
 
 
-@test("names from hostile hands reach no terminal raw, and columns stay in line", [needs_tmux])
+@test("names from hostile hands reach no terminal raw, and columns stay in line",
+      [needs_tmux, once])
 def _():
     scene = Scene()
     for name in NAMES:
@@ -411,7 +412,7 @@ def _():
         screen.end()
 
 
-@test("with an agent, [ shows how it was, and 0 how it is", [needs_tmux])
+@test("with an agent, [ shows how it was, and 0 how it is", [needs_tmux, once])
 def _():
     scene = Scene()
     with agents.Agent() as agent:
@@ -455,7 +456,7 @@ def used(screen, scene):
 
 
 @test("an agent that falls silent, or ends, is waited for: rows stay, keys answer, it goes on",
-      [needs_tmux])
+      [needs_tmux, once])
 def _():
     scene = Scene()
     with agents.Agent("interval: 200ms\n") as agent:
@@ -490,7 +491,7 @@ def _():
         screen.until(lambda _: used(screen, scene) > 40, "what is now")
 
 
-@test("what cannot be shown is told in a line, without a screen", [needs_tmux])
+@test("what cannot be shown is told in a line, without a screen", [needs_tmux, once])
 def _():
     scene = Scene()
     twin = Group(Group(scene.box, "other"), f"lxc.payload.{scene.word}-small")

@@ -67,6 +67,17 @@ def notes_after():
     check("# 3 != 4" in cases[0].detail, cases[0].detail)
 
 
+@test("what node explains after a result belongs to that result, and to no other")
+def block_after():
+    block = "echo '  ---'; echo '  error: no, {}'; echo '  ...'; "
+    numbers, cases = counts("echo '# Subtest: a'; echo 'ok 1 - a'; " + block.format("first")
+                            + "echo 'not ok 2 - b'; " + block.format("second")
+                            + "echo 'not ok 3 - c'; " + block.format("third") + "echo 1..3; exit 1")
+    equal(numbers, (1, 2, 0), "counts")
+    for case, word in zip(cases, ("", "second", "third")):
+        equal([w for w in ("first", "second", "third") if w in case.detail], [word] if word else [],
+              case.label)
+
 
 @test("a figure is shown though the program passes, other output is not")
 def figures():

@@ -26,9 +26,18 @@ shift $((OPTIND - 1))
 folder=$(mktemp -d "${TMPDIR:-/tmp}/plimsoll-in-vm.XXXXXX") || exit 125
 trap 'rm -rf "$folder"' EXIT
 cp "$binary" "$folder/plimsoll" && cp "$loads/load" "$loads/demo" "$folder/" || exit 125
+[ ! -e "$loads/wardentool" ] || cp "$loads/wardentool" "$folder/wardentool" || exit 125
 [ ! -e "$loads/godemo" ] || cp "$loads/godemo" "$folder/godemo" || exit 125
+mkdir "$folder/rt"
+for load in holder gofill; do
+    [ ! -e "$loads/rt/$load" ] || cp "$loads/rt/$load" "$folder/rt/" || exit 125
+done
 for part in front remote; do
     [ ! -e "$binary-$part" ] || cp "$binary-$part" "$folder/plimsoll-$part" || exit 125
+done
+for part in include/libplimsoll.so.0 include/libplimsoll-preload.so examples/selfcap \
+    tests/loads/libprobe tests/loads/oddmalloc; do
+    [ ! -e "$(dirname -- "$binary")/$part" ] || cp "$(dirname -- "$binary")/$part" "$folder/" || exit 125
 done
 [ ! -e "$static" ] || cp "$static" "$folder/plimsoll-static" || exit 125
 cp "$here"/../system/*.py "$folder/"
@@ -40,12 +49,14 @@ for file in "$@"; do files+=("$(basename -- "$file")"); done
 cat >"$folder/guest.sh" <<'GUEST'
 word=$1
 shift
-mkdir -p /run/t && cp -p ./* /run/t/ && cd /run/t || exit 126
+mkdir -p /run/t && cp -pr ./* /run/t/ && cd /run/t || exit 126
 export PLIMSOLL_TEST_SMALL=1 PLIMSOLL_TEST_DIR=/scratch PYTHONDONTWRITEBYTECODE=1
 for file in "$@"; do
     echo "# file $file"
+    began=$SECONDS
     /usr/bin/python3 "$file" --binary ./plimsoll --static ./plimsoll-static --loads . \
         ${word:+-k "$word"} 2>&1 || echo "# $file: exit code $?"
+    echo "# $file took $((SECONDS - began)) s"
 done
 echo "# end of files"
 GUEST

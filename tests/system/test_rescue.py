@@ -1,0 +1,240 @@
+"""`plimsoll rescue` on groups that really hang: their programs go on, limits are what they were."""
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import hangs
+import harness
+from harness import (MIB, Skip, check, equal, main, needs_cgroups, needs_v1, note,
+                     plimsoll, read, test, wait_for)
+from hangs import STABLE, TRIES, Hanger, file_of, filler, holder, livelocked
+
+
+class Rescue:
+    """One run: its verdict, its audit, how long it took."""
+
+    def __init__(self, hung, *more, code=0, dump=False):
+        self.folder = tempfile.TemporaryDirectory(prefix="plimsoll-rescue-")
+        where = ("--dump-dir", self.folder.name + "/dumps") if dump else ("--no-dump",)
+        audit = self.folder.name + "/audit"
+        start = time.monotonic()
+        done = plimsoll("rescue", "--json", "--audit", audit, "--watch", "1", *where, *more,
+                        hung.box.path, code=None, timeout=90)
+        self.took = time.monotonic() - start
+        check(done.objects, f"no answer: {done.err}")
+        self.found = done.objects[0]
+        self.audit = [json.loads(line) for line in open(audit, encoding="utf-8")]
+        check(done.code == code, f"exit code {done.code}, want {code}: "
+              f"{json.dumps(self.found, indent=1)} {done.err}")
+
+    def actions(self):
+        return [(a["kind"], a["action"]) for a in self.audit]
+
+
+def is_told(rescue):
+    """Each thing done has a beginning and an end, in this order, of one id."""
+    open_id = None
+    for record in rescue.audit:
+        equal(record["by"], "rescue", "by")
+        if record["kind"] == "begin":
+            equal(open_id, None, "one thing at a time")
+            open_id = record["id"]
+        else:
+            equal((record["kind"], record["id"]), ("end", open_id), "the end of what began")
+            check(record["outcome"] in ("done", "partly", "failed", "refused"), record)
+            open_id = None
+    equal(open_id, None, "what has begun has ended")
+
+
+def rescued(hung, *more, stable=1.0):
+    """It hangs, is rescued, runs, and has its limits back."""
+    limits = hung.limits()
+    rescue = Rescue(hung, *more)
+    found = rescue.found
+    check(found["running"] and found["restored"] and found["lent_now"] == 0, f"{found}")
+    check(found["lent_peak"] >= 16 * MIB or found["lent_peak"] > 0, f"lent: {found}")
+    equal(hung.limits(), limits, "the limits")
+    is_told(rescue)
+    check(hung.alive(), "the program lives")
+    check(hung.ticks(stable) >= 2, f"it says that it lives: {found}")
+    check(not hung.waits(), f"it does not hang again within {stable} s")
+    return rescue
+
+
+def tell_times(what, times):
+    times = sorted(times)
+    note(f"{what}: {len(times)} of {len(times)}, running after {times[0]} to {times[-1]} ms, "
+         f"median {times[len(times) // 2]} ms")
+
+
+@test("a C program that hangs for a moment's need goes on, nothing lost", needs=(needs_cgroups,))
+def c_burst():
+    times = []
+    for _ in range(TRIES):
+        hung = holder(52, "20", 64 * MIB).wait()
+        rescue = rescued(hung)
+        times.append(rescue.found["running_ms"])
+        equal(hung.lines()[:2], ["ready", "tick 0"], "what it says")
+        hung.end()
+    tell_times("C", times)
+
+
+@test("a Go program that hangs at its limit goes on below it, with a limit of its own",
+      needs=(needs_cgroups,))
+def go_fill():
+    times = []
+    for _ in range(TRIES):
+        hung = filler(128 * MIB).wait()
+        rescue = rescued(hung, "--inject", stable=STABLE)
+        times.append(rescue.found["running_ms"])
+        check(("begin", "gc") in rescue.actions(), rescue.actions())
+        check(any(hung.works(0.5) >= 2 for _ in range(6)),
+              f"it goes on to fill and to drop: {hung.lines()[-5:]}")
+        hung.end()
+    tell_times("Go", times)
+
+
+@test("a Go program that reads its text over and over goes on when it has collected",
+      needs=(needs_cgroups,))
+def go_refault():
+    times, kinds = [], []
+    for _ in range(TRIES):
+        folder, text = file_of(16, "text")
+        hung = livelocked(text)
+        rescue = rescued(hung, "--inject", stable=STABLE)
+        kinds.append(rescue.found["hang"])
+        times.append(rescue.found["running_ms"])
+        hung.end()
+        folder.cleanup()
+    tell_times(f"Go, {', '.join(sorted(set(kinds)))}", times)
+
+
+@test("a JVM that hangs goes on, and gives back what it was lent", needs=(needs_v1,))
+def java():
+    classes = os.path.join(harness.options.loads, "rt")
+    if shutil.which("java") is None or not os.path.exists(classes + "/Garbage.class"):
+        raise Skip("no java, or no javac when this was built")
+    times = []
+    for _ in range(TRIES):
+        hung = Hanger(["java", "-XX:+UseSerialGC", "-Xms16m", "-Xmx160m", "-XX:-UsePerfData", "-cp",
+                       classes, "Garbage", "5", "110"], 100 * MIB)
+        hung.wait()
+        limits = hung.limits()
+        rescue = Rescue(hung, "--lend", "96M")
+        equal(hung.limits(), limits, "the limits")
+        check(hung.alive() and not hung.waits(), f"it runs: {rescue.found}")
+        wait_for(lambda: "ready" in hung.lines(), 10, "its word")
+        hung.process.stdin.close()
+        wait_for(lambda: any(line.startswith("kept ") for line in hung.lines()), 10,
+                 "its last word: all it had is still there")
+        is_told(rescue)
+        times.append(rescue.found["running_ms"])
+        hung.process.wait(10)
+        hung.process.stdin = open(os.devnull, "rb")
+        hung.end()
+    tell_times("Java", times)
+
+
+@test("a limit of a group above is lent to, and is what it was", needs=(needs_v1,))
+def above():
+    hung = holder(52, "20", None, parent_limit=64 * MIB).wait()
+    rescue = rescued(hung)
+    equal(rescue.found["limit"], 64 * MIB, "the limit")
+
+
+@test("what needs more than may be lent is not rescued; it is said how much it needs, and nobody is "
+      "killed", needs=(needs_cgroups,))
+def too_large():
+    hung = holder(40, "+100", 64 * MIB).wait()
+    rescue = Rescue(hung, code=3)
+    check(not rescue.found["running"], f"{rescue.found}")
+    check(rescue.found["needs"] >= 80 * MIB, f"needs {rescue.found['needs']}")
+    check("docker update --memory" in rescue.found["next"], rescue.found["next"])
+    check(hung.alive(), "nobody is killed")
+    lent = hung.limits()[(hung.box.path, "memory.limit_in_bytes" if hangs.machine.version == "v1"
+                          else "memory.max")] - 64 * MIB
+    equal(rescue.found["lent_now"], lent, "what is told as lent is lent")
+    is_told(rescue)
+
+
+@test("what runs on the loan alone is told as such, with the limit that it needs",
+      needs=(needs_v1,))
+def stays_large():
+    hung = holder(40, "+32", 64 * MIB).wait()
+    rescue = Rescue(hung, "--timeout", "3", code=3)
+    check(rescue.found["running"] and not rescue.found["restored"], f"{rescue.found}")
+    check(hung.ticks(0.5) >= 2, "it runs")
+    check("still lent" in rescue.found["text"] and "for an hour" in rescue.found["text"], rescue.found)
+    check(f"&& echo {64 * MIB} > memory.limit_in_bytes" in rescue.found["text"], rescue.found["text"])
+
+
+@test("a dump is written before anything is done to it", needs=(needs_v1,))
+def dumped():
+    hung = holder(52, "20", 64 * MIB).wait()
+    rescue = Rescue(hung, dump=True)
+    equal(rescue.actions()[0], ("begin", "dump"), "the first thing")
+    summary = read(rescue.found["dump"] + "/summary.txt")
+    check("mem_cgroup_oom" in summary or str(hung.pid) in summary, summary)
+
+
+@test("killed in the middle, its loan is taken back within 2 s", needs=(needs_v1,))
+def killed():
+    for _ in range(TRIES):
+        hung = holder(52, "+12", 64 * MIB).wait()  # 64 and a little more: hangs, takes 16
+        limits = hung.limits()
+        with tempfile.TemporaryDirectory() as folder:
+            mine = subprocess.Popen([harness.options.binary, "rescue", "--no-dump", "--audit",
+                                     folder + "/audit", "--watch", "60", hung.box.path],
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait_for(lambda: hung.limits() != limits, 10, "a loan")
+            mine.send_signal(signal.SIGKILL)
+            mine.wait()
+            os.kill(hung.pid, signal.SIGKILL)  # what it uses cannot be taken back
+            wait_for(lambda: hung.limits() == limits, 2, "the limits to be what they were")
+        hung.end()
+
+
+def without_files():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # as on a full disk
+
+
+@test("what cannot be recorded is not done", needs=(needs_v1,))
+def unrecorded():
+    hung = holder(52, "20", 64 * MIB).wait()
+    limits = hung.limits()
+    with tempfile.TemporaryDirectory() as folder:
+        done = plimsoll("rescue", "--json", "--no-dump", "--audit", folder + "/audit", hung.box.path,
+                        code=3, timeout=60, preexec_fn=without_files)
+        found = done.objects[0]
+        equal((found["outcome"], found["lent_peak"], found["running"]), ("refused", 0, False), "it")
+        check("cannot be recorded" in found["text"], found["text"])
+        check("audit cannot be written" in done.err, done.err)
+        equal(hung.limits(), limits, "the limits")
+        plimsoll("rescue", "--audit", folder + "/none/audit", hung.box.path, code=1)
+        check(not os.path.exists(folder + "/none"), "a folder is made for a mistyped name")
+    check(hung.waits(), "it hangs as before")
+
+
+@test("interrupted, it says what is lent", needs=(needs_v1,))
+def interrupted():
+    hung = holder(40, "+100", 64 * MIB).wait()
+    limits = hung.limits()
+    with tempfile.TemporaryDirectory() as folder:
+        mine = subprocess.Popen([harness.options.binary, "rescue", "--no-dump", "--audit",
+                                 folder + "/audit", hung.box.path],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: hung.limits() != limits, 10, "a loan")
+        time.sleep(0.05)  # it is told after it was made
+        mine.send_signal(signal.SIGINT)
+        err = mine.communicate(timeout=20)[1]
+        equal(mine.returncode, -signal.SIGINT, f"how it ended: {err}")
+        check("M are lent; plimsoll-warden" in err, err)
+
+
+main(at_once=3)  # they mostly wait
