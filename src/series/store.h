@@ -181,7 +181,8 @@ struct store_target {
     uint64_t oom_kills, instances;
 };
 
-/* Every logical target that was alive in [from, to]; nonzero of the callback ends it. */
+/* Every logical target that was alive in [from, to]; nonzero of the callback ends it. One that was
+ * not told gone is alive since its last tick too, however long ago that was. */
 int store_targets(struct store *s, int64_t from_ms, int64_t to_ms,
                   int (*take)(void *ctx, const struct store_target *t), void *ctx);
 

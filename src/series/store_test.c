@@ -307,6 +307,31 @@ static void say_oom(struct feed *f, unsigned target, uint64_t kills) {
     buf_done(&b);
 }
 
+/* Who asks between two ticks, or at a late one, is not told that nobody is there. */
+static void who_was_not_told_gone_is_still_there(void **state) {
+    unsigned alive = 0, targets = 0;
+    struct feed f;
+
+    (void)state;
+    feed_start(&f, feed_folder, 4, 2);
+    feed_open(&f, NULL);
+    run(&f, 200);
+    for (unsigned i = 0; i < 4; i++)
+        alive += f.target[i].alive;
+    assert_in_range(alive, 1, 4);
+    assert_int_equal(store_targets(f.store, f.at_ms + 5000, f.at_ms + 6000, count_target, &targets),
+                     0);
+    assert_int_equal(targets, alive);
+    for (unsigned i = 0; i < 4; i++)
+        if (f.target[i].alive)
+            assert_int_equal(store_gone(f.store, f.target[i].series, f.at_ms), 0);
+    targets = 0;
+    assert_int_equal(store_targets(f.store, f.at_ms + 5000, f.at_ms + 6000, count_target, &targets),
+                     0);
+    assert_int_equal(targets, 0);
+    feed_done(&f);
+}
+
 static void totals_and_names_outlive_restarts(void **state) {
     uint64_t kills, restarts;
     unsigned targets;
@@ -511,6 +536,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_oldest_goes_when_the_cap_is_met, feed_set_up,
                                         feed_tear_down),
         cmocka_unit_test_setup_teardown(a_moment_is_what_was_known_then, feed_set_up,
+                                        feed_tear_down),
+        cmocka_unit_test_setup_teardown(who_was_not_told_gone_is_still_there, feed_set_up,
                                         feed_tear_down),
         cmocka_unit_test_setup_teardown(totals_and_names_outlive_restarts, feed_set_up,
                                         feed_tear_down),

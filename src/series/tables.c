@@ -31,7 +31,7 @@ int store_targets(struct store *s, int64_t from_ms, int64_t to_ms,
 
         fill_target(e, &t);
         t.last_ms = last > t.last_ms ? last : t.last_ms;
-        if (t.first_ms <= to_ms && t.last_ms >= from_ms)
+        if (t.first_ms <= to_ms && (e->head.alive || t.last_ms >= from_ms))
             r = take(ctx, &t);
     }
     st = db_stmt(&s->db, DB_SERIES_ALL);
