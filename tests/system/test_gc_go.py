@@ -140,16 +140,22 @@ def _():
                         ("busy", "goheap-pprof", (), ()), ("idle", "goheap-pprof", ["-idle"], ()),
                         ("stripped", "goheap-pprof-stripped", (), ()),
                         ("inside", "goheap-pprof", (), elsewhere()))}
-        for go in programs.values():  # late, or those that work collect it themselves
-            go.ask("make 55")
-        for kind, (_, out, err) in ask_all(programs, "gc").items():
-            check(out, f"{kind}: no answer; {err}")
-            said = json.loads(out)
-            equal(said["outcome"], "collected", f"{kind}: outcome of {said}")
-            equal(said["how"], f"pprof on port {programs[kind].port}: heap?gc=1, twice", "how")
-            check(said["anon_before"] > 55 * MIB, f"{kind}: there was no garbage")
-            note(f"{kind}: {said['anon_after'] >> 20} MiB after "
-                 f"{said['took_ms'] + said['settled_ms']} ms")
+        left = dict(programs)
+        for _ in range(5):  # one that works may collect it itself before it is asked
+            for go in left.values():
+                go.ask("make 55")
+            for kind, (_, out, err) in ask_all(left, "gc").items():
+                check(out, f"{kind}: no answer; {err}")
+                said = json.loads(out)
+                equal(said["outcome"], "collected", f"{kind}: outcome of {said}")
+                equal(said["how"], f"pprof on port {programs[kind].port}: heap?gc=1, twice", "how")
+                note(f"{kind}: from {said['anon_before'] >> 20} to {said['anon_after'] >> 20} MiB, "
+                     f"{said['took_ms'] + said['settled_ms']} ms")
+                if said["anon_before"] > 55 * MIB:
+                    del left[kind]
+            if not left:
+                break
+        check(not left, f"there was no garbage: {', '.join(left)}")
         for kind, go in programs.items():  # Go's scavenger takes the time that it gets
             wait_for(lambda: go.anon() <= 25 * MIB, 60, f"the garbage of {kind} to be given back")
             go.unharmed()
