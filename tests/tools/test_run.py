@@ -1,6 +1,9 @@
 """tests/run.py: whatever a test program does wrong is counted as a failure."""
+import contextlib
+import io
 import pathlib
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -85,5 +88,57 @@ def figures():
         program = run.Program("p", ["/bin/echo", "page: 1 kB"], tap=False, figure=figure)
         (case,) = run.run_program(program, time.monotonic() + 20)
         equal((case.status, case.detail), ("passed", detail), f"figure {figure}")
+
+
+def again(script, label="p: a", others=0, alone=True):
+    """What becomes of a failed case, and what is printed."""
+    def program(options, label):
+        return run.Program(label, ["/bin/sh", "-c", script], timeout=20)
+    stage = run.Stage("s", "", None, 60, alone=program if alone else None)
+    cases = [run.Case("failed", label, "why"), *[run.Case("failed", "o")] * others]
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        run.run_again([(stage, case) for case in cases], None)
+    return cases[0].status, said.getvalue()
+
+
+GOOD = "echo 1..1; echo 'ok 1 - a'"
+
+
+@test("a failed test that passes each time when it runs alone is counted as passed, and named")
+def alone():
+    with tempfile.NamedTemporaryFile() as file:
+        status, said = again(f"echo >> {file.name}; {GOOD}")
+        equal(len(file.read()), run.ALONE_TIMES, "times it ran")
+    equal(status, "passed", "status")
+    check("FAILED beside the others" in said and "p: a" in said, said)
+
+
+@test("a failed test stays one: when it fails alone once, runs nothing, or is not to be run again")
+def not_alone():
+    with tempfile.NamedTemporaryFile() as file:
+        third = (f"echo >> {file.name}; [ $(wc -l < {file.name}) = {run.ALONE_TIMES} ] && "
+                 f"{{ echo 1..1; echo '# third'; echo 'not ok 1 - a'; exit 1; }}; {GOOD}")
+        status, said = again(third)
+    equal(status, "failed", "status")
+    check("third" in said, said)
+    for words in ({"script": "echo '1..0 # SKIP no'"}, {"script": GOOD, "alone": False},
+                  {"script": GOOD, "label": "tests/system/test_warden.py: a"},
+                  {"script": GOOD, "others": run.ALONE_MOST}):
+        equal(again(**words)[0], "failed", str(words))
+
+
+@test("a test that is run alone is that one")
+def one():
+    class options:
+        binary, static = "B", "S"
+    words = run.python_alone(options, "tests/system/test_x.py: is: so").command
+    equal(words[1:2] + words[-2:], ["tests/system/test_x.py", "-k", "is: so"], "on this machine")
+    equal("-k" in run.python_alone(options, "tests/system/test_x.py").command, False, "a whole file")
+    words = run.vm_alone(options, "cgroup v2: test_x.py: is: so").command
+    equal(words[-3:], ["-k", "is: so", "test_x.py"], "in the virtual machine")
+    equal(run.vm_alone(options, "cgroup v2: test_x.py ran to its end"), None, "no test")
+    for name in run.NEVER_AGAIN:
+        check((run.ROOT / "tests/system" / name).exists(), f"{name} is not there")
+
 
 main(needs_programs=False)
