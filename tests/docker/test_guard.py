@@ -43,7 +43,7 @@ class Container:
         self.group = host.cgroup_dir(self.pid)
         equal(read_int(self.group + "/memory.limit_in_bytes"), CAP_MIB * MIB, "its limit")
         check("oom_kill_disable 1" in self.oom(), "its killer is disabled")
-        self.dog = watchdog(self.group, seconds + 60)
+        self.dog = watchdog(self.group, seconds + 180)
 
     def oom(self):
         return read(self.group + "/memory.oom_control")
@@ -71,15 +71,17 @@ class Container:
 
 @test("unguarded, the seed's container hangs: under_oom 1 and its log silent")
 def unguarded():
-    load = Container("seed-alone", 40, FAST)
+    load = Container("seed-alone", 120, FAST)
     try:
         os.close(load.begin())
         wait_for(load.hangs, 20, "the container to hang")
-        time.sleep(0.5)
-        before = load.lines()
-        time.sleep(3)
-        check(load.hangs(), "it still hangs")
-        check(load.lines() <= before + 1, "its log is silent")
+
+        def silent():
+            before = load.lines()
+            time.sleep(3)
+            return load.hangs() and load.lines() <= before + 1
+
+        wait_for(silent, 15, "its log to be silent")  # at first the kernel may find a page yet
         equal(engine().inspect(load.name)["State"]["Running"], True, "what Docker says")
     finally:
         load.end()

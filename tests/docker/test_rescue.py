@@ -48,7 +48,7 @@ class Container:
         path = next(line.split(":", 2)[2] for line in read(f"/proc/{self.pid}/cgroup").splitlines()
                     if "memory" in line.split(":")[1].split(","))
         self.dir = machine.mount["memory"] + path
-        self.dog = watchdog(self.dir, 90)
+        self.dog = watchdog(self.dir, 280)
 
     def waits(self):
         return "under_oom 1" in read(self.dir + "/memory.oom_control")
@@ -67,7 +67,7 @@ class Container:
 
     def end(self):
         engine().remove(self.name)
-        self.dog.wait(20)
+        self.dog.wait(60)
         self.dog.stdout.close()
 
 
@@ -78,11 +78,11 @@ def wedge(box):
         client = subprocess.Popen(engine().client("exec", box.name, "/bin/sleep", "1"),
                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL)
-        wait_for(lambda: box.stuck() or client.poll() is not None, 20)  # noqa: B023
+        wait_for(lambda: box.stuck() or client.poll() is not None, 60)  # noqa: B023
         time.sleep(0.5)
         if box.stuck() and client.poll() is None:
             return client
-        client.wait(20)
+        client.wait(60)
     raise AssertionError("no exec gets stuck")
 
 
@@ -100,7 +100,7 @@ def wedged():
     times = []
     for i in range(TRIES):
         box = Container(f"hung{i}")
-        check(wait_for(box.waits, 20), "it hangs")
+        check(wait_for(box.waits, 60), "it hangs")
         client = wedge(box)
         with tempfile.TemporaryDirectory() as folder:
             done = plimsoll("rescue", "--json", "--no-dump", "--watch", "1", "--audit",
@@ -112,13 +112,13 @@ def wedged():
         check(found["running"] and found["restored"], f"{found}")
         check(any(a["action"] == "kill" and a["kind"] == "end" for a in audit), f"{audit}")
         equal(box.stuck(), [], "what is stuck")
-        client.wait(20)
+        client.wait(60)
         equal(engine().pid(box.name), box.pid, "the container's process")
         equal(harness.read_int(box.dir + "/memory.limit_in_bytes"), 48 * MIB, "its limit")
-        equal(engine().exec(box.name, "/bin/echo", "well", timeout=20).stdout.strip(), "well",
+        equal(engine().exec(box.name, "/bin/echo", "well", timeout=60).stdout.strip(), "well",
               "an exec afterwards")
         start = time.monotonic()
-        engine().docker("stop", "-t", "1", box.name, timeout=20)
+        engine().docker("stop", "-t", "1", box.name, timeout=60)
         times.append(time.monotonic() - start)
         box.end()
     note(f"{TRIES} of {TRIES}; docker stop took {max(times):.1f} s at most")
@@ -128,18 +128,18 @@ def wedged():
       "again after its stuck exec is ended", needs=(needs_engine,))
 def stop_answers():
     box = Container("stuck")
-    check(wait_for(box.waits, 20), "it hangs")
+    check(wait_for(box.waits, 60), "it hangs")
     client = wedge(box)
     check(is_wedged(box), "docker stop does not return")
     with tempfile.TemporaryDirectory() as folder:
         done = plimsoll("rescue", "--json", "--no-dump", "--lend", "2M", "--watch", "1", "--audit",
                         folder + "/audit", box.name, code=None, timeout=60)
     equal(done.code, 3, f"exit code: {done.out}")
-    client.wait(20)
+    client.wait(60)
     start = time.monotonic()
-    engine().docker("rm", "-f", box.name, timeout=30)
+    engine().docker("rm", "-f", box.name, timeout=60)
     note(f"docker rm -f took {time.monotonic() - start:.1f} s")
-    box.dog.wait(20)
+    box.dog.wait(60)
     box.dog.stdout.close()
 
 

@@ -2,7 +2,7 @@
 import subprocess
 
 import harness
-from harness import PATIENCE, check, read, write
+from harness import BUSY, PATIENCE, check, read, write
 
 GROWER = r"""
 import signal, sys, time
@@ -36,7 +36,7 @@ class Grower:
         return read(f"/proc/{self.pid}/stat").rpartition(")")[2].split()[0]
 
     def ended(self, seconds=10):
-        self.process.wait(seconds * PATIENCE)
+        self.process.wait(BUSY * seconds * PATIENCE)
         return self.process.returncode
 
     def end(self):
@@ -52,7 +52,7 @@ def records(guard, kind, action=None):
 
 
 def wait_record(guard, kind, action=None, seconds=10):
-    guard.stream.read_for(seconds * PATIENCE, lambda text: records(guard, kind, action))
+    guard.stream.read_for(BUSY * seconds * PATIENCE, lambda text: records(guard, kind, action))
     found = records(guard, kind, action)
     check(found, f"a record {kind} {action}: {guard.stream.objects()[-3:]}, "
           f"{guard.stream.errors()[-300:]}")

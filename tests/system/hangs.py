@@ -20,7 +20,7 @@ from runtimes import program
 
 TRIES = int(os.environ.get("PLIMSOLL_TRIES", "1"))
 STABLE = float(os.environ.get("PLIMSOLL_STABLE", "1"))  # s that a rescued one is watched
-LONGEST = 60 * PATIENCE + 2 * STABLE  # s that any of them lives
+LONGEST = 180 * PATIENCE + 2 * STABLE  # s that any of them lives
 
 WATCHDOG = r"""
 import os, sys, time
@@ -142,6 +142,12 @@ class Hanger:
         before = len(self.lines())
         return len(self.lines(seconds)) - before
 
+    def goes_on(self):
+        """Until it has said two things more."""
+        before = len(self.lines())
+        wait_for(lambda: not self.alive() or len(self.lines()) >= before + 2, 10, "a program's word")
+        check(self.alive(), f"it ended ({self.process.returncode})")
+
     def works(self, seconds):
         """How many different things it says of its work (a line less "tick N") in that time. Lines
         alone say little: whoever needs no memory goes on while the others wait for it."""
@@ -215,7 +221,7 @@ def livelocked(text):
     heap = 121 if harness.SMALL else 116
     hung = Hanger([program("gofill"), "-until", str(heap), "-text", text, "20"], 128 * MIB)
     # Where it may be killed is no matter: it is not out of memory, it has none for its text.
-    wait_for(lambda: refaults(hung.box)[0] > (5000 if harness.SMALL else 50000), 20, "refaults")
+    wait_for(lambda: refaults(hung.box)[0] > (5000 if harness.SMALL else 50000), 30, "refaults")
     wait_for(lambda: turns_over(hung.box) > 15 or is_stalled(hung.box), 20,
              "a cache that is read over and over")
     return hung

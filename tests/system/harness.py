@@ -25,6 +25,7 @@ MIB = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SMALL = os.environ.get("PLIMSOLL_TEST_SMALL") == "1"  # a slow machine: fewer rounds, same claims
 PATIENCE = 4 if SMALL else 1
+BUSY = 3  # times as long as it takes on a machine that has nothing else to do
 
 
 class Skip(Exception):
@@ -522,7 +523,7 @@ class Result:
             return whole if isinstance(whole, list) else [whole]
 
 
-def plimsoll(*args, code=0, timeout=30, binary=None, **popen):
+def plimsoll(*args, code=0, timeout=60, binary=None, **popen):
     """Runs the program to its end. `code` is the exit code the test asks for; None = any."""
     command = [binary or options.binary, *map(_arg, args)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
@@ -619,12 +620,27 @@ def no_control_bytes(raw, what):
 
 
 def wait_for(condition, seconds, what):
-    end = time.monotonic() + seconds * PATIENCE
-    while time.monotonic() < end:
-        if condition():
-            return
+    """For what comes, sooner or later: so long on a machine that has time, several times that on one
+    that is busy. `what` may be a function, for what is known at the end alone."""
+    start = time.monotonic()
+    end = start + BUSY * seconds * PATIENCE
+    while not condition():
+        if time.monotonic() > end and not condition():  # it may have been long between two looks
+            raise AssertionError(f"waited {time.monotonic() - start:.0f} s for "
+                                 f"{what() if callable(what) else what}")
         time.sleep(0.05)
-    raise AssertionError(f"waited {seconds * PATIENCE} s for {what}")
+
+
+def agree(look, times=5):
+    """For a claim about two looks at what may move in between (page cache that the kernel takes, a
+    process that begins): one of several has to agree. `look` makes both, and checks."""
+    for turn in range(times):
+        try:
+            return look()
+        except AssertionError:
+            if turn == times - 1:
+                raise
+            time.sleep(0.2)
 
 
 # --- the end ---------------------------------------------------------------------------------

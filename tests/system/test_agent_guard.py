@@ -59,7 +59,7 @@ class Hog:
 
     @staticmethod
     def run(member, first, most, pause, tell):
-        signal.alarm(60 * PATIENCE)
+        signal.alarm(180 * PATIENCE)
         os.closerange(3, tell)
         os.closerange(tell + 1, 1024)
         for directory in member.dirs.values():
@@ -104,7 +104,7 @@ def acts():
     with Agent(config(guard("kill*", "at: 90%, do: kill"))) as agent:
         guarded(agent, yes.path)
         spared = Hog(no, 61)
-        hog = Hog(yes, 54, 62)
+        hog = Hog(yes, 54, 60)
         wait_for(lambda: not hog.is_running(), 10, "the end of the hog")
         end = ended(agent, yes.path, "kill")
         equal(end["outcome"], "done", "outcome")
@@ -226,7 +226,7 @@ def made_again():
                      f"guard number {round}")
             note(f"{time.time() - begun:.2f} s until it is guarded again")
         equal(len(agent.records(kind="over", target=box.path)), 2, "ends of guards")
-        hog = Hog(box, 54, 62)
+        hog = Hog(box, 54, 60)
         wait_for(lambda: not hog.is_running(), 10, "the end of the hog")
     end_hogs()
 

@@ -73,7 +73,7 @@ def kills_by_name(agent):
     return found
 
 
-def wait_kills(agent, want, seconds=8):
+def wait_kills(agent, want, seconds=30):
     """Until so many kills are told; and then a moment longer, for one too many."""
     end = time.monotonic() + seconds * PATIENCE
     while sum(kills_by_name(agent).values()) < want and time.monotonic() < end:

@@ -165,6 +165,7 @@ def history():
     with Agent("targets: all\n") as agent:
         wait_for(lambda: any(row["cgroup"] == box.path
                              for row in agent.json("/api/v1/targets")["targets"]), 10, "the group")
+        wait_for(lambda: abs(agent.target(box.path)["used"] - 40 * MIB) < 4 * MIB, 10, "its use")
         time.sleep(2.5)
         with Dump(box.path, socket=agent.socket) as dump:
             equal(dump.said["outcome"], "done", dump.text("summary.txt"))
@@ -187,7 +188,7 @@ def fill():
         kept.append(bytearray(b"x" * (1 << 20)))
 threading.Thread(target=fill, daemon=True).start()
 print("ready", flush=True)
-time.sleep(60)
+time.sleep(180)
 """
 
 
@@ -209,7 +210,7 @@ def watchdog(box, seconds):
 def hang(box):
     """The program at its limit, with nobody to kill it; and the watchdog's pid."""
     write(box.dir + "/memory.oom_control", "1")
-    guard = watchdog(box, 20 * PATIENCE)
+    guard = watchdog(box, 120 * PATIENCE)
     held = Python(box, FILLS)
     wait_for(lambda: "under_oom 1" in read(box.dir + "/memory.oom_control"), 15, "the hang")
     return guard, held
@@ -231,7 +232,7 @@ def hanging():
         try:
             time.sleep(0.3)
             limit = box.limit()
-            with Dump(box.path, "--timeout", "5s", timeout=10) as dump:
+            with Dump(box.path, "--timeout", "5s", timeout=20) as dump:
                 summary, index = dump.text("summary.txt"), dump.index()
                 check("HANGS: its tasks sleep at the memory limit" in summary, summary)
                 check("mem_cgroup_oom_synchronize" in summary, summary)
@@ -403,6 +404,7 @@ def churn():
             equal(dump.said["outcome"], "done", f"the outcome: {dump.text('summary.txt')}")
             check(churner.pid in [row["pid"] for row in dump.index()["processes"]], "its parent")
     churner.end()
+    wait_for(lambda: not box.pids(), 10, "its children's end")
     with Dump(box.path) as dump:
         equal(dump.index()["processes"], [], "processes of an empty group")
         check("PROCESSES: 0" in dump.text("summary.txt"), dump.text("summary.txt"))
@@ -418,7 +420,7 @@ def many():
     code = ("import os, sys, time\n"
             "for i in range(300):\n"
             "    if os.fork() == 0:\n"
-            "        time.sleep(60); os._exit(0)\n"
+            "        time.sleep(180); os._exit(0)\n"
             "print('ready', flush=True)\n"
             "sys.stdin.read()\n")
     held = Python(box, code)
@@ -473,9 +475,9 @@ def java():
 def golang():
     for name, want in (("goheap-pprof", True), ("goheap", False)):
         path, box = program(name), group("dumpgo", limit=250 * MIB)
-        held = Program([path])
+        held = Program([path], stdout=subprocess.PIPE)
         box.add(held.pid)
-        time.sleep(0.3)
+        held.line()  # it listens
         with Dump(box.path) as dump:
             equal(dump.has(f"processes/{held.pid}/go-goroutines"), want, f"goroutines of {name}")
             said = "goroutines" if want else "does not serve net/http/pprof"

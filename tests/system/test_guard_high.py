@@ -27,7 +27,7 @@ def high_of(box):
 def laid(box, mark, seconds=10):
     """Waits until memory.high lies at the mark, or a little above; gives it."""
     wait_for(lambda: high_of(box) is not None and mark <= high_of(box) <= mark + 3 * MIB, seconds,
-             f"memory.high at {mark >> 20} MiB; it is {high_of(box)}")
+             lambda: f"memory.high at {mark >> 20} MiB; it is {high_of(box)}")
     return high_of(box)
 
 
@@ -149,7 +149,8 @@ def cache():
         laid(box, LIMIT // 2)
         path = os.path.join(disk, "file")
         load = Grower(box, 0, path, program=READER)
-        wait_for(lambda: box.usage() > 75 * MIB, 60, f"cache of 75 MiB; {box.usage() >> 20} of it")
+        wait_for(lambda: box.usage() > 75 * MIB, 60,
+                 lambda: f"cache of 75 MiB; {box.usage() >> 20} of it")
         check(load.process.poll() is None, "the reader lives")
         equal(records(guard, "begin"), [], "actions")
         guard.stream.end()

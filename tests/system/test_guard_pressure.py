@@ -27,7 +27,7 @@ LIMIT = 64 * MIB
 # On a word on its input it takes so many MiB and keeps them. A line for each time it was told.
 CLIENT = r"""
 import base64, os, select, signal, socket, sys
-signal.alarm(60)
+signal.alarm(180)
 if int(sys.argv[1]):
     os.setgroups([])
     os.setresuid(*[int(sys.argv[1])] * 3)
@@ -76,7 +76,7 @@ class Client:
         return self.text.split(b"\n")[:-1]
 
     def wait(self, line, seconds=10):
-        wait_for(lambda: line in self.said(0.02), seconds, f"{line!r} of a client: {self.text!r}")
+        wait_for(lambda: line in self.said(0.02), seconds, lambda: f"{line!r} of a client: {self.text!r}")
 
     def take(self, mib):
         self.process.stdin.write(b"%d\n" % mib)
@@ -112,7 +112,7 @@ def ended(guard, count=1):
     def ends():
         return [r for r in guard.stream.objects() if r["kind"] == "end" and r["action"] == "notify"]
 
-    guard.stream.read_for(15 * harness.PATIENCE, lambda _: len(ends()) >= count)
+    guard.stream.read_for(30 * harness.PATIENCE, lambda _: len(ends()) >= count)
     check(len(ends()) >= count, f"notify is done: {guard.stream.errors()}")
     return ends()[count - 1]
 
@@ -172,7 +172,7 @@ def late():
             ended(guard)
             Client(path, box).wait(b"told")
             first.end()
-            guard.stream.read_for(15 * harness.PATIENCE, lambda _: below(guard))
+            guard.stream.read_for(30 * harness.PATIENCE, lambda _: below(guard))
             check(below(guard), f"the mark is left: {guard.stream.errors()}")
             equal(Client(path, box).said(0.3), [b"ready"], "what who came later was told")
 
@@ -234,7 +234,7 @@ def flood():
         with guarding(box.path, folder) as guard:
             many = [subprocess.Popen([sys.executable, "-S", "-c", r"""
 import signal, socket, sys
-signal.alarm(60)
+signal.alarm(180)
 while True:
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(sys.argv[1])
@@ -307,12 +307,16 @@ def crowd():
         with guarding(box.path, folder) as guard:
             many = subprocess.Popen([sys.executable, "-S", "-c", r"""
 import os, select, signal, socket, sys, time
-signal.alarm(60)
+signal.alarm(180)
 all = []
 for _ in range(200):
     s = socket.socket(socket.AF_UNIX)
     s.connect(sys.argv[1])
     all.append(s)
+for _ in range(300):
+    if len(select.select(all, [], [], 0)[0]) >= 136:
+        break
+    time.sleep(0.1)
 time.sleep(1)
 gone = select.select(all, [], [], 0)[0]
 print(len(gone), {s.recv(1) for s in gone}, flush=True)

@@ -30,7 +30,7 @@ def c_waits():
         equal(found["outcome"], "dry-run", "the outcome")
         equal(found["limit"], 64 * MIB, "its limit")
         equal(hung.limits(), limits, "the limits after a dry run")
-        check(hung.waits(), "it still waits")
+        wait_for(hung.stays, 5, "it to wait as before")
         hung.end()
     note(f"said at the latest {slowest:.2f} s after the question")
 
@@ -41,7 +41,8 @@ def go_waits():
         hung = filler(128 * MIB).wait()
         found, _ = verdict(hung)
         check(found["hang"] in (hangs.hang_word(), "refault-livelock"), f"the hang: {found}")
-        check(hung.works(0.5) <= 1 or found["hang"] == "refault-livelock", "it fills nothing")
+        if found["hang"] != "refault-livelock":
+            wait_for(lambda: hung.works(0.5) <= 1, 5, "it to fill nothing")
         hung.end()
 
 
@@ -58,7 +59,9 @@ def above_waits():
       needs=(needs_cgroups,))
 def go_refaults():
     seen = []
-    for _ in range(TRIES):
+    for turn in range(TRIES + 4):  # when it is asked it may wait for memory in between
+        if turn >= TRIES and "refault-livelock" in seen:
+            break
         folder, text = file_of(16, "text")
         hung = livelocked(text)
         found, took = verdict(hung)
@@ -119,7 +122,7 @@ def healthy():
         check("does not hang" in done.out, done.out)
         equal(open(folder + "/audit", encoding="ascii").read(), "", "records of nothing done")
     equal(fine.limits(), limits, "the limits")
-    check(fine.ticks(0.5) >= 2, "it goes on")
+    fine.goes_on()
 
 
 main(at_once=3)  # they mostly wait

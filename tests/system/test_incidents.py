@@ -167,19 +167,20 @@ def nothing():
         check("no agent" in err and "there is no audit file" in err, err)
 
 
-def eater(member):
-    """A process that takes 2 MiB each few ms until it is killed: its pid. Ends by itself else."""
+def eater(member, most=100):
+    """A process that takes 2 MiB each few ms, so many in all, and is killed: its pid."""
     pid = os.fork()
     if pid == 0:
         try:
-            signal.alarm(30 * PATIENCE)
+            signal.alarm(90 * PATIENCE)
             for directory in member.dirs.values():
                 harness.write(directory + "/cgroup.procs", "0")
-            kept = mmap.mmap(-1, 100 * MIB, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            for page in range(0, 100 * MIB, 4096):
+            kept = mmap.mmap(-1, most * MIB, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            for page in range(0, most * MIB, 4096):
                 kept[page] = 1
                 if page % (2 * MIB) == 0:
                     time.sleep(0.005)
+            time.sleep(90 * PATIENCE)
         finally:
             os._exit(1)
     equal(os.waitpid(pid, 0)[1], signal.SIGKILL, f"how the eater in {member.path} ended")
@@ -207,7 +208,7 @@ def together():
         agent.target(other.path)
         time.sleep(1.5)  # there is a before
         eater(other)
-        pid = eater(box)
+        pid = eater(box, 60)  # above the guard's mark, and nothing for the kernel
         wait_for(lambda: of(other.path, "oom"), 10, "the kernel's kill")
         wait_for(lambda: of(box.path, "kill") and of(box.path, "kill")[0]["outcome"], 10, "the guard's")
         kill = of(box.path, "kill")

@@ -15,14 +15,14 @@ LIMIT = 160 * MIB
 # Holds so many MiB under a name of its own; "more": that many again once it is told to.
 HOLD = r"""
 import ctypes, signal, sys, time
-signal.alarm(60)
+signal.alarm(180)
 ctypes.CDLL(None).prctl(15, sys.argv[1].encode())
 kept = [b"x" * (1 << 20) for _ in range(int(sys.argv[2]))]
 print("ready", flush=True)
 sys.stdin.readline()
 kept += [b"x" * (1 << 20) for _ in range(int(sys.argv[3]))]
 print("full", flush=True)
-time.sleep(60)
+time.sleep(180)
 """
 
 

@@ -184,9 +184,9 @@ def watch(box, cap, anon, *args):
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         one = Run(box, "-m", f"{cap}M", "--restart", "never", *args, "--", "/usr/bin/python3", "-c",
-                  WATCHER, anon, file.name, 60 if SMALL else 20)
+                  WATCHER, anon, file.name, 60)
         try:
-            one.finish(60, code=0)
+            one.finish(90, code=0)
             return one.out.split()
         finally:
             one.end()

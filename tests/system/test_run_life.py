@@ -82,16 +82,17 @@ def _():
 @test("a tree that ignores TERM: grace, then all of it is killed", [needs_runs])
 def _():
     box = place()
-    one = Run(box, "-m", "30M", "--grace", "400ms", "--", *demo("-n", 4, "stubborn"))
+    one = Run(box, "-m", "30M", "--grace", "1500ms", "--", *demo("-n", 4, "stubborn"))
     pids = one.wait_out("main") + one.wait_out("child", 4)
     start = time.monotonic()
     one.signal(signal.SIGTERM)
     time.sleep(0.2)
-    check(all(is_alive(pid) for pid in pids), "killed before the grace period was over")
+    alive = all(is_alive(pid) for pid in pids)
+    check(alive or time.monotonic() - start > 1.5, "killed before the grace period was over")
     one.finish(code=137)
-    check(time.monotonic() - start >= 0.4, "did not wait")
+    check(time.monotonic() - start >= 1.5, "did not wait")
     equal([pid for pid in pids if is_alive(pid)], [], "processes left")
-    equal((one.all("stopping")[0]["grace_ms"], one.exit()["cause"]), (400, "stopped"), "told")
+    equal((one.all("stopping")[0]["grace_ms"], one.exit()["cause"]), (1500, "stopped"), "told")
     nothing_left(box)
 
 
@@ -130,7 +131,7 @@ TRAPS = "import os, signal, time\n" \
 
 @test("HUP, USR1, USR2, WINCH and real-time signals are sent on, once each", [needs_runs])
 def _():
-    one = Run(place(), "-m", "60M", "--grace", "200ms", "--", "/usr/bin/python3", "-c", TRAPS)
+    one = Run(place(), "-m", "60M", "--grace", "5s", "--", "/usr/bin/python3", "-c", TRAPS)
     one.wait_out("main")
     for i, number in enumerate((10, 12, 28, 34, 1), 1):
         one.signal(number)

@@ -69,7 +69,7 @@ def _():
     nothing_left(box, "an end by TERM")
     # In the background of a program that ends by itself.
     line = " ".join(f"'{word}'" for word in inner("-q", "-m", "30M", "--", *stubborn))
-    one = Run(box, "-m", "60M", "--grace", "300ms", "--", "/bin/sh", "-c", f"{line} & sleep 0.5")
+    one = Run(box, "-m", "60M", "--grace", "300ms", "--", "/bin/sh", "-c", f"{line} & sleep 2")
     pid = one.wait_out("pid")[0]
     one.finish(code=0)
     wait_gone(pid)
@@ -98,7 +98,7 @@ def _():
     box = place()
     one = Run(box, "-m", "60M", "--", *inner("-m", "30M", "--", *demo("sleep")))
     one.wait_event("start")
-    end = time.monotonic() + 5 * PATIENCE
+    end = time.monotonic() + 30 * PATIENCE
     while not (found := [p for p in members(run_dir(box, one.name)) if "plimsoll-run-inner"
                          in memory_path(p)]):
         check(time.monotonic() < end, "no inner program")

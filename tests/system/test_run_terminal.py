@@ -42,7 +42,7 @@ class Terminal:
         self.line("stty -echo; bind 'set enable-bracketed-paste off' 2>/dev/null; set +o emacs")
         self.expect(PROMPT)
 
-    def expect(self, word, seconds=10):
+    def expect(self, word, seconds=30):
         """Reads on until a word comes; what was before it."""
         end = time.monotonic() + seconds * PATIENCE
         while word not in self.text:
@@ -86,7 +86,7 @@ class Terminal:
         return [e for e in map(json.loads, lines) if e["event"] == word]
 
     def event(self, word, count=1):
-        wait_for(lambda: len(self.all(word)) >= count, 10, f"event {word} on {self.text!r}")
+        wait_for(lambda: len(self.all(word)) >= count, 10, lambda: f"event {word} on {self.text!r}")
         return self.all(word)[count - 1]
 
     def end(self):
@@ -151,7 +151,7 @@ def _():
           [("oom", "own", 100), ("oom", "own", 200), ("oom", "own", 400)], "told")
     time.sleep(0.05)  # it waits for the next start now
     terminal.keys("\x03")
-    terminal.expect(PROMPT, seconds=5)
+    terminal.expect(PROMPT)
     equal(terminal.code(), 130, "exit code")
     for event in terminal.all("start"):
         check(not is_alive(event["pid"]), "a program still runs")
@@ -222,9 +222,11 @@ def _():
 
 
 COUNTER = """
-import signal, time
+import os, signal, time
 got = {2: 0, 28: 0}
-def count(number, frame): got[number] += 1
+def count(number, frame):
+    got[number] += 1
+    os.write(1, b"came %d;" % number)
 signal.signal(2, count)
 signal.signal(28, count)
 print("main 1", flush=True)
@@ -244,9 +246,11 @@ def _():
     terminal.expect("main")
     for rows in (30, 40, 50):
         fcntl.ioctl(terminal.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 90, 0, 0))
-        time.sleep(0.1 * PATIENCE)
+        terminal.expect("came 28;")
+        time.sleep(0.1 * PATIENCE)  # for one more of it
     for _ in range(2):
         terminal.keys("\x03")
+        terminal.expect("came 2;")
         time.sleep(0.1 * PATIENCE)
     terminal.expect("counted ")
     equal(terminal.expect(" !"), "2 3", "signals that came")
@@ -408,7 +412,7 @@ def _():
 
 # --- pid 1 -----------------------------------------------------------------------------------
 
-ORPHANS = 'for i in 1 2 3 4 5; do (sleep 0.0$i &); done; sleep 0.5; ' \
+ORPHANS = 'for i in 1 2 3 4 5; do (sleep 0.0$i &); done; sleep 2; ' \
           'for p in /proc/[0-9]*; do sed -n "s/^.*) Z .*/zombie/p" $p/stat; done; echo $PPID; exit 4'
 
 
@@ -424,7 +428,7 @@ def _():
 ADOPTED = """for i in 1 2 3; do
     (/bin/sh -c 'sleep 0.1; read -r pid name state parent rest </proc/$$/stat; echo $parent' &)
 done
-sleep 0.6
+sleep 2
 for p in /proc/[0-9]*; do
     read -r line 2>/dev/null <$p/stat || continue
     case $line in *") Z $PPID "*) echo zombie;; esac
