@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "act/ctlfile.h"
+#include "act/loanmark.h"
 #include "act/standstill.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -44,6 +45,28 @@ static struct str path_of(const struct lend *l) {
     size_t n = level_of(l)->path_n;
 
     return (struct str){l->grip->path, n ? n : 1};
+}
+
+/* --- what another has lent ----------------------------------------------------------------------
+ */
+
+static uint64_t above(uint64_t value, uint64_t bytes) {
+    return value == CGROUP_NO_LIMIT ? value : value + bytes;
+}
+
+/* A mark that the limits do not bear out is of another time. */
+static bool read_mark(int limit_fd, uint64_t limit, struct loanmark *m) {
+    return loanmark_read(limit_fd, m) == 0 && m->lent > 0 && m->limit + m->lent == limit;
+}
+
+uint64_t lend_found(const struct grip *g, unsigned level, uint64_t *limit_was) {
+    struct loanmark m;
+
+    if (level >= g->levels || ctlfile_number(g->level[level].limit, limit_was) < 0 ||
+        !read_mark(g->level[level].limit, *limit_was, &m))
+        return 0;
+    *limit_was = m.limit;
+    return m.lent;
 }
 
 /* --- how much --------------------------------------------------------------------------------- */
@@ -92,18 +115,20 @@ static uint64_t room_above(const struct grip *g, unsigned level) {
 
 uint64_t lend_room(const struct grip *g, unsigned level, uint64_t budget) {
     struct meminfo machine;
-    uint64_t limit;
+    uint64_t limit, found;
 
     if (level >= g->levels || ctlfile_number(g->level[level].limit, &limit) < 0 ||
         limit == CGROUP_NO_LIMIT)
         return 0;
+    found = lend_found(g, level, &limit);
     if (!g->host->live || meminfo_read(g->host->proc, &machine) < 0 ||
         !meminfo_has(&machine, MEMINFO_AVAILABLE))
         return 0;
     if (budget == 0)
         budget = smaller(LEND_MOST, limit / 4);
-    budget = smaller(budget, machine.value[MEMINFO_AVAILABLE] / 2);
-    return smaller(budget, room_above(g, level) / 2);
+    budget = smaller(left(budget, found), machine.value[MEMINFO_AVAILABLE] / 2);
+    budget = smaller(budget, room_above(g, level) / 2);
+    return budget > 0 ? found + budget : 0;
 }
 
 /* --- lending ---------------------------------------------------------------------------------- */
@@ -141,6 +166,50 @@ void lend_done(struct lend *l) {
     l->opened = false;
 }
 
+/* v2: while the loan is taken back memory.high is that much below the limit, so that usage gets
+ * there and stays there. */
+static uint64_t narrow_of(uint64_t limit) {
+    uint64_t below = smaller(limit / 64, 4 * LEND_ROOM);
+
+    if (below < 2 * LEND_ROOM)
+        below = 2 * LEND_ROOM;
+    return limit - smaller(below, limit / 2);
+}
+
+static void plan_high(struct lend *l, uint64_t bytes) {
+    bool holds = l->high_fd >= 0 && l->high != CGROUP_NO_LIMIT && l->high < l->limit + bytes;
+
+    l->high_now = holds ? l->high + bytes : l->high;
+    l->narrow = l->high_fd >= 0 && l->high_now > narrow_of(l->limit) ? narrow_of(l->limit) : 0;
+    if (l->narrow && l->high < l->narrow)
+        l->narrow = l->high; /* that does it */
+}
+
+/* A loan of another that is not taken back yet: what the limits were before it is what ours goes
+ * back to. Its warden finds other values then, and leaves them alone. */
+static void take_over(struct lend *l) {
+    struct lend then = *l;
+    struct loanmark m;
+    uint64_t now;
+
+    if (!read_mark(level_of(l)->limit, l->limit, &m))
+        return;
+    then.limit = m.limit;
+    then.memsw = m.memsw;
+    then.high = m.high;
+    then.lent = m.lent;
+    plan_high(&then, m.lent);
+    if (l->memsw_fd >= 0 && l->memsw != above(m.memsw, m.lent))
+        return;
+    if (l->high_fd >= 0) {
+        if (then.narrow)
+            (void)change(l->high_fd, then.narrow, then.high_now); /* as it is while it is lent */
+        if (ctlfile_number(l->high_fd, &now) < 0 || now != then.high_now)
+            return;
+    }
+    *l = then;
+}
+
 /* What the limits are before anything is lent. */
 static int look(struct lend *l, struct err *err) {
     struct str path = path_of(l);
@@ -154,26 +223,16 @@ static int look(struct lend *l, struct err *err) {
     if (l->limit == CGROUP_NO_LIMIT)
         return err_set(err, -ENODATA, "'%.*s' has no limit: there is nothing to lend",
                        STR_ARG(path));
+    l->lent = l->narrow = 0;
     l->memsw = l->high = CGROUP_NO_LIMIT; /* also where there is no such file */
     if (l->memsw_fd >= 0)
         r = ctlfile_number(l->memsw_fd, &l->memsw);
     if (r == 0 && l->high_fd >= 0)
         r = ctlfile_number(l->high_fd, &l->high);
+    l->high_now = l->high;
+    if (r == 0)
+        take_over(l);
     return r < 0 ? err_set(err, r, "cannot read the limits of '%.*s':", STR_ARG(path)) : 0;
-}
-
-static uint64_t above(uint64_t value, uint64_t bytes) {
-    return value == CGROUP_NO_LIMIT ? value : value + bytes;
-}
-
-/* v2: while the loan is taken back memory.high is that much below the limit, so that usage gets
- * there and stays there. */
-static uint64_t narrow_of(uint64_t limit) {
-    uint64_t below = smaller(limit / 64, 4 * LEND_ROOM);
-
-    if (below < 2 * LEND_ROOM)
-        below = 2 * LEND_ROOM;
-    return limit - smaller(below, limit / 2);
 }
 
 static void add_step(struct warden_hold *h, int fd, uint64_t value, uint64_t only_if) {
@@ -203,15 +262,6 @@ static void way_back(const struct lend *l, uint64_t bytes, struct warden_hold *h
     } else {
         add_step(h, l->memsw_fd, l->memsw, above(l->memsw, bytes));
     }
-}
-
-static void plan_high(struct lend *l, uint64_t bytes) {
-    bool holds = l->high_fd >= 0 && l->high != CGROUP_NO_LIMIT && l->high < l->limit + bytes;
-
-    l->high_now = holds ? l->high + bytes : l->high;
-    l->narrow = l->high_fd >= 0 && l->high_now > narrow_of(l->limit) ? narrow_of(l->limit) : 0;
-    if (l->narrow && l->high < l->narrow)
-        l->narrow = l->high; /* that does it */
 }
 
 /* v1: memory may not be above memory+swap, at no time, and each of the two writes wakes who waits.
@@ -245,6 +295,15 @@ static int raise_limits(const struct lend *l, const struct lend *before, uint64_
     return r;
 }
 
+static void mark(const struct lend *l, uint64_t bytes) {
+    const struct loanmark m = {l->limit, l->memsw, l->high, bytes};
+
+    if (bytes > 0)
+        loanmark_write(level_of(l)->limit, &m);
+    else
+        loanmark_remove(level_of(l)->limit);
+}
+
 static int told_by_others(const struct lend *l, struct err *err) {
     struct str path = path_of(l);
 
@@ -264,8 +323,10 @@ static int lend_more(struct lend *l, const struct lend *before, uint64_t bytes, 
     if (id < 0)
         return err_set(err, id,
                        "nothing was lent to '%.*s', as nobody would take it back:", STR_ARG(path));
+    mark(l, bytes);
     r = raise_limits(l, before, bytes, &stays);
     if (r < 0) {
+        mark(before, before->lent);
         (void)(stays ? warden_undo(l->warden, id) : warden_drop(l->warden, id));
         return r == -ESTALE ? told_by_others(l, err)
                             : err_set(err, r, "cannot raise the limit of '%.*s':", STR_ARG(path));
@@ -280,10 +341,26 @@ static int lend_more(struct lend *l, const struct lend *before, uint64_t bytes, 
     return 0;
 }
 
+int lend_adopt(struct lend *l, struct err *err) {
+    struct warden_hold hold;
+    int r = look(l, err);
+
+    if (r < 0 || l->lent == 0)
+        return r;
+    way_back(l, l->lent, &hold);
+    l->hold = warden_hold(l->warden, &hold);
+    if (l->hold >= 0)
+        return 0;
+    r = l->hold;
+    l->hold = -1;
+    l->lent = 0;
+    return err_set(err, r, "a loan of before cannot be held:");
+}
+
 int lend_to(struct lend *l, uint64_t bytes, struct err *err) {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), now;
     struct lend before;
-    int r = l->hold < 0 ? look(l, err) : 0;
+    int r = l->hold < 0 ? lend_adopt(l, err) : 0;
 
     if (r < 0)
         return r;
@@ -297,8 +374,6 @@ int lend_to(struct lend *l, uint64_t bytes, struct err *err) {
     r = ctlfile_number(level_of(l)->limit, &now);
     if (r < 0 || now != l->limit + l->lent)
         return r < 0 ? err_set(err, r, "cannot read the limit:") : told_by_others(l, err);
-    if (l->hold < 0)
-        l->high_now = l->high;
     before = *l;
     plan_high(l, bytes);
     r = lend_more(l, &before, bytes, err);
@@ -413,6 +488,7 @@ int lend_back(struct lend *l, int64_t deadline_us, struct err *err) {
     if (r < 0)
         return still_lent(l, r, err);
     (void)warden_drop(l->warden, l->hold); /* or it has done the same, at its deadline */
+    mark(l, 0);
     l->hold = -1;
     l->lent = 0;
     return 0;

@@ -5,7 +5,10 @@
  * the group from using it; writing memory.max below usage kills, so it is lowered only while usage
  * is LEND_ROOM less, with memory.high just below it and reclaim before. A warden holds the way
  * back. Never more than the machine and the groups above can give. What somebody else has written
- * meanwhile (docker update) is left alone: there is nothing to take back then.
+ * meanwhile (docker update) is left alone: there is nothing to take back then. A loan
+ * that is not taken back yet, of another rescue or of a guard, is not somebody else's limit: who
+ * lends on top of it goes back to what the limits were before it (loanmark.h), and its own warden
+ * leaves that alone.
  */
 #pragma once
 #include "act/grip.h"
@@ -27,10 +30,15 @@ struct lend {
     bool opened; /* those three are ours to close: of a group above the grip's own */
 };
 
-/* How much could be lent at most now: the smallest of `budget` (0: LEND_MOST or a quarter of the
- * limit, whichever is less), half of what the machine has available, and half the room under the
- * limits of the groups above. 0: nothing, or not known. */
+/* How much could be lent at most now, in all: what another has lent is a part of it. The smallest
+ * of `budget` (0: LEND_MOST or a quarter of the limit, whichever is less), half of what the machine
+ * has available, and half the room under the limits of the groups above. 0: nothing, or not known.
+ */
 uint64_t lend_room(const struct grip *g, unsigned level, uint64_t budget);
+
+/* Bytes that are lent to this level by another and not taken back yet; *limit_was: its limit
+ * without them. 0: none that is known of. */
+uint64_t lend_found(const struct grip *g, unsigned level, uint64_t *limit_was);
 
 /* Nothing is written yet. deadline_us: the warden takes it back then. */
 void lend_init(struct lend *l, struct grip *g, struct warden *w, unsigned level,
@@ -38,10 +46,13 @@ void lend_init(struct lend *l, struct grip *g, struct warden *w, unsigned level,
 /* Closes what it has opened; what is lent stays with the warden. */
 void lend_done(struct lend *l);
 
-/* So many bytes on top of what the limit was, in all; more than is lent already. 0; -errno with a
- * text, and the limits are what they were before the call; where that is not known the warden has
- * been told to undo all. -ENODATA: it has no limit; -EDEADLK: we run in it ourselves; -ESTALE:
- * somebody else has changed the limit since; -ETIME: too late. */
+/* What another has lent and not taken back yet is ours from now on: l->lent; 0 of it where there is
+ * none. 0 or -errno with a text. */
+int lend_adopt(struct lend *l, struct err *err);
+/* So many bytes on top of what the limit was, in all; more than is lent already, by another too. 0;
+ * -errno with a text, and the limits are what they were before the call; where that is not known
+ * the warden has been told to undo all. -ENODATA: it has no limit; -EDEADLK: we run in it
+ * ourselves; -ESTALE: somebody else has changed the limit since; -ETIME: too late. */
 int lend_to(struct lend *l, uint64_t bytes, struct err *err);
 
 /* Takes it back, as often as needed until deadline_us. 0: the limits are what they were, or what

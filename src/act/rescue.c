@@ -275,7 +275,7 @@ static int take_back(struct rescue_run *r, int64_t most_us, bool last) {
     struct err err = {0};
     int s;
 
-    if (until > r->terms->deadline_us)
+    if (until > r->terms->deadline_us && !last)
         until = r->terms->deadline_us;
     rescue_size(r->out->limit, limit, sizeof(limit));
     (void)rescue_begins(r, ACTION_RESCUE, 0, "the loan is taken back"); /* in any case */
@@ -328,7 +328,8 @@ static int try_all(struct rescue_run *r) {
     int s = -EAGAIN;
 
     lend_init(&r->loan, r->g, r->terms->warden, r->level, r->terms->deadline_us);
-    r->size = LEND_FIRST;
+    for (r->size = LEND_FIRST; r->size <= r->out->lent_now;)
+        r->size *= 2; /* on top of what another has lent */
     for (int i = 0; i < RESCUE_TRIES && s == -EAGAIN; i++) {
         s = try_once(r);
         if (s != -EAGAIN || r->size >= r->budget || clock_mono_us() >= r->terms->deadline_us)
@@ -339,12 +340,60 @@ static int try_all(struct rescue_run *r) {
     }
     r->out->running = s == 0 || s == -EBUSY;
     end_words(r);
-    if (s < 0 && s != -EBUSY && r->loan.lent > 0)
-        (void)take_back(r, 0, true);
+    if (s < 0 && s != -EBUSY) {
+        rescue_kill(r, s == -ENOMEM || s == -EAGAIN);
+        if (r->loan.lent > 0)
+            (void)take_back(r, r->over && r->out->running ? BACK_US : 0, true);
+    }
     r->out->lent_now = r->loan.lent;
     r->out->restored = r->loan.lent == 0;
     lend_done(&r->loan);
     return s;
+}
+
+/* What another has lent before, and not taken back. */
+static void settle(struct rescue_run *r) {
+    struct err err;
+
+    lend_init(&r->loan, r->g, r->terms->warden, r->level, r->terms->deadline_us);
+    if (lend_adopt(&r->loan, &err) < 0) {
+        rescue_tell(r, "back", "%s", err.text);
+    } else if (r->loan.lent > 0) {
+        (void)take_back(r, r->over && r->out->running ? BACK_US : 0, true);
+    } else { /* its warden has done it meanwhile */
+        r->out->lent_now = 0;
+        r->out->restored = true;
+    }
+    lend_done(&r->loan);
+}
+
+/* Nothing can be lent: what is left is to end somebody, where that was asked for. */
+static int try_without(struct rescue_run *r) {
+    end_words(r);
+    rescue_kill(r, r->out->hang.kind != HANG_NONE && r->out->stuck_execs == 0);
+    if (r->out->lent_now > 0)
+        settle(r);
+    return -ENOMEM;
+}
+
+/* It does not hang. */
+static int leave(struct rescue_run *r, struct action_report *report) {
+    const struct grip_level *l = grip_tightest(r->g);
+    char lent[16];
+
+    r->out->running = true;
+    r->level = l ? (unsigned)(l - r->g->level) : r->g->levels;
+    r->out->lent_now = lend_found(r->g, r->level, &r->out->limit);
+    if (r->out->lent_now == 0 || r->terms->policy->dry_run || !r->terms->warden)
+        return report_done(report, "does not hang: nothing was done");
+    rescue_size(r->out->lent_now, lent, sizeof(lent));
+    settle(r);
+    if (r->out->restored)
+        return report_done(report, "does not hang; %s that were lent to it before are taken back",
+                           lent);
+    (void)report_partly(report, "does not hang; ");
+    add_still_lent(r, report->text, sizeof(report->text));
+    return 0;
 }
 
 /* --- the words at the end --------------------------------------------------------------------- */
@@ -352,6 +401,7 @@ static int try_all(struct rescue_run *r) {
 static void add_next(struct rescue_run *r, char *out, size_t size) {
     uint64_t most = r->out->limit + r->out->lent_peak, needs = r->out->needs;
     char at_least[16], more[16];
+    bool larger = !r->out->running && r->budget > 0;
 
     if (needs < most)
         needs = r->out->running ? most : most + most / 4;
@@ -360,9 +410,11 @@ static void add_next(struct rescue_run *r, char *out, size_t size) {
     rescue_size(r->budget * 2, more, sizeof(more));
     (void)snprintf(out, size,
                    "a limit of %s or more for good (docker update --memory %s --memory-swap %s), "
-                   "%s%s%sor a kill",
-                   at_least, at_least, at_least, r->out->running ? "" : "--lend ",
-                   r->out->running ? "" : more, r->out->running ? "" : ", ");
+                   "%s%s%s",
+                   at_least, at_least, at_least, larger ? "--lend " : "", larger ? more : "",
+                   r->out->running ? "or a kill"
+                   : larger        ? ", or --kill"
+                                   : "or --kill");
 }
 
 static int conclude_unrecorded(const struct rescue_run *r, struct action_report *report) {
@@ -379,12 +431,31 @@ static int conclude_unrecorded(const struct rescue_run *r, struct action_report 
     return 0;
 }
 
+/* Who was killed may still be leaving while its memory is taken back. */
+static int conclude_killed(struct rescue_run *r, struct action_report *report) {
+    const char *back = r->out->restored ? "; the limit is what it was" : "; ";
+
+    if (!r->over)
+        (void)report_failed(report, "again, or plimsoll enter to look into it",
+                            "still hangs after %s%s", r->killed, back);
+    else
+        (void)report_done(report, "%s: %s%s",
+                          r->out->running ? "what is left of it runs again"
+                                          : "nothing runs in it any more",
+                          r->killed, back);
+    if (!r->out->restored)
+        add_still_lent(r, report->text, sizeof(report->text));
+    return 0;
+}
+
 static int conclude(struct rescue_run *r, int s, struct action_report *report) {
     char lent[16], limit[16], next[REPORT_NEXT];
     double seconds = (double)r->out->running_us / 1e6;
 
     rescue_size(r->out->lent_peak, lent, sizeof(lent));
     rescue_size(r->out->limit, limit, sizeof(limit));
+    if (r->out->killed > 0)
+        return conclude_killed(r, report);
     if (s == 0)
         return report_done(report,
                            "runs again after %.1f s, below its limit of %s: %s were lent "
@@ -411,6 +482,18 @@ static int conclude(struct rescue_run *r, int s, struct action_report *report) {
     return report_failed(report, "", "the limit could not be raised: %s", strerror(-s));
 }
 
+static int refuse_more(const struct rescue_run *r, struct action_report *report) {
+    char lent[16], limit[16], next[16];
+
+    rescue_size(r->out->lent_now, lent, sizeof(lent));
+    rescue_size(r->out->limit, limit, sizeof(limit));
+    rescue_size(r->out->lent_now * 2, next, sizeof(next));
+    (void)report_refused(report, "", "%s are lent already on top of its %s, and no more may be",
+                         lent, limit);
+    (void)snprintf(report->next, sizeof(report->next), "--lend %s, or --kill", next);
+    return 0;
+}
+
 static int refuse_level(struct rescue_run *r, struct action_report *report) {
     const struct grip_level *l = grip_tightest(r->g);
 
@@ -422,10 +505,13 @@ static int refuse_level(struct rescue_run *r, struct action_report *report) {
                               "neither it nor a group above has a limit that could be "
                               "raised");
     r->level = (unsigned)(l - r->g->level);
-    r->out->limit = l->bytes;
+    r->out->lent_now = lend_found(r->g, r->level, &r->out->limit);
+    r->out->restored = r->out->lent_now == 0;
     r->budget = lend_room(r->g, r->level, r->terms->policy->lend);
+    if (r->budget == 0 && r->out->lent_now > 0)
+        return refuse_more(r, report);
     if (r->budget == 0)
-        return report_refused(report, "end something else first, or raise the groups above",
+        return report_refused(report, "end something else first, raise the groups above, or --kill",
                               "nothing can be lent: the machine, or a group above, has no memory "
                               "to spare");
     return 1;
@@ -434,16 +520,17 @@ static int refuse_level(struct rescue_run *r, struct action_report *report) {
 static int dry(struct rescue_run *r, struct action_report *report) {
     struct stuckexec stuck[STUCKEXEC_MOST];
     int n = stuckexec_find(r->g, r->terms->policy, stuck);
-    char budget[16], limit[16];
+    char budget[16], limit[16], last[200] = "";
 
     rescue_size(r->budget, budget, sizeof(budget));
     rescue_size(r->out->limit, limit, sizeof(limit));
+    rescue_would_kill(r, last, sizeof(last));
     (void)report_done(report,
                       "would %send %d stuck exec%s, %slend up to %s on top of %s, collect garbage, "
-                      "and take the loan back",
+                      "and take the loan back%s",
                       r->terms->dump_dir ? "write a dump, " : "", n < 0 ? 0 : n, n == 1 ? "" : "s",
                       r->terms->policy->inject ? "write a limit into Go's memory, " : "", budget,
-                      limit);
+                      limit, last);
     report->outcome = OUTCOME_DRY;
     return 0;
 }
@@ -467,15 +554,14 @@ int rescue_run(struct grip *g, const struct rescue_terms *terms, struct rescue_r
     if (s < 0)
         return report_failed(report, "", "it cannot be looked at: %s", strerror(-s));
     if (s == 0 && !terms->force) {
-        result->running = result->hang.kind == HANG_NONE;
-        return result->running
-                   ? report_done(report, "does not hang: nothing was done")
-                   : report_refused(report, "raise memory.high",
-                                    "it does not hang at its limit: memory.high slows it down, or "
-                                    "the machine is short of memory");
+        if (result->hang.kind == HANG_NONE)
+            return leave(&r, report);
+        return report_refused(report, "raise memory.high",
+                              "it does not hang at its limit: memory.high slows it down, or the "
+                              "machine is short of memory");
     }
     s = refuse_level(&r, report);
-    if (s <= 0)
+    if (s <= 0 && !(terms->kill && r.out->limit > 0)) /* that needs no loan */
         return s;
     if (terms->policy->dry_run)
         return dry(&r, report);
@@ -484,7 +570,7 @@ int rescue_run(struct grip *g, const struct rescue_terms *terms, struct rescue_r
     dump(&r);
     end_stuck_execs(&r);
     write_words(&r);
-    s = try_all(&r);
+    s = s > 0 ? try_all(&r) : try_without(&r);
     end_stuck_execs(&r);
     (void)conclude(&r, s, report);
     return str_copy(str_of(r.file), report->file, sizeof(report->file));

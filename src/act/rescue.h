@@ -4,8 +4,8 @@
  * memory, LEND_FIRST and doubling within the budget, until it runs; make the other runtimes
  * collect; take the loan back; watch whether it hangs again. A container engine's exec that is
  * stuck inside (runc init) is ended first: as long as it waits, the engine's own stop does nothing.
- * Only when all that does not last, and the policy's ladder says kill, somebody is killed: not
- * here. Never done: ptrace of a task that waits (D), moving tasks to another group, the v1 freezer,
+ * Only when all that does not last, and it is asked for, the process that is to blame is killed.
+ * Never done: ptrace of a task that waits (D), moving tasks to another group, the v1 freezer,
  * exec or stop by the engine, memory.max below usage.
  */
 #pragma once
@@ -16,12 +16,13 @@
 enum { RESCUE_TRIES = 3 }; /* loans, each larger than the one before */
 
 struct rescue_terms {
-    const struct policy *policy; /* inject, lend, rt_limit, dry_run, protect */
+    const struct policy *policy; /* inject, lend, rt_limit, dry_run, protect, prefer, kill_init */
     struct warden *warden;       /* NULL is fine for a dry run */
     const char *dump_dir;        /* NULL: no dump */
     const char *agent_socket;    /* for the dump; NULL: none */
     const struct audit *why;     /* for the dump; may be NULL */
     bool force;                  /* also when no hang is seen */
+    bool kill;                   /* when it still hangs in the end: whom the policy chooses */
     bool hung;                   /* somebody has seen the hang already: `seen` */
     struct hang seen;
     int64_t deadline_us; /* on the monotonic clock, for all of it; the loan's too */
@@ -41,6 +42,7 @@ struct rescue_result {
     uint64_t lent_peak, lent_now; /* bytes; lent_now: could not be taken back yet */
     uint64_t needs; /* a limit that would do, as far as can be told; 0: `limit` does */
     unsigned stuck_execs, collected; /* ended; processes whose garbage was collected */
+    int32_t killed;                  /* the last one that was, since nothing else helped; 0: none */
     bool running;                    /* it runs, and has not hung again within watch_us */
     bool restored;                   /* all limits are what they were */
     int64_t running_us;              /* from the start until it ran again; 0: it does not */

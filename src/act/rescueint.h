@@ -17,6 +17,8 @@ struct rescue_run {
     bool unrecorded;       /* something was not done, since no record of it could be made */
     int64_t began_us;
     char file[REPORT_FILE]; /* the dump */
+    char killed[200];       /* what is said of the last kill; "" */
+    bool over;              /* since then it does not hang, or nothing is left in it */
 };
 
 /* Until it is certain. 1: it hangs at its limit, or would have to be forced; 0: it does not; -errno
@@ -37,6 +39,12 @@ bool rescue_stays(struct rescue_run *r);
 
 /* Whether there is anything to collect but the Go programs whose words are held. */
 bool rescue_has_others(struct rescue_run *r);
+
+/* Ends whom the policy chooses, one after the other, when that was asked for and it still hangs.
+ * hangs: that was seen just now. */
+void rescue_kill(struct rescue_run *r, bool hangs);
+/* What would be done so, for a dry run; nothing when it was not asked for. */
+void rescue_would_kill(struct rescue_run *r, char *out, size_t size);
 
 void rescue_tell(const struct rescue_run *r, const char *step, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "act/ctlfile.h"
+#include "act/loanmark.h"
 #include "act/stopped.h"
 #include "base/buf.h"
 #include "base/file.h"
@@ -161,5 +162,9 @@ int wardenundo_step(const struct warden_step *step) {
             return r == 0 ? 1 : verdict(r);
     }
     r = step->guarded ? fits(step) : 0;
-    return verdict(r < 0 ? r : ctlfile_write(step->fd, step->value));
+    if (r == 0)
+        r = ctlfile_write(step->fd, step->value);
+    if (r == 0 && step->slow)
+        loanmark_remove(step->fd); /* a limit: what was lent is taken back */
+    return verdict(r);
 }

@@ -30,7 +30,7 @@ struct options {
     struct policy policy;
     const char *dump_dir, *audit, *socket;
     uint64_t timeout_ms, watch_ms;
-    bool force, no_dump;
+    bool force, no_dump, kill;
 };
 
 static int set_lend(void *into, struct str value, struct err *err) {
@@ -66,6 +66,26 @@ static int set_no_dump(void *into, struct str value, struct err *err) {
     (void)value, (void)err;
     ((struct options *)into)->no_dump = true;
     return 0;
+}
+
+static int set_kill(void *into, struct str value, struct err *err) {
+    (void)value, (void)err;
+    ((struct options *)into)->kill = true;
+    return 0;
+}
+
+static int set_kill_init(void *into, struct str value, struct err *err) {
+    (void)value, (void)err;
+    ((struct options *)into)->policy.kill_init = true;
+    return 0;
+}
+
+static int set_protect(void *into, struct str value, struct err *err) {
+    return policy_add_text(((struct options *)into)->policy.protect, value, err);
+}
+
+static int set_prefer(void *into, struct str value, struct err *err) {
+    return policy_add_text(((struct options *)into)->policy.prefer, value, err);
 }
 
 static int set_folder(void *into, struct str value, struct err *err) {
@@ -216,6 +236,7 @@ static void add_json(const struct rescue *x, const struct grip *g, const struct 
     json_key_maybe(&j, "needs", got->needs > 0, got->needs);
     json_key_u64(&j, "stuck_execs", got->stuck_execs);
     json_key_u64(&j, "collected", got->collected);
+    json_key_maybe(&j, "killed", got->killed > 0, (uint64_t)got->killed);
     json_key(&j, "running");
     json_bool(&j, got->running);
     json_key(&j, "restored");
@@ -252,7 +273,8 @@ static int conclude(const struct rescue *x, const struct grip *g, const struct r
     buf_done(&out);
     if (status != EXIT_DONE || r->outcome == OUTCOME_DRY)
         return status;
-    if (!got->restored || (got->hang.kind != HANG_NONE && !got->running))
+    if (!got->restored || (got->hang.kind != HANG_NONE && !got->running && !got->killed) ||
+        (got->killed && r->outcome != OUTCOME_DONE))
         return EXIT_BAD;
     return r->outcome == OUTCOME_DONE ? EXIT_DONE : EXIT_FAILED;
 }
@@ -268,6 +290,7 @@ static int rescue(struct rescue *x, struct grip *g, struct err *err) {
         .policy = &o->policy,
         .agent_socket = agentclient_socket(o->socket),
         .force = o->force,
+        .kill = o->kill,
         .deadline_us = x->began_us + (int64_t)o->timeout_ms * 1000,
         .watch_us = (int64_t)o->watch_ms * 1000,
         .tell = tell_step,
@@ -348,6 +371,13 @@ static const struct opt opts[] = {
     {"inject", 'i', NULL, "also by writing into a runtime's memory and by calls in its name",
      set_inject},
     {"force", 'f', NULL, "also when no hang is seen", set_force},
+    {"kill", 'k', NULL, "when it still hangs in the end, end the process that is to blame",
+     set_kill},
+    {"protect", 0, "GLOB", "processes of such a name are never ended; may be repeated",
+     set_protect},
+    {"prefer", 0, "GLOB", "those are ended first; may be repeated", set_prefer},
+    {"kill-init", 0, NULL, "a container's first process may be ended though others are larger",
+     set_kill_init},
     {"no-dump", 0, NULL, "without writing down first what is known of it", set_no_dump},
     {"dump-dir", 0, "DIR", "folder for the dump (default /var/log/plimsoll/dumps)", set_folder},
     {"watch", 0, "TIME", "watch for so long whether it hangs again (default 5s)", set_watch},
@@ -361,14 +391,14 @@ static const struct opt opts[] = {
 const struct cmd cmd_rescue = {
     .name = "rescue",
     .brief = "bring a container that hangs at its memory limit back to work",
-    .synopsis = "TARGET [--lend SIZE] [--inject] [--dry-run] [--force] [--no-dump]",
+    .synopsis = "TARGET [--lend SIZE] [--inject] [--kill] [--dry-run] [--force] [--no-dump]",
     .about =
         "Writes down what is known of it, ends a container engine's exec that is stuck in it,\n"
         "lends it memory until it runs, makes its runtimes collect garbage, and takes the loan\n"
-        "back. Nobody is killed. With --inject a Go program gets a soft memory limit that "
-        "stays.\n\n"
+        "back. Nobody is killed, unless --kill says so and nothing else has helped. With\n"
+        "--inject a Go program gets a soft memory limit that stays.\n\n"
         "  plimsoll rescue web\n"
-        "  plimsoll rescue web --inject --lend 128M\n",
+        "  plimsoll rescue web --inject --lend 128M --kill\n",
     .opts = opts,
     .output_opts = true,
     .acts = true,

@@ -10,8 +10,8 @@ import time
 
 import hangs
 import harness
-from harness import (MIB, Skip, check, equal, main, needs_cgroups, needs_v1, note,
-                     plimsoll, read, test, wait_for)
+from harness import (MIB, Skip, check, equal, main, needs_cgroups, needs_v1, needs_v2,
+                     note, plimsoll, read, test, wait_for, write)
 from hangs import STABLE, TRIES, Hanger, file_of, filler, holder, livelocked
 
 
@@ -160,6 +160,64 @@ def too_large():
                           else "memory.max")] - 64 * MIB
     equal(rescue.found["lent_now"], lent, "what is told as lent is lent")
     is_told(rescue)
+
+
+@test("a second rescue lends on top of what the first could not take back, and goes back to before it",
+      needs=(needs_cgroups,))
+def second():
+    hung = holder(40, "60", 64 * MIB).wait()
+    limits = hung.limits()
+    first = Rescue(hung, "--lend", "16M", code=3).found
+    equal((first["running"], first["lent_now"]), (False, 16 * MIB), "the first")
+    wait_for(hung.waits, 20, "it hangs on the loan as well")
+    none = Rescue(hung, "--lend", "16M", code=3).found
+    check("lent already" in none["text"] and "--lend 32" in none["next"], f"{none}")
+    again = Rescue(hung, "--lend", "64M").found
+    equal((again["limit"], again["lent_now"], again["restored"]), (64 * MIB, 0, True), "the second")
+    check(again["lent_peak"] >= 32 * MIB, f"{again}")
+    equal(hung.limits(), limits, "the limits")
+    check(hung.ticks(1) >= 2, "it runs")
+    time.sleep(0.6)  # the first one's warden looks every 50 ms
+    equal(hung.limits(), limits, "the limits, with the first one's warden still there")
+
+
+@test("with --kill the process to blame is ended when nothing else has helped, and what is left goes on",
+      needs=(needs_v1,))
+def too_large_killed():
+    hung = holder(40, "+100", 64 * MIB).wait()
+    beside = subprocess.Popen(["sleep", "300"])
+    try:
+        write(hung.box.dir + "/cgroup.procs", str(beside.pid))
+        limits = hung.limits()
+        dry = plimsoll("rescue", "--kill", "--dry-run", hung.box.path).out
+        check(f"would send SIGKILL to {hung.pid} (holder)" in dry, dry)
+        rescue = Rescue(hung, "--kill", "--protect", "holder", code=3)
+        check(hung.alive() and rescue.found["killed"] is None, f"protected: {rescue.found}")
+        wait_for(hung.waits, 20, "it hangs on the loan as well")
+        rescue = Rescue(hung, "--kill")
+        found = rescue.found
+        equal((found["killed"], found["running"], found["restored"], found["outcome"]),
+              (hung.pid, True, True, "done"), f"{found}")
+        equal(hung.process.wait(5), -signal.SIGKILL, "how it ended")
+        equal(hung.limits(), limits, "the limits")
+        equal(beside.poll(), None, "what was beside it")
+        is_told(rescue)
+        kills = [a for a in rescue.audit if a["action"] == "kill"]
+        equal([a["kind"] for a in kills], ["begin", "end"], "records of the kill")
+        equal(kills[1]["pid"], hung.pid, "whose")
+        check(kills[1]["after"] < kills[1]["before"], f"{kills}")
+    finally:
+        beside.kill()
+        beside.wait()
+
+
+@test("with --kill nobody is ended whom the kernel's killer may not end either", needs=(needs_v2,))
+def unkillable():
+    hung = holder(40, "+100", 64 * MIB).wait()
+    found = Rescue(hung, "--kill", code=3).found
+    check(hung.alive() and found["killed"] is None, f"{found}")
+    check(any(step["step"] == "kill" and "nobody to end" in step["text"] for step in found["steps"]),
+          f"{found['steps']}")
 
 
 @test("what runs on the loan alone is told as such, with the limit that it needs",
