@@ -245,7 +245,7 @@ def deep_programs(options):
 
 def python_program(path, options, claim=""):
     return Program(str(path), [PYTHON, str(path), "--binary", options.binary, "--static",
-                               options.static, *(["-k", claim] if claim else [])], timeout=600)
+                               options.static, *([f"-k{claim}"] if claim else [])], timeout=600)
 
 
 def python_alone(options, label):

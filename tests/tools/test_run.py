@@ -131,9 +131,10 @@ def not_alone():
 def one():
     class options:
         binary, static = "B", "S"
-    words = run.python_alone(options, "tests/system/test_x.py: is: so").command
-    equal(words[1:2] + words[-2:], ["tests/system/test_x.py", "-k", "is: so"], "on this machine")
-    equal("-k" in run.python_alone(options, "tests/system/test_x.py").command, False, "a whole file")
+    words = run.python_alone(options, "tests/system/test_x.py: --is: so").command
+    equal(words[1:2] + words[-1:], ["tests/system/test_x.py", "-k--is: so"], "on this machine")
+    words = run.python_alone(options, "tests/system/test_x.py").command
+    check(not words[-1].startswith("-k"), f"a whole file: {words}")
     words = run.vm_alone(options, "cgroup v2: test_x.py: is: so").command
     equal(words[-3:], ["-k", "is: so", "test_x.py"], "in the virtual machine")
     equal(run.vm_alone(options, "cgroup v2: test_x.py ran to its end"), None, "no test")

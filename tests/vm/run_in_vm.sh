@@ -55,7 +55,7 @@ for file in "$@"; do
     echo "# file $file"
     began=$SECONDS
     /usr/bin/python3 "$file" --binary ./plimsoll --static ./plimsoll-static --loads . \
-        ${word:+-k "$word"} 2>&1 || echo "# $file: exit code $?"
+        ${word:+"-k$word"} 2>&1 || echo "# $file: exit code $?"
     echo "# $file took $((SECONDS - began)) s"
 done
 echo "# end of files"
