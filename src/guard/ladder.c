@@ -122,6 +122,7 @@ static void see_hang(struct ladder *l, const struct facts *f, const struct hang 
 
         l->relapses = soon ? l->relapses + 1 : 0;
         l->hung_failed = l->relapses >= LADDER_RELAPSES;
+        l->failed_us = f->at_us;
     }
     if (!hung)
         l->hung_failed = false;
@@ -173,7 +174,18 @@ bool ladder_allows(struct ladder *l, enum action a, int64_t now_us) {
     return is_cool(l, a, now_us) && within_bounds(l, a);
 }
 
+/* The machine had no memory to lend, or nobody was free to do it: that passes. */
+static void see_failed(struct ladder *l, int64_t now_us) {
+    if (!l->hung || !l->hung_failed || !policy_has(l->policy, ACTION_RESCUE))
+        return;
+    if (now_us - l->failed_us < LADDER_RESCUE_US)
+        due(l, l->failed_us + LADDER_RESCUE_US);
+    else if (may_begin(l, ACTION_RESCUE, 0, now_us))
+        l->hung_failed = false;
+}
+
 static bool decide_hang(struct ladder *l, int64_t now_us, struct decision *out) {
+    see_failed(l, now_us);
     if (!l->hung || l->hung_failed || !policy_has(l->policy, ACTION_RESCUE))
         return false;
     if (!may_begin(l, ACTION_RESCUE, 0, now_us))
@@ -281,8 +293,10 @@ void ladder_ended(struct ladder *l, enum action a, unsigned mark, enum outcome o
         l->rescued_us = now_us;
     else if (outcome == OUTCOME_DRY) /* it goes on hanging: said now and then */
         l->started_us[a] = now_us + LADDER_REPEAT_US - l->policy->cooldown_us;
-    else
+    else {
         l->hung_failed = true;
+        l->failed_us = now_us;
+    }
     /* Whether it hangs again is seen anew. */
     if (outcome == OUTCOME_DONE)
         l->hung = false;

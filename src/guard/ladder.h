@@ -7,7 +7,8 @@
  * mark. When used was below the mark since, and the cool-down is over, its list begins anew; when
  * all of it was in vain, after LADDER_REPEAT_US. A hang starts `rescue` at once where the policy
  * has it, whatever the marks say; when that has failed, or has not lasted twice, the list behind it
- * is walked. Never reads a clock: facts carry the time.
+ * is walked, and what hangs yet after LADDER_RESCUE_US is rescued again: what was lacking may be
+ * there. Never reads a clock: facts carry the time.
  */
 #pragma once
 #include "model/audit.h"
@@ -17,6 +18,7 @@ enum {
     LADDER_RELAPSE_US = 10000000, /* a hang so soon after a rescue: that rescue has not lasted */
     LADDER_RELAPSES = 2,
     LADDER_REPEAT_US = 10000000, /* a list that did not help begins anew after that */
+    LADDER_RESCUE_US = 60000000, /* ... and a rescue that did not */
     LADDER_MINUTES = 60,
 };
 
@@ -37,6 +39,7 @@ struct ladder {
     int64_t minute_at;                                      /* number of the newest bucket; */
     uint16_t minute[LADDER_MINUTES], kills[LADDER_MINUTES]; /* what was done in each */
     bool hung, hung_failed; /* failed: rescue is no way out of this hang */
+    int64_t failed_us;      /* since then */
     int64_t rescued_us;
     unsigned relapses;
     unsigned bounded; /* decisions not taken because of the bound per hour, since the last taken */

@@ -182,6 +182,30 @@ static void a_rescue_that_does_not_last(void **state) {
     does(&w, 1000, "kill", 1);
 }
 
+/* What was lacking for it may be there later. */
+static void a_rescue_that_has_failed_is_tried_again(void **state) {
+    static const enum outcome bad[] = {OUTCOME_FAILED, OUTCOME_REFUSED};
+    struct world w;
+
+    (void)state;
+    begin(&w, "90%", "rescue");
+    w.hang.kind = HANG_OOM_WAIT;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        does(&w, 1000, "rescue", 0);
+        ends(&w, ACTION_RESCUE, bad[i]);
+        waits(&w, 1000);
+        w.now_us += LADDER_RESCUE_US - 1;
+        waits(&w, 1000);
+        w.now_us++;
+    }
+    does(&w, 1000, "rescue", 0);
+    ends(&w, ACTION_RESCUE, OUTCOME_DONE);
+    w.hang.kind = HANG_NONE;
+    waits(&w, 700);
+    w.now_us += LADDER_RESCUE_US;
+    waits(&w, 700);
+}
+
 static void a_hang_later_is_another_one(void **state) {
     struct world w;
 
@@ -295,6 +319,7 @@ int main(void) {
         cmocka_unit_test(a_fast_grower_meets_the_highest_mark_first),
         cmocka_unit_test(a_hang_is_rescued_first),
         cmocka_unit_test(a_rescue_that_does_not_last),
+        cmocka_unit_test(a_rescue_that_has_failed_is_tried_again),
         cmocka_unit_test(a_hang_later_is_another_one),
         cmocka_unit_test(what_cannot_help_a_hang_is_passed_over),
         cmocka_unit_test(bounds_per_hour),
