@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "act/trusted.h"
@@ -173,6 +174,40 @@ static void a_hook_inherits_nothing(void **state) {
     assert_string_equal(text, "/\n");
     read_file("ign", text);
     assert_non_null(strstr(text, "0000000000000000"));
+}
+
+static void number_from(const char *name, char out[32]) {
+    char text[8192];
+
+    read_file(name, text);
+    snprintf(out, 32, "%.*s", (int)strcspn(text, "\n"), text);
+}
+
+/* A guard goes first, and is spared by the kernel's OOM killer. */
+static void a_hook_is_not_preferred(void **state) {
+    auto_close int adj = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    char now[32] = "", text[32];
+    struct policy p;
+    bool lowered;
+
+    (void)state;
+    need_folder();
+    assert_true(adj >= 0 && pread(adj, now, sizeof(now) - 1, 0) > 0);
+    lowered = pwrite(adj, "-500", 4, 0) == 4;
+    if (setpriority(PRIO_PROCESS, 0, -5) < 0)
+        skip();
+    hook_of(&p, "nice > $1/nice; cat /proc/self/oom_score_adj > $1/adj");
+    assert_int_equal(run(&p)->outcome, OUTCOME_DONE);
+    assert_int_equal(setpriority(PRIO_PROCESS, 0, 0), 0);
+    number_from("nice", text);
+    assert_string_equal(text, "0");
+    number_from("adj", text);
+    if (lowered) {
+        assert_string_equal(text, "0");
+        assert_true(pwrite(adj, now, strlen(now), 0) > 0);
+    } else {
+        print_message("# oom_score_adj cannot be lowered here\n");
+    }
 }
 
 /* --- how it ends --- */
@@ -391,6 +426,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hook_gets_the_facts_and_the_record),
         cmocka_unit_test(a_hook_inherits_nothing),
+        cmocka_unit_test(a_hook_is_not_preferred),
         cmocka_unit_test(a_failure_is_told),
         cmocka_unit_test(a_hook_is_killed_at_its_deadline),
         cmocka_unit_test(what_it_leaves_running_is_not_awaited),
