@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -12,7 +13,6 @@
 #include "base/mem.h"
 #include "kern/proccmdline.h"
 #include "kern/procfile.h"
-#include "kern/procstat.h"
 #include "kern/procstatus.h"
 #include "kern/proctask.h"
 
@@ -125,11 +125,30 @@ bool candidate_is_ours(const struct host *h, const struct candidate_own *own, in
     return procstat_read(h->proc, pid, &stat) == 0 && is_ours(h, own, pid, stat.ppid);
 }
 
+static int take_living(void *ctx, const struct proctask *t) {
+    int32_t *tid = ctx;
+
+    if (t->state == 'Z' || t->state == 'X')
+        return 0;
+    *tid = t->tid;
+    return 1;
+}
+
+int32_t candidate_thread(const struct host *h, const struct procstat *stat) {
+    int32_t tid = 0;
+
+    if (!stat->exiting)
+        return stat->pid;
+    if (stat->threads > 1)
+        (void)proctask_each(h->proc, stat->pid, UINT_MAX, false, take_living, &tid);
+    return tid;
+}
+
 bool candidate_is_same(const struct host *h, int32_t pid, uint64_t start_ticks) {
     struct procstat stat;
 
-    return start_ticks != 0 && procstat_read(h->proc, pid, &stat) == 0 && !stat.exiting &&
-           stat.start_ticks == start_ticks;
+    return start_ticks != 0 && procstat_read(h->proc, pid, &stat) == 0 &&
+           stat.start_ticks == start_ticks && candidate_thread(h, &stat) != 0;
 }
 
 static int waits_for_memory(void *ctx, const struct proctask *t) {
@@ -211,28 +230,34 @@ int candidate_read(const struct host *h, const struct candidate_own *own, int32_
     struct procstatus status;
     struct procstat stat;
     int64_t adj;
+    int32_t tid;
 
-    if (procstat_read(h->proc, pid, &stat) < 0 || stat.exiting)
+    if (procstat_read(h->proc, pid, &stat) < 0)
+        return -ESRCH;
+    tid = candidate_thread(h, &stat);
+    if (tid == 0)
         return -ESRCH;
     c.kernel = stat.kernel_thread;
     c.start_ticks = stat.start_ticks < tick ? stat.start_ticks : 0;
     copy_name(procstat_comm(&stat), c.comm);
     if (procstatus_read(h->proc, pid, &status) < 0)
         return -ESRCH;
+    c.init = value_of(&status, PROCSTATUS_NS_DEPTH, 1) > 1 &&
+             value_of(&status, PROCSTATUS_NS_PID, 0) == 1;
+    if (tid != pid && procstatus_read(h->proc, tid, &status) < 0)
+        return -ESRCH;
     if (!c.kernel && !(status.have >> PROCSTATUS_ANON & 1))
         return -ENODATA;
     c.anon = value_of(&status, PROCSTATUS_ANON, 0);
     c.swap = value_of(&status, PROCSTATUS_SWAP, 0);
     c.shmem = value_of(&status, PROCSTATUS_SHMEM, 0);
-    c.init = value_of(&status, PROCSTATUS_NS_DEPTH, 1) > 1 &&
-             value_of(&status, PROCSTATUS_NS_PID, 0) == 1;
     if (procfile_read_i64(h->proc, pid, "oom_score_adj", &adj) < 0)
         return -ENODATA;
     c.oom_score_adj = (int32_t)adj;
     c.ours = is_ours(h, own, pid, stat.ppid);
     c.stuck_exec = is_stuck_exec(h, pid, procstat_comm(&stat));
     if (program)
-        read_program(h, pid, &c);
+        read_program(h, tid, &c);
     *out = c;
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "act/victim.h"
 #include "kern/host.h"
 #include "kern/pidlist.h"
+#include "kern/procstat.h"
 
 enum { CANDIDATE_OWN = 6 }; /* executables of ours */
 
@@ -32,6 +33,10 @@ int candidate_check_proc(const struct host *h);
  * a process that is given its pid later cannot be told from it (candidate_is_same says no). */
 int candidate_read(const struct host *h, const struct candidate_own *own, int32_t pid, bool program,
                    struct candidate *out);
+
+/* The thread of a process by which its memory and its group are told: the first, or where that has
+ * ended before the others, one of those. 0: it has ended. */
+int32_t candidate_thread(const struct host *h, const struct procstat *stat);
 
 /* Whether the process that has this pid now began at that time. */
 bool candidate_is_same(const struct host *h, int32_t pid, uint64_t start_ticks);

@@ -173,12 +173,17 @@ static bool below(struct str path, struct str group) {
 static int member_by_path(const struct grip *g, int32_t pid) {
     char buf[PROCCGROUP_SIZE];
     struct proccgroup at;
+    struct procstat stat;
     struct str text, root = str_of(g->fs->memory_root);
     int r;
 
     if (root.n == 0)
         return -ENODATA;
-    r = proccgroup_read(g->host->proc, pid, buf, sizeof(buf), &text);
+    r = procstat_read(g->host->proc, pid, &stat);
+    if (r < 0)
+        return r;
+    /* v1 tells "/" of a thread that has ended. */
+    r = proccgroup_read(g->host->proc, candidate_thread(g->host, &stat), buf, sizeof(buf), &text);
     if (r < 0)
         return r;
     r = proccgroup_parse(text, g->version == CG_V1 ? STR("memory") : STR(""), &at);

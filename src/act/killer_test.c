@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <linux/sched.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -24,10 +25,11 @@
  * nursery does it, a copy of this program that nobody started. */
 struct wish {
     enum { MAKE, END, LIVES } what;
-    int32_t pid;  /* MAKE: which it is to get; 0: any */
-    size_t bytes; /* that it holds */
-    bool inside;  /* in the group */
-    bool ns;      /* pid 1 of a namespace of its own, with a child that holds child_bytes */
+    int32_t pid;     /* MAKE: which it is to get; 0: any */
+    size_t bytes;    /* that it holds */
+    bool inside;     /* in the group */
+    bool leaderless; /* its first thread ends before the others */
+    bool ns;         /* pid 1 of a namespace of its own, with a child that holds child_bytes */
     size_t child_bytes;
     char name[16]; /* "" : the program's */
 };
@@ -55,6 +57,17 @@ static void hold_bytes(size_t n) {
         memset(p, 1, n);
 }
 
+static void *stay(void *ctx) {
+    const int *ready = ctx;
+
+    usleep(20000); /* the first thread is on its way */
+    if (write(*ready, "!", 1) != 1)
+        _exit(1);
+    for (;;)
+        pause();
+    return NULL;
+}
+
 static void live(const struct wish *w, int ready, int group) {
     if (w->inside && write(group, "0", 1) != 1)
         _exit(1);
@@ -67,6 +80,13 @@ static void live(const struct wish *w, int ready, int group) {
             _exit(1);
         pause();
         _exit(0);
+    }
+    if (w->leaderless) {
+        pthread_t thread;
+
+        if (pthread_create(&thread, NULL, stay, &ready) != 0)
+            _exit(1);
+        (void)syscall(SYS_exit, 0); /* of this thread alone */
     }
     if (!w->ns && write(ready, "!", 1) != 1)
         _exit(1);
@@ -288,6 +308,29 @@ static void the_largest_is_ended_and_nobody_else(void **state) {
     assert_int_equal(r.outcome, OUTCOME_REFUSED);
     text_has(r.text, "no process can be seen in it");
     end(outside);
+}
+
+/* Its memory, group and command line are told by its other threads. */
+static void one_whose_first_thread_has_ended_is_ended_too(void **state) {
+    int32_t small = born((struct wish){.inside = true, .bytes = 12 * MIB, .name = "db"}),
+            large = born(
+                (struct wish){.inside = true, .bytes = 24 * MIB, .name = "db", .leaderless = true});
+    struct policy p = plain_policy();
+    struct action_report r;
+    struct err err = {0};
+
+    (void)state;
+    policy_add_text(p.protect, STR("nurs?ry"), &err);
+    killer_kill(killer, &grip, &p, true, &r);
+    assert_int_equal(r.outcome, OUTCOME_REFUSED);
+    text_has(r.text, "protected by a rule");
+    p = plain_policy();
+    killer_kill(killer, &grip, &p, false, &r);
+    assert_int_equal(r.outcome, OUTCOME_DONE);
+    assert_int_equal(r.pid, large);
+    assert_true(dies(large));
+    assert_true(lives(small));
+    end(small);
 }
 
 static void what_may_not_be_ended_is_refused(void **state) {
@@ -556,6 +599,8 @@ static void a_pid_that_is_given_again_is_not_the_one_that_was_seen(void **state)
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_largest_is_ended_and_nobody_else, open_all, close_all),
+        cmocka_unit_test_setup_teardown(one_whose_first_thread_has_ended_is_ended_too, open_all,
+                                        close_all),
         cmocka_unit_test_setup_teardown(what_may_not_be_ended_is_refused, open_all, close_all),
         cmocka_unit_test_setup_teardown(a_namespaces_init_is_ended_only_if_it_is_to_blame, open_all,
                                         close_all),
