@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -147,6 +148,13 @@ static int hold_on(struct brake *b, struct warden *w, struct warden_hold *hold, 
 }
 
 /* --- throttle --------------------------------------------------------------------------------- */
+
+/* Of two that slow a group down the second would keep what the first has written as what was there
+ * before, and leave it so for good. The warden has the same open file: the lock outlives us until
+ * it is done. */
+static int throttle_lock(const struct grip *g, int how) {
+    return flock(g->quota >= 0 ? g->quota : g->high, how) < 0 ? -errno : 0;
+}
 
 /* Bytes below the limit that is nearest; UINT64_MAX: there is none. */
 static uint64_t room_left(const struct grip *g) {
@@ -307,13 +315,11 @@ static void write_cpu(struct throttling *t) {
         t->error = r;
 }
 
-int brake_throttle(struct brakes *room, struct brake *b, struct grip *g, struct warden *w,
-                   int64_t until_us, struct action_report *report) {
+static int throttle(struct brakes *room, struct brake *b, struct grip *g, struct warden *w,
+                    int64_t until_us, struct action_report *report) {
     struct throttling t = {.b = b, .g = g};
     struct warden_hold hold = {.steps = 0};
 
-    if (is_hindered(room, b, g, w, report))
-        return 0;
     *b = (struct brake){.since_us = clock_mono_us()};
     plan_high(room, &t);
     plan_quota(&t);
@@ -335,6 +341,20 @@ int brake_throttle(struct brakes *room, struct brake *b, struct grip *g, struct 
     }
     b->kind = BRAKE_THROTTLE;
     return t.error < 0 ? report_partly(report, "%s", t.done) : report_done(report, "%s", t.done);
+}
+
+int brake_throttle(struct brakes *room, struct brake *b, struct grip *g, struct warden *w,
+                   int64_t until_us, struct action_report *report) {
+    int r;
+
+    if (is_hindered(room, b, g, w, report))
+        return 0;
+    if (throttle_lock(g, LOCK_EX | LOCK_NB) == -EWOULDBLOCK)
+        return report_refused(report, "pause", "another guard slows it down already");
+    r = throttle(room, b, g, w, until_us, report);
+    if (b->kind == BRAKE_NONE)
+        (void)throttle_lock(g, LOCK_UN);
+    return r;
 }
 
 /* --- pause ------------------------------------------------------------------------------------ */
@@ -486,6 +506,8 @@ int brake_release(struct brakes *room, struct brake *b, struct grip *g, struct w
         (void)warden_drop(w, b->hold);
     else
         (void)warden_extend(w, b->hold, clock_mono_us());
+    if (r == 0 && b->kind == BRAKE_THROTTLE)
+        (void)throttle_lock(g, LOCK_UN);
     *b = (struct brake){.kind = BRAKE_NONE};
     return r;
 }

@@ -4,7 +4,8 @@
  * Throttle: a CPU quota so small that even 2.5 GB/s need BRAKE_HOLD_US to fill what is left below
  * the limit, and on v2 memory.high a little above what is used now, which slows down who allocates.
  * A quota begins at the next tick of each processor, so a fast allocator goes on for up to 4 ms on
- * each; memory.high alone lets two of them through 10 % in 6 s. Without either it is refused.
+ * each; memory.high alone lets two of them through 10 % in 6 s. Without either it is refused, and
+ * so it is while another guard slows the group down.
  * Pause: cgroup.freeze of the unified tree, which stops within 50 us and needs nobody's help, else
  * SIGSTOP to every process that was not stopped before. A warden holds the way back: at our end
  * everything goes on. To be sure of those signals takes up to BRAKESTOP_US. Useless once a group

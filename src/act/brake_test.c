@@ -244,6 +244,35 @@ static void what_others_have_written_since_stays(void **state) {
     take_down();
 }
 
+/* The second would give back what the first has written. */
+static void of_two_guards_one_slows_it_down(void **state) {
+    struct brake first = {.kind = BRAKE_NONE}, second = {.kind = BRAKE_NONE};
+    struct grip other = GRIP_NONE;
+    struct err err = {0};
+
+    (void)state;
+    set_up(NEED_CPU, 1);
+    if (lacks(t.cpu, "cpu"))
+        return;
+    write_to(t.real.top, "memory.limit_in_bytes", "4294967296");
+    assert_int_equal(grip_refresh(&t.grip), 1);
+    assert_int_equal(throttle_it(&first, in_ms(60000)), 0);
+    expect_outcome(OUTCOME_DONE, "no quota before");
+    write_to(t.real.top, "memory.limit_in_bytes", "1073741824"); /* less room: a smaller quota */
+    assert_int_equal(grip_open(&t.real.host, &t.real.fs, str_of(t.real.group), &other, &err), 0);
+    assert_int_equal(brake_throttle(t.room, &second, &other, t.warden, in_ms(60000), &report), 0);
+    expect_outcome(OUTCOME_REFUSED, "another guard slows it down already");
+    assert_int_equal(second.kind, BRAKE_NONE);
+    assert_int_equal(brake_release(t.room, &first, &t.grip, t.warden), 0);
+    expect(t.cpu, "cpu.cfs_quota_us", "-1");
+    assert_int_equal(brake_throttle(t.room, &second, &other, t.warden, in_ms(60000), &report), 0);
+    expect_outcome(OUTCOME_DONE, "no quota before");
+    assert_int_equal(brake_release(t.room, &second, &other, t.warden), 0);
+    expect(t.cpu, "cpu.cfs_quota_us", "-1");
+    grip_done(&other);
+    take_down();
+}
+
 static void without_a_quota_throttling_is_refused(void **state) {
     struct brake b = {.kind = BRAKE_NONE};
 
@@ -600,6 +629,7 @@ int main(void) {
         cmocka_unit_test(a_quota_is_set_and_taken_back),
         cmocka_unit_test(a_throttled_group_hardly_runs),
         cmocka_unit_test(what_others_have_written_since_stays),
+        cmocka_unit_test(of_two_guards_one_slows_it_down),
         cmocka_unit_test(without_a_quota_throttling_is_refused),
         cmocka_unit_test(a_pause_freezes_in_the_unified_tree),
         cmocka_unit_test(without_one_every_process_is_stopped),
