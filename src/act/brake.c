@@ -504,8 +504,10 @@ int brake_release(struct brakes *room, struct brake *b, struct grip *g, struct w
     }
     if (r == 0)
         (void)warden_drop(w, b->hold);
-    else
+    else if (b->signalled) /* its list is not free before the warden is done */
         (void)warden_extend(w, b->hold, clock_mono_us());
+    else
+        (void)warden_undo(w, b->hold);
     if (r == 0 && b->kind == BRAKE_THROTTLE)
         (void)throttle_lock(g, LOCK_UN);
     *b = (struct brake){.kind = BRAKE_NONE};

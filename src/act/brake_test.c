@@ -273,6 +273,34 @@ static void of_two_guards_one_slows_it_down(void **state) {
     take_down();
 }
 
+/* What the warden was asked to undo at once is nobody's any more: its files may be closed. */
+static void what_the_warden_undoes_is_forgotten(void **state) {
+    struct brake b = {.kind = BRAKE_NONE};
+    struct err err = {0};
+    char path[256];
+    int quota;
+
+    (void)state;
+    set_up(NEED_CPU, 1);
+    if (lacks(t.cpu, "cpu"))
+        return;
+    assert_int_equal(throttle_it(&b, in_ms(60000)), 0);
+    expect_outcome(OUTCOME_DONE, "no quota before");
+    snprintf(path, sizeof(path), "%s/cpu.cfs_quota_us", t.cpu);
+    quota = open(path, O_RDONLY | O_CLOEXEC); /* cannot be written to */
+    assert_true(quota >= 0);
+    assert_int_equal(dup3(quota, t.grip.quota, O_CLOEXEC), t.grip.quota);
+    close(quota);
+    assert_true(brake_release(t.room, &b, &t.grip, t.warden) < 0);
+    for (unsigned i = 0; i < 100 && counts(0); i++)
+        usleep(10000);
+    expect(t.cpu, "cpu.cfs_quota_us", "-1");
+    grip_done(&t.grip);
+    if (warden_again(t.warden, &err) < 0)
+        fail_msg("%s", err.text);
+    take_down();
+}
+
 static void without_a_quota_throttling_is_refused(void **state) {
     struct brake b = {.kind = BRAKE_NONE};
 
@@ -630,6 +658,7 @@ int main(void) {
         cmocka_unit_test(a_throttled_group_hardly_runs),
         cmocka_unit_test(what_others_have_written_since_stays),
         cmocka_unit_test(of_two_guards_one_slows_it_down),
+        cmocka_unit_test(what_the_warden_undoes_is_forgotten),
         cmocka_unit_test(without_a_quota_throttling_is_refused),
         cmocka_unit_test(a_pause_freezes_in_the_unified_tree),
         cmocka_unit_test(without_one_every_process_is_stopped),
