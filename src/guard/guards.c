@@ -189,6 +189,51 @@ static int on_pressure(struct loop *loop, uint32_t what, void *ctx) {
     return 0;
 }
 
+static int on_warden(struct loop *loop, uint32_t what, void *ctx);
+
+static int raise_warden(struct guards *g, struct err *err) {
+    int r;
+
+    if (g->warden_id)
+        loop_remove(g->o.loop, g->warden_id);
+    g->warden_id = 0;
+    r = warden_again(g->warden, err);
+    if (r == 0)
+        r = loop_add_fd(g->o.loop, warden_fd(g->warden), EPOLLIN, on_warden, g, &g->warden_id);
+    hands_stale(g->hands, g->generation);
+    return r;
+}
+
+/* The warden was killed: what is held needs another. */
+static int on_warden(struct loop *loop, uint32_t what, void *ctx) {
+    struct guards *g = ctx;
+    struct err err;
+
+    (void)loop, (void)what;
+    if (warden_stands(g->warden))
+        return 0;
+    log_line(LOG_WARN,
+             "the warden, which undoes what we hold when we end, was ended: making another");
+    if (raise_warden(g, &err) == 0)
+        return 0;
+    log_line(LOG_BAD, "%s: what is held is let go; it is tried again", err.text);
+    for (unsigned i = 0; i < g->n; i++)
+        if (g->at[i]) {
+            carry_release(g->at[i], "there is no warden", clock_mono_us());
+            (void)oomhold_let_go(&g->at[i]->hold);
+        }
+    record_tell(g);
+    return 0;
+}
+
+/* Without one nothing is lent, paused or slowed down. */
+static void see_warden(struct guards *g) {
+    struct err err;
+
+    if (!warden_stands(g->warden) && raise_warden(g, &err) == 0)
+        log_line(LOG_NOTE, "there is a warden again");
+}
+
 static int on_timer(struct loop *loop, uint32_t what, void *ctx) {
     struct guards *g = ctx;
     int64_t now_us = clock_mono_us();
@@ -205,39 +250,12 @@ static int on_timer(struct loop *loop, uint32_t what, void *ctx) {
         g->saved_us = now_us;
         if (may_fork(g)) {
             locked_save();
+            see_warden(g);
             if (g->scribe)
                 scribe_check(g->scribe);
         }
     }
     guards_plan(g, clock_mono_us());
-    return 0;
-}
-
-/* The warden was killed: what is held needs another. */
-static int on_warden(struct loop *loop, uint32_t what, void *ctx) {
-    struct guards *g = ctx;
-    struct err err;
-    int r;
-
-    (void)what;
-    if (warden_stands(g->warden))
-        return 0;
-    loop_remove(loop, g->warden_id);
-    log_line(LOG_WARN,
-             "the warden, which undoes what we hold when we end, was ended: making another");
-    r = warden_again(g->warden, &err);
-    if (r < 0) {
-        log_line(LOG_BAD, "%s: what is held is let go", err.text);
-        for (unsigned i = 0; i < g->n; i++)
-            if (g->at[i]) {
-                carry_release(g->at[i], "there is no warden", clock_mono_us());
-                (void)oomhold_let_go(&g->at[i]->hold);
-            }
-        record_tell(g);
-    }
-    if (warden_fd(g->warden) >= 0)
-        (void)loop_add_fd(loop, warden_fd(g->warden), EPOLLIN, on_warden, g, &g->warden_id);
-    hands_stale(g->hands, g->generation);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -453,6 +454,39 @@ static void a_group_that_cannot_be_read_for_a_while(void **state) {
     done(&w);
 }
 
+/* There was no room for another warden at first. */
+static void a_warden_is_raised_when_there_is_room_again(void **state) {
+    struct rlimit was, none;
+    struct world w;
+    struct policy p;
+    int lowest;
+
+    (void)state;
+    begin(&w, "80%", "pause", ACTION_PAUSE, &p);
+    add(&w, &p);
+    turn(&w, 30);
+    lowest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+    assert_true(lowest >= 0);
+    close(lowest);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    none = was;
+    none.rlim_cur = (rlim_t)lowest;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(kill(warden_pid(w.guards->warden), SIGKILL), 0);
+    turn(&w, 20);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    assert_false(warden_stands(w.guards->warden));
+    for (unsigned i = 0; i < 50 && !warden_stands(w.guards->warden); i++)
+        turn(&w, 10);
+    assert_true(warden_stands(w.guards->warden));
+    grow(&w, 52);
+    assert_int_equal(loop_run(w.loop), 0);
+    assert_true(w.ended);
+    if (w.end.report.outcome != OUTCOME_DONE)
+        fail_msg("%s", w.end.report.text);
+    done(&w);
+}
+
 static void many_groups(void **state) {
     enum { GROUPS = 300 };
     struct cgtest_real real;
@@ -511,6 +545,7 @@ int main(void) {
         cmocka_unit_test(an_id_is_given_again),
         cmocka_unit_test(what_goes_on_when_the_guard_ends),
         cmocka_unit_test(a_group_that_cannot_be_read_for_a_while),
+        cmocka_unit_test(a_warden_is_raised_when_there_is_room_again),
         cmocka_unit_test(many_groups),
     };
 
