@@ -382,8 +382,9 @@ static void begin(struct guarded *x, const struct facts *f, enum action action, 
     ladder_begun(&x->ladder, action, mark, f->at_us);
     d.began_us = clock_mono_us();
     act(x, &a, d.began_us, &report);
-    /* Our own group may have no room even to open a file: what is kept for that moment is spent. */
-    if (ladder_is_quick(action) && report.outcome != OUTCOME_DONE && !a.dry_run && locked_spend()) {
+    /* Our own group may have no room even to open a file: what is kept for that moment is spent.
+     * What holds is not begun once more: that would be refused. */
+    if (ladder_is_quick(action) && !is_held(&report) && !a.dry_run && locked_spend()) {
         report = (struct action_report){.pid = 0};
         act(x, &a, d.began_us, &report);
     }

@@ -1,15 +1,20 @@
 #include "guard/guards.h"
 
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
 
 #include "guard/guardsint.h"
+#include "guard/locked.h"
 #include "kern/cgtest.h"
 
 /* --- allocations, counted --------------------------------------------------------------------- */
@@ -487,6 +492,55 @@ static void a_warden_is_raised_when_there_is_room_again(void **state) {
     done(&w);
 }
 
+/* In the group, two: the second waits in the kernel until the first, its child, executes something,
+ * which no signal ends. */
+static pid_t wait_for_exec(const struct world *w) {
+    char procs[512];
+    pid_t pid = fork();
+    int fd;
+
+    assert_true(pid >= 0);
+    if (pid > 0)
+        return pid;
+    cgtest_real_path(&w->real, "/g/cgroup.procs", procs, sizeof(procs));
+    fd = open(procs, O_WRONLY | O_CLOEXEC);
+    alarm(30);
+    if (fd < 0 || write(fd, "0", 1) != 1)
+        _exit(1);
+    if (syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0) == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            usleep(10000);
+    }
+    _exit(0);
+}
+
+/* It is not begun once more with what is kept for a moment without memory: that would be refused.
+ */
+static void what_is_partly_done_is_told_as_that(void **state) {
+    struct err err = {0};
+    struct world w;
+    struct policy p;
+    pid_t waiting;
+
+    (void)state;
+    if (locked_all(&err) < 0)
+        skip();
+    begin(&w, "80%", "pause", ACTION_PAUSE, &p);
+    waiting = wait_for_exec(&w);
+    add(&w, &p);
+    grow(&w, 52);
+    assert_int_equal(loop_run(w.loop), 0);
+    assert_true(w.ended);
+    if (w.end.report.outcome != OUTCOME_PARTLY)
+        fail_msg("%s: %s", outcome_name(w.end.report.outcome), w.end.report.text);
+    guards_remove(w.guards, 0, "enough");
+    kill(waiting, SIGKILL);
+    waitpid(waiting, NULL, 0);
+    done(&w);
+    munlockall();
+}
+
 static void many_groups(void **state) {
     enum { GROUPS = 300 };
     struct cgtest_real real;
@@ -547,6 +601,7 @@ int main(void) {
         cmocka_unit_test(a_group_that_cannot_be_read_for_a_while),
         cmocka_unit_test(a_warden_is_raised_when_there_is_room_again),
         cmocka_unit_test(many_groups),
+        cmocka_unit_test(what_is_partly_done_is_told_as_that),
     };
 
     return cmocka_run_group_tests(tests, NULL, cgtest_real_sweep);
