@@ -379,6 +379,12 @@ static void begin(struct guarded *x, const struct facts *f, enum action action, 
     if (id_out)
         memcpy(id_out, a.id, AUDIT_ID);
     record(x, &a, NULL);
+    if (action == ACTION_TERM && x->term.any) { /* one that was asked for, and has its grace yet */
+        report_partly(&report, "%.400s; SIGTERM was sent once more before its grace was over",
+                      x->term.report.text);
+        tell_end(x, &x->term, &report, clock_mono_us() - x->term.began_us);
+        report = (struct action_report){.pid = 0};
+    }
     ladder_begun(&x->ladder, action, mark, f->at_us);
     d.began_us = clock_mono_us();
     act(x, &a, d.began_us, &report);

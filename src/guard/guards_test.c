@@ -105,8 +105,10 @@ static int on_late(struct loop *loop, uint32_t what, void *ctx) {
 }
 
 /* Another program, and no child of ours: what is ours is spared. Grows to so many MiB and stays. */
-static void grow(struct world *w, unsigned mib) {
-    static const char program[] = "import sys, time\n"
+static void grow_so(struct world *w, unsigned mib, bool deaf) {
+    static const char program[] = "import signal, sys, time\n"
+                                  "if sys.argv[2] == '1':\n"
+                                  "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
                                   "kept = []\n"
                                   "for i in range(int(sys.argv[1]) * 4):\n"
                                   "    kept.append(bytearray(b'x') * (256 << 10))\n"
@@ -129,13 +131,17 @@ static void grow(struct world *w, unsigned mib) {
             _exit(write(pair[1], &pid, sizeof(pid)) != sizeof(pid));
         if (fd < 0 || write(fd, "0", 1) != 1)
             _exit(1);
-        execl("/usr/bin/python3", "python3", "-c", program, size, (char *)NULL);
+        execl("/usr/bin/python3", "python3", "-c", program, size, deaf ? "1" : "0", (char *)NULL);
         _exit(1);
     }
     assert_int_equal(waitpid(child, NULL, 0), child);
     assert_int_equal(read(pair[0], &w->grower, sizeof(w->grower)), sizeof(w->grower));
     close(pair[0]);
     close(pair[1]);
+}
+
+static void grow(struct world *w, unsigned mib) {
+    grow_so(w, mib, false);
 }
 
 static void begin(struct world *w, const char *at, const char *doing, enum action stop_at,
@@ -459,6 +465,28 @@ static void a_group_that_cannot_be_read_for_a_while(void **state) {
     done(&w);
 }
 
+/* Each that has begun has an end in the audit. */
+static void a_second_term_ends_the_first(void **state) {
+    struct world w;
+    struct policy p;
+    char id[AUDIT_ID];
+
+    (void)state;
+    begin(&w, "80%", "term", ACTION_TERM, &p);
+    p.cooldown_us = 0;
+    add(&w, &p);
+    grow_so(&w, 60, true);
+    for (unsigned i = 0; i < 1000 && usage(&w) < LIMIT / 100 * 40; i++)
+        usleep(1000);
+    assert_int_equal(guards_ask(w.guards, 0, ACTION_TERM, "test", id), 0);
+    assert_false(w.ended);
+    assert_int_equal(loop_run(w.loop), 0);
+    assert_true(w.ended);
+    assert_string_equal(w.end.id, id);
+    assert_int_equal(w.end.report.outcome, OUTCOME_PARTLY);
+    done(&w);
+}
+
 /* There was no room for another warden at first. */
 static void a_warden_is_raised_when_there_is_room_again(void **state) {
     struct rlimit was, none;
@@ -599,6 +627,7 @@ int main(void) {
         cmocka_unit_test(an_id_is_given_again),
         cmocka_unit_test(what_goes_on_when_the_guard_ends),
         cmocka_unit_test(a_group_that_cannot_be_read_for_a_while),
+        cmocka_unit_test(a_second_term_ends_the_first),
         cmocka_unit_test(a_warden_is_raised_when_there_is_room_again),
         cmocka_unit_test(many_groups),
         cmocka_unit_test(what_is_partly_done_is_told_as_that),
