@@ -7,8 +7,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 
-enum { LINE = 600, REMEMBERED = 16, AGAIN_US = 60 * 1000000 };
+enum { LINE = 600, SHOWN = 4 * LINE, REMEMBERED = 16, AGAIN_US = 60 * 1000000 };
 
 /* The lines said last, by a sum of their format and text. */
 static struct {
@@ -65,7 +66,8 @@ static size_t at_most(int n, size_t most) {
 }
 
 void log_line(enum log_level level, const char *format, ...) {
-    char line[LINE];
+    char line[LINE], shown[SHOWN]; /* a byte becomes four at most */
+    struct buf out;
     size_t head, n;
     int again;
     va_list args;
@@ -82,11 +84,11 @@ void log_line(enum log_level level, const char *format, ...) {
         return;
     if (again > 0)
         n += at_most(snprintf(line + n, 38, " (%d times since)", again), 37);
-    for (size_t i = head; i < n; i++)
-        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-            line[i] = '?';
-    line[n++] = '\n';
+    buf_fixed(&out, shown, sizeof(shown));
+    buf_add(&out, (struct str){line, head});
+    text_add_visible(&out, (struct str){line + head, n - head}, false);
+    buf_add_char(&out, '\n');
     /* One write: lines of the agent's processes do not mix. */
-    if (write(STDERR_FILENO, line, n) < 0)
+    if (write(STDERR_FILENO, out.p, out.n) < 0)
         return;
 }

@@ -1,4 +1,5 @@
-/* log.h - lines for whoever runs a daemon: on stderr, one line a thing, control bytes shown as '?'.
+/* log.h - lines for whoever runs a daemon: on stderr, one line a thing, made visible as in tables
+ * (text.h): names in them may be anybody's.
  *
  * Under a journal a line begins with "<N>" (syslog's priority), else with the program's name. The
  * same line is not said more than once a minute; what was left out is counted and said then.
