@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "act/brakestop.h"
+#include "act/candidate.h"
 #include "act/ctlfile.h"
 #include "act/stopped.h"
 #include "base/clock.h"
@@ -438,6 +439,10 @@ static int pause_signalled(struct brakes *room, struct brake *b, struct grip *g,
     struct warden_hold hold = {.steps = 1};
     struct brakestop done;
 
+    if (candidate_check_proc(g->host) < 0)
+        return report_refused(
+            report, "run it in the pid namespace of that /proc",
+            "/proc shows another pid namespace than ours: who is stopped could not be let go");
     if (!take_slot(room, w, &b->slot))
         return report_refused(report, "", "%u groups are stopped by signal already",
                               BRAKE_SIGNALLED);
@@ -470,6 +475,8 @@ int brake_pause(struct brakes *room, struct brake *b, struct grip *g, struct war
         return 0;
     if (room->pids.n == 0)
         return report_refused(report, "", "no process of it can be seen");
+    if (pidlist_has(&room->pids, 1))
+        return report_refused(report, "throttle", "pid 1 is in it: nothing goes on without it");
     *b = (struct brake){.since_us = clock_mono_us()};
     if (can_freeze(g))
         return pause_frozen(b, g, w, room->pids.n, until_us, report);

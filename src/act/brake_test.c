@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -608,6 +609,71 @@ static void a_group_that_we_are_in_is_refused(void **state) {
     take_down();
 }
 
+/* In a pid namespace of its own, whose /proc is the one around it: a process of the group, pid 1 or
+ * another, and a guard beside it. */
+static bool is_refused_there(bool init, const char *text) {
+    int status = 0;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct brake b = {.kind = BRAKE_NONE};
+        struct warden *own;
+        struct err err;
+        bool good;
+        pid_t in[2];
+
+        if (unshare(CLONE_NEWPID) < 0)
+            _exit(2);
+        for (unsigned i = 0; i < 2; i++) {
+            in[i] = fork();
+            if (in[i] != 0)
+                continue;
+            alarm(20);
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (i == !init) {
+                join(t.real.top);
+                join(t.unified);
+            }
+            for (;;)
+                usleep(1000);
+        }
+        pid = fork();
+        if (pid != 0) {
+            waitpid(pid, &status, 0);
+            kill(in[0], SIGKILL); /* pid 1, and all of them with it */
+            _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 3);
+        }
+        usleep(100000); /* they have joined */
+        good = warden_start(&own, &err) == 0 &&
+               brake_pause(t.room, &b, &t.grip, own, in_ms(2000), &report) == 0 &&
+               report.outcome == OUTCOME_REFUSED && strstr(report.text, text);
+        if (!good)
+            fprintf(stderr, "%s: %s\n", outcome_name(report.outcome), report.text);
+        _exit(!good);
+    }
+    waitpid(pid, &status, 0);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 2)
+        skip();
+    return WEXITSTATUS(status) == 0;
+}
+
+static void pid_1_is_not_paused(void **state) {
+    (void)state;
+    set_up(0, 0);
+    assert_true(is_refused_there(true, "pid 1 is in it"));
+    take_down();
+}
+
+/* What /proc says of a pid would be somebody else's, and whoever is stopped is let go by that. */
+static void nobody_is_stopped_by_another_namespaces_proc(void **state) {
+    (void)state;
+    set_up(NO_UNIFIED, 0);
+    assert_true(is_refused_there(false, "another pid namespace"));
+    take_down();
+}
+
 static void a_hang_is_refused(void **state) {
     struct brake b = {.kind = BRAKE_NONE};
     struct cgtest fake;
@@ -670,6 +736,8 @@ int main(void) {
         cmocka_unit_test(a_failed_release_is_made_good),
         cmocka_unit_test(everything_goes_on_when_we_die),
         cmocka_unit_test(a_group_that_we_are_in_is_refused),
+        cmocka_unit_test(pid_1_is_not_paused),
+        cmocka_unit_test(nobody_is_stopped_by_another_namespaces_proc),
         cmocka_unit_test(a_hang_is_refused),
         cmocka_unit_test(a_group_that_is_gone_is_no_trouble),
     };
