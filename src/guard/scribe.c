@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -77,18 +78,19 @@ static void tell_lost(struct ring *r) {
 
 /* --- in the scribe ---------------------------------------------------------------------------- */
 
-/* False: the file takes nothing now. */
+/* All that there is in one write, also where the ring begins anew: others append to the file, too.
+ * False: it takes nothing now. */
 static bool write_some(struct ring *r, int file) {
     uint64_t begin = atomic_load_explicit(&r->begin, memory_order_relaxed);
     uint64_t end = atomic_load_explicit(&r->end, memory_order_acquire);
     size_t at = (size_t)(begin % ROOM), n = (size_t)(end - begin);
+    size_t first = n < ROOM - at ? n : ROOM - at;
+    const struct iovec part[] = {{r->text + at, first}, {r->text, n - first}};
     ssize_t written;
 
     if (n == 0)
         return true;
-    if (n > ROOM - at)
-        n = ROOM - at;
-    written = write(file, r->text + at, n);
+    written = writev(file, part, n > first ? 2 : 1);
     if (written < 0 && errno != EINTR)
         log_line(LOG_BAD, "the audit cannot be written: %s; it is tried again", strerror(errno));
     if (written > 0)

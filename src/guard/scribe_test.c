@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,6 +61,26 @@ static void all_is_written_in_order(void **state) {
     }
     assert_int_equal(pread(file, got, LINE, (off_t)LINES * LINE), 0);
     assert_int_equal(unlink(name), 0);
+}
+
+/* Others append to the file as well: no line of theirs may come into one of ours. */
+static void a_line_is_written_at_once(void **state) {
+    enum { FAR = 3 * 256 * 1024 / LINE };
+    char want[LINE + 1], got[4 * LINE];
+    int ends[2];
+    struct scribe *s;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    s = start(ends[0], NULL);
+    for (unsigned i = 0; i < FAR; i++) { /* each write is a message */
+        assert_int_equal(scribe_write(s, line(want, i)), 0);
+        assert_int_equal(recv(ends[1], got, sizeof(got), 0), LINE);
+        assert_memory_equal(got, want, LINE);
+    }
+    scribe_end(s);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 /* A disk that takes nothing: refused when there is no room, and printed at the end. */
@@ -141,6 +162,7 @@ static void a_file_that_is_too_large_is_put_aside(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_is_written_in_order),
+        cmocka_unit_test(a_line_is_written_at_once),
         cmocka_unit_test(what_cannot_be_written_is_printed),
         cmocka_unit_test(a_file_that_is_too_large_is_put_aside),
     };
