@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/mem.h"
@@ -65,9 +66,26 @@ static int check(int fd, const char *path, struct stat *st, struct err *err) {
     return 0;
 }
 
+/* Whoever writes there too may have put it aside since we opened it: then what has its name now is
+ * the next one, and stays. 0, also then; -errno. */
+static int put_aside(int fd, const struct stat *opened, const char *path) {
+    char old[4096 + 2];
+    struct stat st;
+    int r = 0;
+
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return -errno;
+    (void)snprintf(old, sizeof(old), "%s.1", path);
+    if (lstat(path, &st) == 0 && st.st_dev == opened->st_dev && st.st_ino == opened->st_ino &&
+        rename(path, old) < 0)
+        r = -errno;
+    (void)flock(fd, LOCK_UN);
+    return r;
+}
+
 int auditlog_open(const char *path, struct err *err) {
     auto_close int fd = -1;
-    char text[4096], old[4096 + 2];
+    char text[4096];
     struct stat st;
     int r;
 
@@ -88,8 +106,7 @@ int auditlog_open(const char *path, struct err *err) {
         return r;
     if (st.st_size < AUDITLOG_MOST)
         return take_fd(&fd);
-    (void)snprintf(old, sizeof(old), "%s.1", text);
-    if (rename(text, old) < 0)
+    if (put_aside(fd, &st, text) < 0)
         return take_fd(&fd); /* grows on */
     close(fd);
     fd = open_file(text);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -159,12 +160,49 @@ static void a_file_that_is_too_large_is_put_aside(void **state) {
     assert_int_equal(rmdir(folder), 0);
 }
 
+/* Several find it too large at the same moment: what is put aside is the large one, once. */
+static void who_finds_it_put_aside_leaves_the_next_one(void **state) {
+    enum { ROUNDS = 200, OTHERS = 6 };
+    char folder[] = "/var/tmp/plimsoll-unit-XXXXXX", path[64], old[64];
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/audit", folder);
+    (void)snprintf(old, sizeof(old), "%s/audit.1", folder);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), go[2], status;
+
+        assert_true(file >= 0 && ftruncate(file, AUDITLOG_MOST) == 0 && pipe2(go, O_CLOEXEC) == 0);
+        for (unsigned k = 0; k < OTHERS; k++)
+            if (fork() == 0) {
+                struct err err;
+                char byte;
+
+                close(go[1]);
+                (void)!read(go[0], &byte, 1);
+                _exit(auditlog_open(path, &err) < 0);
+            }
+        close(go[0]);
+        close(go[1]); /* all at once */
+        for (unsigned k = 0; k < OTHERS; k++) {
+            assert_true(wait(&status) > 0);
+            assert_int_equal(status, 0);
+        }
+        assert_int_equal(size_of(old), AUDITLOG_MOST);
+        close(file);
+    }
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlink(old), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_is_written_in_order),
         cmocka_unit_test(a_line_is_written_at_once),
         cmocka_unit_test(what_cannot_be_written_is_printed),
         cmocka_unit_test(a_file_that_is_too_large_is_put_aside),
+        cmocka_unit_test(who_finds_it_put_aside_leaves_the_next_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
