@@ -276,6 +276,13 @@ def scratch_dir():
     raise Skip("no ext4, xfs or btrfs folder (set PLIMSOLL_TEST_DIR)")
 
 
+def copy_program(source, target):
+    """By another process: a child that a test beside is just starting would have our descriptor for
+    a moment, and what somebody has open for writing cannot be executed."""
+    subprocess.run(["cp", "--", source, target], check=True)
+    return target
+
+
 # --- cgroups ---------------------------------------------------------------------------------
 
 class Group:

@@ -1,7 +1,6 @@
 """Programs with a language runtime, for the tests that look into them."""
 import os
 import select
-import shutil
 import subprocess
 import time
 
@@ -65,9 +64,9 @@ def fake_jdk(folder, release):
     server = os.path.join(folder, "jre", "lib", "amd64", "server")
     os.makedirs(server)
     os.makedirs(os.path.join(folder, "bin"))
-    shutil.copy(program("libfakelib.so"), os.path.join(server, "libjvm.so"))
+    harness.copy_program(program("libfakelib.so"), os.path.join(server, "libjvm.so"))
     java = os.path.join(folder, "bin", "java")
-    shutil.copy(program("fakejava"), java)
+    harness.copy_program(program("fakejava"), java)
     if release is not None:
         with open(os.path.join(folder, "release"), "w", encoding="ascii") as file:
             file.write(release)

@@ -95,9 +95,36 @@ def in_tally(agent, found):
     note(f"{sum(found.values())} kills told, {sure} of them sure; {named} victims known")
 
 
+def cpu_waited():
+    """Seconds so far in which somebody waited for a processor."""
+    try:
+        some = harness.read("/proc/pressure/cpu").splitlines()[0]
+    except OSError:
+        return 0
+    return int(some.rpartition("total=")[2]) / 1e6
+
+
+def in_time(look):
+    """Who comes too late sees no name of what was removed at once: where processors are busy that
+    is no fault, and it is done again."""
+    for turn in range(3):
+        begin, waited = time.monotonic(), cpu_waited()
+        try:
+            return look()
+        except AssertionError as error:
+            share = (cpu_waited() - waited) / (time.monotonic() - begin)
+            if share < 0.3 or turn == 2:
+                raise
+            note(f"{error}; somebody waited for a processor {100 * share:.0f} % of the time: once more")
+
+
 @test(f"{ROUNDS} groups of {ROUNDS}, killed and removed at once, are counted and named",
       needs=[needs_cgroups])
 def vanished():
+    in_time(vanish)
+
+
+def vanish():
     box = group("vanish", limit=None)
     if machine.version == "v2":
         box.delegate()
@@ -120,6 +147,10 @@ def vanished():
 
 @test("ten groups killed at the same time are ten, again and again", needs=[needs_cgroups])
 def bursts():
+    in_time(burst_again)
+
+
+def burst_again():
     box = group("burst", limit=None)
     if machine.version == "v2":
         box.delegate()

@@ -104,6 +104,10 @@ class Box:
         return not os.path.exists(os.path.join(f"/proc/{self.pid}/root", "old", "bin")) and \
             b"umount" not in open(f"/proc/{self.pid}/cmdline", "rb").read()
 
+    def becomes(self, name):
+        """Until the command, which prepares something first, has become this program."""
+        wait_for(lambda: read(f"/proc/{self.pid}/comm") == name + "\n", 20, name)
+
     def enter(self, *command, options=(), **how):
         return plimsoll("enter", self.pid, *options, *(("--",) + command if command else ()), **how)
 
@@ -251,6 +255,7 @@ def capabilities(text, name):
       needs=(needs_boxes,))
 def rights():
     with Box(*bounded("--no-new-privs"), tools=True) as box:
+        box.becomes("sleep")
         status = box.enter("cat", "/proc/self/status").out
         limit = capabilities(read(f"/proc/{box.pid}/status"), "CapBnd")
         check(0 < limit < 1 << 20, f"the container is limited: {limit:#x}")
@@ -268,6 +273,7 @@ def rights():
 def as_user():
     with Box("/usr/bin/setpriv", "--reuid=1234", "--regid=2345", "--groups=77,78", "sleep", "600",
              tools=True) as box:
+        box.becomes("sleep")
         shown = box.enter("cat", "/proc/self/status", options=("--user",)).out
         for name, want in (("Uid", "1234"), ("Gid", "2345")):
             got = re.search(rf"^{name}:\s*(.*)", shown, re.M).group(1).split()

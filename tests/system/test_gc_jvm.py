@@ -270,7 +270,7 @@ def _():
 @test(f"a program that only calls itself java is alive after {TRIES} tries", [needs_java])
 def _():
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        shutil.copy(shutil.which("sleep"), folder + "/java")
+        harness.copy_program(shutil.which("sleep"), folder + "/java")
         process = subprocess.Popen([folder + "/java", "120"])
         try:
             for _ in range(TRIES):
@@ -287,7 +287,7 @@ def _():
     java = Java(garbage=1)
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         os.chmod(folder, 0o755)
-        program = shutil.copy(harness.options.binary, folder)
+        program = harness.copy_program(harness.options.binary, folder + "/plimsoll")
         done = subprocess.run([program, "gc", str(java.pid), "--json"], capture_output=True,
                               text=True, user=USER, group=USER, extra_groups=[])
     check('"collected"' not in done.stdout, done.stdout)

@@ -1,7 +1,6 @@
 """`plimsoll ps` says which runtime a process has, also from outside of its namespaces."""
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -88,7 +87,7 @@ def _():
 def _():
     with tempfile.TemporaryDirectory() as folder:
         library = os.path.join(folder, "libjemalloc.so.2")
-        shutil.copy(program("libfakelib.so"), library)
+        harness.copy_program(program("libfakelib.so"), library)
         plain = Program(["/usr/bin/cat"])
         other = Program(["/usr/bin/cat"], env={"LD_PRELOAD": library, "PATH": "/usr/bin"})
         after = Program(["/usr/bin/cat"])
@@ -125,7 +124,7 @@ def _():
 def _():
     with tempfile.TemporaryDirectory() as folder:
         copy = os.path.join(folder, "cat")
-        shutil.copy("/usr/bin/cat", copy)
+        harness.copy_program("/usr/bin/cat", copy)
         seen = Program([copy])
         os.unlink(copy)
         check("(deleted)" in os.readlink(f"/proc/{seen.pid}/exe"), "it is not deleted")

@@ -95,7 +95,7 @@ def native(way, name="native"):
     """The load by another name, in a folder of its own."""
     program = built("native")
     with tempfile.TemporaryDirectory(prefix="plimsoll-test-") as folder:
-        path = shutil.copy(program, os.path.join(folder, name))
+        path = harness.copy_program(program, os.path.join(folder, name))
         with Program(path, way, "4") as made:
             yield made
 
