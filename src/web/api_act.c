@@ -120,7 +120,9 @@ void act_answer(const struct act *act, struct answer *a) {
                      act->name, action);
         break;
     case WIRE_ACTED_BUSY:
-        answer_error(a, 409, "another action goes on in '%s': ask again when it is over",
+        answer_error(a, 409,
+                     "another action goes on in '%s', it has begun a moment ago, or the guard's "
+                     "bound per hour is reached: ask again later",
                      act->name);
         break;
     case WIRE_ACTED_UNKNOWN:

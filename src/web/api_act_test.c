@@ -66,7 +66,7 @@ static void each_answer_has_its_status(void **state) {
     } cases[] = {
         {(enum action)WIRE_ACTED_BEGUN, 202, "{\"id\":\"act-1\",\"name\":\"web\""},
         {(enum action)WIRE_ACTED_REFUSED, 403, "does not allow it: put gc into its `do`"},
-        {(enum action)WIRE_ACTED_BUSY, 409, "another action goes on"},
+        {(enum action)WIRE_ACTED_BUSY, 409, "or the guard's bound per hour is reached"},
         {(enum action)WIRE_ACTED_UNKNOWN, 404, "has just gone"},
         {(enum action)WIRE_ACTED_UNGUARDED, 403, "no guard matches 'web'"},
         {(enum action)WIRE_ACTED_NO_GUARD, 503, "nothing guards"},
