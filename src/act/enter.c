@@ -121,8 +121,12 @@ static int open_ns(struct entrance *e, struct err *err) {
         if (fd < 0 && errno == ENOENT)
             continue; /* this kernel has no such kind */
         if (fd < 0)
-            return err_set(err, -errno, "cannot open '%s' of process %d:", kinds[i].file,
-                           e->process.pid);
+            return err_set(err, -errno,
+                           errno == EACCES || errno == EPERM
+                               ? "not permitted to look at '%s' of process %d: run it as root, "
+                                 "with CAP_SYS_PTRACE"
+                               : "cannot open '%s' of process %d:",
+                           kinds[i].file, e->process.pid);
         e->ns[i] = fd;
         if (fstat(fd, &its) < 0 ||
             fstatat(e->process.host->proc, procfile_path(own, (int32_t)getpid(), kinds[i].file),

@@ -193,6 +193,10 @@ def exit_codes():
         done = subprocess.run([harness.options.binary, "enter", str(box.pid)], capture_output=True,
                               input=b"echo here; exit 3\n", timeout=20 * PATIENCE)
         equal((done.returncode, done.stdout), (3, b"here\n"), "a shell on standard input")
+        if os.geteuid() == 0:
+            nobody = plimsoll("enter", box.pid, code=125, cwd="/", user=65534, group=65534,
+                              extra_groups=[])
+            check("run it as root" in nobody.err, f"says what would work: {nobody.err}")
     gone = plimsoll("enter", box.pid, code=125)
     check(gone.err, "says that it is gone")
     ours = plimsoll("enter", os.getpid(), code=125)
