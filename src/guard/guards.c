@@ -18,6 +18,7 @@ enum {
     HANDS_MOST = 8,
     GROUPS_PER_HAND = 50,
     RESERVE_AGAIN_US = 2000000,
+    WARDEN_AGAIN_US = 10000000,
     UNREAD_US = 250000,
     BEAT_US = 3000000,
     BEAT_AGAIN_US = 500000,
@@ -226,12 +227,17 @@ static int on_warden(struct loop *loop, uint32_t what, void *ctx) {
     return 0;
 }
 
-/* Without one nothing is lent, paused or slowed down. */
-static void see_warden(struct guards *g) {
+/* Without one nothing is lent, paused or slowed down. Not at each turn: one that hangs is waited
+ * for, and nobody is guarded meanwhile. */
+static void see_warden(struct guards *g, int64_t now_us) {
     struct err err;
 
-    if (!warden_stands(g->warden) && raise_warden(g, &err) == 0)
+    if (warden_stands(g->warden) || now_us < g->warden_us)
+        return;
+    if (raise_warden(g, &err) == 0)
         log_line(LOG_NOTE, "there is a warden again");
+    else
+        g->warden_us = clock_mono_us() + WARDEN_AGAIN_US;
 }
 
 static int on_timer(struct loop *loop, uint32_t what, void *ctx) {
@@ -250,7 +256,7 @@ static int on_timer(struct loop *loop, uint32_t what, void *ctx) {
         g->saved_us = now_us;
         if (may_fork(g)) {
             locked_save();
-            see_warden(g);
+            see_warden(g, now_us);
             if (g->scribe)
                 scribe_check(g->scribe);
         }

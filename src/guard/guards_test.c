@@ -472,11 +472,11 @@ static void a_second_term_ends_the_first(void **state) {
     char id[AUDIT_ID];
 
     (void)state;
-    begin(&w, "80%", "term", ACTION_TERM, &p);
+    begin(&w, "90%", "term", ACTION_TERM, &p);
     p.cooldown_us = 0;
     add(&w, &p);
-    grow_so(&w, 60, true);
-    for (unsigned i = 0; i < 1000 && usage(&w) < LIMIT / 100 * 40; i++)
+    grow_so(&w, 54, true);
+    for (unsigned i = 0; i < 20000 && usage(&w) < LIMIT / 100 * 40; i++)
         usleep(1000);
     assert_int_equal(guards_ask(w.guards, 0, ACTION_TERM, "test", id), 0);
     assert_false(w.ended);
@@ -509,7 +509,7 @@ static void a_warden_is_raised_when_there_is_room_again(void **state) {
     turn(&w, 20);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
     assert_false(warden_stands(w.guards->warden));
-    for (unsigned i = 0; i < 50 && !warden_stands(w.guards->warden); i++)
+    for (unsigned i = 0; i < 200 && !warden_stands(w.guards->warden); i++)
         turn(&w, 10);
     assert_true(warden_stands(w.guards->warden));
     grow(&w, 52);

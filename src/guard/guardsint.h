@@ -32,6 +32,7 @@ struct guards {
     uint32_t timer_id, warden_id;
     uint64_t generation; /* the newest */
     int64_t armed_us, hands_us, saved_us;
+    int64_t warden_us;            /* another is not made before that */
     struct hand_job job;          /* room for one that is given */
     struct scribe *scribe;        /* NULL: no audit file */
     struct buf line;              /* a record */
