@@ -119,14 +119,15 @@ void brakestop(const struct grip *g, struct pidlist *pids, struct stopped *list,
     struct stopping s = {.g = g, .pids = pids, .list = list};
     int64_t until = clock_mono_us() + BRAKESTOP_US;
     size_t running = SIZE_MAX; /* before the last listing */
-    bool all, listed = true;
+    bool all, late = false, listed = true;
 
     for (;;) {
         all = stop_pass(&s) && running == 0;
-        if (all || clock_mono_us() >= until)
+        if (all || late)
             break;
+        late = clock_mono_us() >= until; /* then once more: they may have come to a stand */
         running = count_running(&s);
-        if (running > 0)
+        if (running > 0 && !late)
             usleep(LOOK_US);
         listed = list_again(&s);
         if (!listed)
@@ -134,6 +135,7 @@ void brakestop(const struct grip *g, struct pidlist *pids, struct stopped *list,
     }
     if (listed)
         let_strangers_go(&s);
-    *out = (struct brakestop){
-        .stopped = s.n, .missed = s.missed, .running = all ? 0 : count_running(&s), .all = all};
+    if (!all && running == 0) /* of those that came after the others stood */
+        running = count_running(&s);
+    *out = (struct brakestop){.stopped = s.n, .missed = s.missed, .running = running, .all = all};
 }
