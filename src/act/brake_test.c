@@ -63,7 +63,7 @@ static void join(const char *dir) {
         write_to(dir, "cgroup.procs", "0");
 }
 
-/* Counts for ever, in all three trees, but not longer than a minute. */
+/* Counts for ever, in all three trees, but not longer than a test may take. */
 static void start_load(unsigned i) {
     pid_t pid = fork();
 
@@ -74,7 +74,7 @@ static void start_load(unsigned i) {
             usleep(1000);
         return;
     }
-    alarm(60);
+    alarm(100);
     join(t.real.top);
     join(t.cpu);
     join(t.unified);
@@ -82,10 +82,11 @@ static void start_load(unsigned i) {
         t.count[i]++;
 }
 
+/* Within 20 s: far sooner than whatever holds it would end by itself. */
 static bool counts(unsigned i) {
     uint64_t before = t.count[i];
 
-    for (unsigned round = 0; round < 300; round++) {
+    for (unsigned round = 0; round < 2000; round++) {
         usleep(10000);
         if (t.count[i] != before)
             return true;
@@ -169,6 +170,21 @@ static void expect_outcome(enum outcome want, const char *text) {
         fail_msg("%s: %s", outcome_name(report.outcome), report.text);
 }
 
+/* Who has a processor to wait for comes to a stand later than a pause looks: that is told, and then
+ * it is tried again. */
+static void pause_until(struct brake *b, int64_t ms, enum outcome want, const char *text) {
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(pause_it(b, in_ms(ms)), 0);
+        if (report.outcome == want && strstr(report.text, text))
+            break;
+        if (report.outcome != OUTCOME_PARTLY || !strstr(report.text, " had not come to a stand "))
+            break;
+        assert_int_equal(brake_release(t.room, b, &t.grip, t.warden), 0);
+        usleep(10000);
+    }
+    expect_outcome(want, text);
+}
+
 /* --- throttle --- */
 
 static void a_quota_is_set_and_taken_back(void **state) {
@@ -201,7 +217,7 @@ static void a_throttled_group_hardly_runs(void **state) {
     struct brake b = {.kind = BRAKE_NONE};
     uint64_t before;
     struct procstat first, second;
-    int64_t start;
+    int64_t start, took;
 
     (void)state;
     set_up(NEED_CPU, 1);
@@ -211,15 +227,15 @@ static void a_throttled_group_hardly_runs(void **state) {
     expect_outcome(OUTCOME_DONE, "CPU held");
     usleep(100000);
     before = t.count[0];
-    assert_int_equal(procstat_read(t.real.host.proc, t.load[0], &first), 0);
     start = clock_mono_us();
+    assert_int_equal(procstat_read(t.real.host.proc, t.load[0], &first), 0);
     usleep(1000000);
     assert_int_equal(procstat_read(t.real.host.proc, t.load[0], &second), 0);
-    print_message("# %llu turns and %llu ticks in %lld ms\n",
-                  (unsigned long long)(t.count[0] - before),
-                  (unsigned long long)(second.user_ticks - first.user_ticks),
-                  (long long)((clock_mono_us() - start) / 1000));
-    assert_true(second.user_ticks - first.user_ticks <= 5); /* 50 ms */
+    took = clock_mono_us() - start;
+    print_message(
+        "# %llu turns and %llu ticks in %lld ms\n", (unsigned long long)(t.count[0] - before),
+        (unsigned long long)(second.user_ticks - first.user_ticks), (long long)(took / 1000));
+    assert_true((second.user_ticks - first.user_ticks) * 200 <= (uint64_t)took / 1000); /* 5 % */
     assert_int_equal(brake_release(t.room, &b, &t.grip, t.warden), 0);
     take_down();
 }
@@ -325,8 +341,7 @@ static void expect_paused(bool signalled) {
     for (unsigned round = 0; round < 3; round++) {
         int64_t start = clock_mono_us();
 
-        assert_int_equal(pause_it(&b, in_ms(60000)), 0);
-        expect_outcome(OUTCOME_DONE, "2 processes");
+        pause_until(&b, 60000, OUTCOME_DONE, "2 processes");
         print_message("# paused in %lld us\n", (long long)(clock_mono_us() - start));
         assert_int_equal(b.signalled, signalled);
         assert_true(stands(0) && stands(1));
@@ -365,9 +380,10 @@ static void who_was_stopped_before_stays_stopped(void **state) {
     (void)state;
     set_up(NO_UNIFIED, 3);
     kill(t.load[1], SIGSTOP);
-    assert_true(stands(1));
-    assert_int_equal(pause_it(&b, in_ms(60000)), 0);
-    expect_outcome(OUTCOME_DONE, "2 processes");
+    for (unsigned i = 0; i < 10000 && state_of(t.load[1]) != 'T'; i++)
+        usleep(1000);
+    assert_int_equal(state_of(t.load[1]), 'T');
+    pause_until(&b, 60000, OUTCOME_DONE, "2 processes");
     assert_true(stands(0) && stands(2));
     assert_int_equal(brake_release(t.room, &b, &t.grip, t.warden), 0);
     assert_true(counts(0) && counts(2));
@@ -438,8 +454,7 @@ static void those_that_are_forked_meanwhile_are_stopped_too(void **state) {
     (void)state;
     set_up(NO_UNIFIED, 0);
     first = start_forking(fork_many);
-    assert_int_equal(pause_it(&b, in_ms(60000)), 0);
-    expect_outcome(OUTCOME_DONE, "stopped (SIGSTOP)");
+    pause_until(&b, 60000, OUTCOME_DONE, "stopped (SIGSTOP)");
     assert_true(stands(0));
     print_message("# %s\n", report.text);
     assert_int_equal(brake_release(t.room, &b, &t.grip, t.warden), 0);
@@ -486,8 +501,8 @@ static void it_is_told_who_has_not_come_to_a_stand(void **state) {
     (void)state;
     set_up(NO_UNIFIED, 0);
     first = start_forking(wait_for_exec);
-    assert_int_equal(pause_it(&b, in_ms(60000)), 0);
-    expect_outcome(OUTCOME_PARTLY, "2 stopped (SIGSTOP), of which 1 had not come to a stand");
+    pause_until(&b, 60000, OUTCOME_PARTLY,
+                "2 stopped (SIGSTOP), of which 1 had not come to a stand");
     assert_true(stands(0));
     assert_int_equal(brake_release(t.room, &b, &t.grip, t.warden), 0);
     assert_true(counts(0));
@@ -501,12 +516,11 @@ static void a_pause_ends_at_its_time(void **state) {
 
     (void)state;
     set_up(NO_UNIFIED, 1);
-    assert_int_equal(pause_it(&b, in_ms(500)), 0);
-    expect_outcome(OUTCOME_DONE, "1 process ");
-    assert_true(stands(0));
-    assert_true(counts(0)); /* within 3 s, by the warden */
+    pause_until(&b, 3000, OUTCOME_DONE, "1 process ");
+    assert_int_equal(state_of(t.load[0]), 'T');
+    assert_true(counts(0)); /* by the warden */
     assert_int_equal(brake_release(t.room, &b, &t.grip, t.warden), 0);
-    assert_int_equal(pause_it(&c, in_ms(60000)), 0);
+    pause_until(&c, 60000, OUTCOME_DONE, "1 process ");
     assert_true(stands(0));
     assert_int_equal(brake_release(t.room, &c, &t.grip, t.warden), 0);
     take_down();
@@ -532,56 +546,76 @@ static void a_failed_release_is_made_good(void **state) {
     for (unsigned i = 0; i <= 2 * BRAKE_SIGNALLED; i++) {
         struct brake b = {.kind = BRAKE_NONE};
 
-        assert_int_equal(pause_it(&b, in_ms(60000)), 0);
-        expect_outcome(OUTCOME_DONE, "1 process ");
+        pause_until(&b, 60000, OUTCOME_DONE, "1 process ");
         assert_true(release_without_files(&b) < 0);
         assert_true(counts(0)); /* by the warden */
     }
     take_down();
 }
 
-/* A guard that has paused or throttled and dies: all goes on. */
-static void expect_let_go(bool throttle) {
-    struct err err = {0};
-    pid_t guard = fork();
+static bool reads(const char *dir, const char *file, const char *text) {
+    char buf[256], path[256];
+    struct str got;
 
+    snprintf(path, sizeof(path), "%s/%s", dir, file);
+    return file_read_at(AT_FDCWD, path, buf, sizeof(buf), &got) == 0 &&
+           str_eq(str_trim(got), str_of(text));
+}
+
+/* What a guard does to the load, and what the kernel says when it is done and when it is undone. */
+enum hold { FROZEN, THROTTLED, STOPPED };
+
+static bool is_held(enum hold how) {
+    if (how == FROZEN)
+        return reads(t.unified, "cgroup.freeze", "1");
+    if (how == THROTTLED)
+        return !reads(t.cpu, "cpu.cfs_quota_us", "-1");
+    return state_of(t.load[0]) == 'T';
+}
+
+static bool becomes(enum hold how, bool held) {
+    for (unsigned i = 0; i < 10000; i++) {
+        if (is_held(how) == held)
+            return true;
+        usleep(1000);
+    }
+    return false;
+}
+
+/* A guard that has paused or throttled and dies: all goes on. */
+static void expect_let_go(enum hold how) {
+    struct err err = {0};
+    pid_t guard;
+
+    assert_false(is_held(how));
+    guard = fork();
     if (guard == 0) {
         struct brake b = {.kind = BRAKE_NONE};
         struct warden *own;
 
         if (warden_start(&own, &err) == 0)
-            (void)(throttle ? brake_throttle : brake_pause)(t.room, &b, &t.grip, own, in_ms(60000),
-                                                            &report);
+            (void)(how == THROTTLED ? brake_throttle : brake_pause)(t.room, &b, &t.grip, own,
+                                                                    in_ms(60000), &report);
         for (;;)
             pause();
     }
-    if (throttle)
-        for (unsigned i = 0; i < 200; i++)
-            usleep(2000);
-    else
-        assert_true(stands(0));
+    assert_true(becomes(how, true));
     kill(guard, SIGKILL);
     waitpid(guard, NULL, 0);
-    usleep(50000);
+    assert_true(becomes(how, false));
     assert_true(counts(0));
 }
 
 static void everything_goes_on_when_we_die(void **state) {
     (void)state;
     set_up(0, 1);
-    if (t.unified[0]) {
-        expect_let_go(false);
-        expect(t.unified, "cgroup.freeze", "0");
-    }
-    if (t.cpu[0]) {
-        expect_let_go(true);
-        for (unsigned i = 0; i < 100; i++)
-            usleep(20000);
-        expect(t.cpu, "cpu.cfs_quota_us", "-1");
-    }
+    if (t.unified[0])
+        expect_let_go(FROZEN);
+    if (t.cpu[0])
+        expect_let_go(THROTTLED);
     take_down();
     set_up(NO_UNIFIED, 1);
-    expect_let_go(false);
+    expect_let_go(STOPPED);
     take_down();
 }
 
@@ -705,8 +739,7 @@ static void a_group_that_is_gone_is_no_trouble(void **state) {
 
     (void)state;
     set_up(0, 1);
-    assert_int_equal(pause_it(&b, in_ms(60000)), 0);
-    expect_outcome(OUTCOME_DONE, "1 process ");
+    pause_until(&b, 60000, OUTCOME_DONE, "1 process ");
     kill(t.load[0], SIGKILL);
     waitpid(t.load[0], NULL, 0);
     t.load[0] = 0;

@@ -36,7 +36,7 @@ static pid_t start_watchdog(const struct scene *s) {
         char path[300];
         int dir;
 
-        sleep(30);
+        sleep(90);
         (void)cgtest_real_write(&s->real, "/g/memory.oom_control", "0");
         (void)cgtest_real_write(&s->real, "/g/below/memory.oom_control", "0");
         snprintf(path, sizeof(path), "%s/g", s->real.top);
@@ -213,18 +213,19 @@ static void a_group_below_ends_it_for_good(void **state) {
 
 /* We are alive, and do not look: stopped, say. */
 static void unlooked_at_it_ends(void **state) {
-    int64_t until_us = clock_mono_us() + OOMHOLD_ALONE_US * 9 / 10;
     struct scene s;
+    int64_t until_us;
 
     (void)state;
     begin(&s);
     arm(&s);
+    until_us = clock_mono_us() + OOMHOLD_ALONE_US * 9 / 10;
     while (clock_mono_us() < until_us) {
         usleep(100000);
         assert_int_equal(oomhold_check(&s.hold), 0);
     }
     cgtest_real_mkdir(&s.real, "/g/below");
-    assert_true(comes_to(&s, 0, (OOMHOLD_ALONE_US + WARDEN_LATE_US) / 1000));
+    assert_true(comes_to(&s, 0, 4 * OOMHOLD_ALONE_US / 1000));
     assert_true(clock_mono_us() > until_us + OOMHOLD_ALONE_US / 2);
     assert_int_equal(disabled(&s, "/g/below"), 0);
     cgtest_real_rmdir(&s.real, "/g/below");
@@ -236,8 +237,42 @@ static void unlooked_at_it_ends(void **state) {
     end(&s);
 }
 
+/* False: when we looked its time was over. */
+static bool is_held_for_a_moment(struct scene *s) {
+    int64_t before_us = clock_mono_us(), start_us, took_us;
+    pid_t pid = start_eater(s, "/g"), gone;
+    int status, check, again;
+    bool in_time;
+
+    await_oom(s);
+    start_us = clock_mono_us();
+    usleep(OOMHOLD_US / 4);
+    s->hold.renewed_us = 0;
+    check = oomhold_check(&s->hold); /* does not make it longer */
+    gone = waitpid(pid, &status, WNOHANG);
+    again = oomhold_again(&s->hold);
+    in_time = clock_mono_us() - before_us < OOMHOLD_US;
+    if (in_time) {
+        assert_int_equal(check, 0);
+        assert_int_equal(gone, 0); /* it waits, and can be looked at */
+        assert_int_equal(again, 0);
+    }
+    if (gone == 0)
+        assert_int_equal(waitpid(pid, &status, 0), pid); /* the warden, not we */
+    took_us = clock_mono_us() - start_us;
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    print_message("# killed %.3f s after the event\n", (double)took_us / 1e6);
+    if (in_time)
+        assert_true(took_us < OOMHOLD_ALONE_US);
+    for (int i = 0; oomhold_again(&s->hold) == -EAGAIN && i < 2000; i++)
+        usleep(10000);
+    assert_int_equal(disabled(s, "/g"), 1);
+    return in_time;
+}
+
 static void the_moment_is_held_and_ends_by_itself(void **state) {
     int64_t start_us, took_us;
+    bool told = false;
     struct scene s;
     int status;
     pid_t pid;
@@ -245,22 +280,9 @@ static void the_moment_is_held_and_ends_by_itself(void **state) {
     (void)state;
     begin(&s);
     arm(&s);
-    pid = start_eater(&s, "/g");
-    await_oom(&s);
-    start_us = clock_mono_us();
-    usleep(OOMHOLD_US / 2);
-    s.hold.renewed_us = 0;
-    assert_int_equal(oomhold_check(&s.hold), 0);         /* does not make it longer */
-    assert_int_equal(waitpid(pid, &status, WNOHANG), 0); /* it waits, and can be looked at */
-    assert_int_equal(oomhold_again(&s.hold), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid); /* the warden, not we */
-    took_us = clock_mono_us() - start_us;
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    print_message("# killed %.3f s after the event\n", (double)took_us / 1e6);
-    assert_true(took_us < OOMHOLD_ALONE_US);
-    for (int i = 0; oomhold_again(&s.hold) == -EAGAIN && i < 200; i++)
-        usleep(10000);
-    assert_int_equal(disabled(&s, "/g"), 1);
+    for (unsigned i = 0; i < 5 && !told; i++)
+        told = is_held_for_a_moment(&s);
+    assert_true(told);
 
     pid = start_eater(&s, "/g");
     await_oom(&s);
@@ -292,10 +314,10 @@ static void our_end_enables_it(void **state) {
             for (;;)
                 pause();
         }
-        assert_true(comes_to(&s, 1, 5000));
+        assert_true(comes_to(&s, 1, 20000));
         assert_int_equal(kill(pid, SIGKILL), 0);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
-        assert_true(comes_to(&s, 0, OOMHOLD_US / 1000));
+        assert_true(comes_to(&s, 0, OOMHOLD_ALONE_US * 4 / 5 / 1000)); /* by nothing else */
     }
     end(&s);
 }

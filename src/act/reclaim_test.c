@@ -49,10 +49,25 @@ static pid_t start_user(const struct cgtest_real *real) {
     return pid;
 }
 
+/* Whatever else takes page cache on this machine has not taken this yet. */
+static pid_t start_cached(const struct cgtest_real *real, struct grip *g, struct facts *before) {
+    for (unsigned i = 0;; i++) {
+        pid_t pid = start_user(real);
+        struct err err = {0};
+
+        assert_int_equal(grip_open(&real->host, &real->fs, str_of(real->group), g, &err), 0);
+        assert_int_equal(grip_read(g, GRIP_STAT, before), 0);
+        if (before->value[FACT_FILE] >= CACHED || i == 20)
+            return pid;
+        grip_done(g);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+}
+
 static void cache_is_given_back_and_the_rest_is_told(void **state) {
     struct cgtest_real real;
     struct action_report report;
-    struct err err = {0};
     struct grip g;
     struct facts before, after;
     pid_t pid;
@@ -60,9 +75,7 @@ static void cache_is_given_back_and_the_rest_is_told(void **state) {
     (void)state;
     cgtest_real_init(&real);
     assert_int_equal(cgtest_real_write(&real, "/memory.limit_in_bytes", "67108864"), 0);
-    pid = start_user(&real);
-    assert_int_equal(grip_open(&real.host, &real.fs, str_of(real.group), &g, &err), 0);
-    assert_int_equal(grip_read(&g, GRIP_STAT, &before), 0);
+    pid = start_cached(&real, &g, &before);
     assert_int_equal(reclaim_run(&g, 1 << 20, clock_mono_us() + 10000000, &report), 0);
     assert_int_equal(grip_read(&g, GRIP_STAT, &after), 0);
     print_message("# %s\n", report.text);

@@ -458,9 +458,12 @@ static void a_new_start_does_not_inherit_page_cache(void **state) {
     assert_int_equal(unlink(name), 0);
     scene_init(&s);
     make(&s);
-    pid = start(&s, fill_cache);
-    end(pid, 0);
-    before = number(s.g.outer[PLAN_MEMORY], "memory.usage_in_bytes");
+    before = 0;
+    for (unsigned i = 0; i < 20 && before < 8 << 20; i++) { /* others may take page cache, too */
+        pid = start(&s, fill_cache);
+        end(pid, 0);
+        before = number(s.g.outer[PLAN_MEMORY], "memory.usage_in_bytes");
+    }
     if (before < 8 << 20)
         fail_msg("only %llu bytes are charged", (unsigned long long)before);
     assert_int_equal(rungroup_renew(&s.g, &s.err), 0);

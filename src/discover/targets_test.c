@@ -228,13 +228,14 @@ static void a_rename_is_seen(void **state) {
     struct testtree t;
     struct targets *all;
     struct log log;
-    int64_t now = clock_mono_us();
+    int64_t now;
 
     (void)state;
     testtree_init(&t);
     put_container(&t, 101, "app", "/docker/" A, "/docker.service", "moby", A, "/none");
     testtree_file(&t, "/var/lib/docker/containers/" A "/config.v2.json", CONFIG("before"));
     all = open_targets(&t.host, &t.fs, TARGETS_CONTAINERS, false, &log);
+    now = clock_mono_us();
     named(all, "before");
     testtree_file(&t, "/var/lib/docker/containers/" A "/new",
                   "{\"Name\":\"/after\",\"Config\":{\"Labels\":{\"z\":\"1\",\"a\":\"b\"}}}");
@@ -608,13 +609,14 @@ static void groups_come_and_go_and_slots_stay(void **state) {
     struct targets *all;
     struct log log;
     uint32_t kept;
-    int64_t now = clock_mono_us();
+    int64_t now;
 
     (void)state;
     testtree_init(&t);
     testtree_group(&t, "/lxc/a", "");
     testtree_group(&t, "/lxc/b", "");
     all = open_targets(&t.host, &t.fs, TARGETS_CONTAINERS, false, &log);
+    now = clock_mono_us();
     kept = named(all, "b")->slot;
     testtree_delete(&t, "/sys/fs/cgroup/memory/lxc/a");
     testtree_group(&t, "/lxc/c/below", "");
@@ -644,13 +646,14 @@ static void only_the_chosen(void **state) {
     struct testtree t;
     struct targets *all;
     struct log log;
-    int64_t now = clock_mono_us();
+    int64_t now;
 
     (void)state;
     testtree_init(&t);
     testtree_group(&t, "/x/y", "");
     testtree_group(&t, "/lxc/a", "");
     all = open_targets(&t.host, &t.fs, TARGETS_CHOSEN, false, &log);
+    now = clock_mono_us();
     assert_int_equal(targets_shown(all), 0);
     assert_int_equal(targets_choose(all, STR("/x/y")), 0);
     assert_int_equal(targets_choose(all, STR("/later")), 0);
@@ -1018,7 +1021,7 @@ static void births_and_deaths_are_seen_at_once(void **state) {
     p = (struct pollfd){.fd = targets_fd(t), .events = POLLIN};
     make(&r, "/a/b");
     make(&r, "/a/b/c");
-    assert_int_equal(poll(&p, 1, 2000), 1);
+    assert_int_equal(poll(&p, 1, 20000), 1);
     assert_int_equal(targets_update(t, clock_mono_us()), 0);
     assert_non_null(find_below(t, &r, "/a/b/c"));
     drop(&r, "/a/b/c");
@@ -1078,12 +1081,30 @@ static void deep_paths(void **state) {
     real_done(&r);
 }
 
+/* It knows as many as one that has just looked: others may make some in between, so again. */
+static bool knows_what_is_there(struct targets *t, const struct real *r) {
+    for (unsigned i = 0; i < 1000; i++) {
+        struct targets *fresh;
+        struct log log;
+        size_t before, now;
+
+        assert_int_equal(targets_update(t, clock_mono_us()), 0);
+        before = targets_groups(t);
+        fresh = open_targets_asking(&r->host, &r->fs, TARGETS_ALL, true, false, &log);
+        now = targets_groups(fresh);
+        targets_free(fresh);
+        if (now == before)
+            return true;
+        usleep(10000);
+    }
+    return false;
+}
+
 static void churn_leaks_nothing(void **state) {
     struct targets *t;
     struct real r;
     struct log log;
     unsigned fds;
-    size_t groups;
 
     (void)state;
     if (!real_init(&r))
@@ -1092,7 +1113,6 @@ static void churn_leaks_nothing(void **state) {
     t = open_targets_asking(&r.host, &r.fs, TARGETS_ALL, true, false, &log);
     assert_int_equal(targets_update(t, clock_mono_us()), 0);
     fds = open_fds();
-    groups = targets_groups(t);
     for (int i = 0; i < 200; i++) {
         char name[16];
 
@@ -1112,7 +1132,7 @@ static void churn_leaks_nothing(void **state) {
     assert_int_equal(targets_update(t, clock_mono_us()), 0);
     assert_int_equal(open_fds(), fds);
     assert_null(find_below(t, &r, "/g0"));
-    assert_true(targets_groups(t) < groups + 20); /* others may make some meanwhile */
+    assert_true(knows_what_is_there(t, &r));
     targets_free(t);
     real_done(&r);
 }
@@ -1131,16 +1151,17 @@ static uint64_t read_number(const char *path) {
 
 static void a_lost_event_is_made_good_by_a_rescan(void **state) {
     uint64_t queue = read_number("/proc/sys/fs/inotify/max_queued_events");
-    int64_t now = clock_mono_us();
     struct targets *t;
     struct real r;
     struct log log;
+    int64_t now;
 
     (void)state;
     if (queue == 0 || queue > 50000 || !real_init(&r))
         skip();
     make(&r, "/old");
     t = open_targets(&r.host, &r.fs, TARGETS_ALL, true, &log);
+    now = clock_mono_us();
     for (uint64_t i = 0; i <= queue / 2 + 1; i++) {
         make(&r, "/g");
         drop(&r, "/g");
@@ -1256,7 +1277,7 @@ static void a_container_of_nobody_has_its_host_name(void **state) {
     assert_int_equal(read(pipe_fds[0], &go, 1), 1);
     assert_int_equal(read(pipe_fds[0], &go, 1), 1);
     t = open_targets(&r.host, &r.fs, TARGETS_CONTAINERS, true, &log);
-    targets_settle(t, 5000);
+    targets_settle(t, 30000);
     x = find_below(t, &r, "/box");
     assert_non_null(x);
     assert_int_equal(x->kind, TARGET_CONTAINER);
@@ -1269,7 +1290,7 @@ static void a_container_of_nobody_has_its_host_name(void **state) {
     waitpid(pid, NULL, 0);
     close(pipe_fds[0]);
     close(pipe_fds[1]);
-    for (int i = 0; i < 100 && rmdir((real_path(&r, "/box", path, sizeof(path)), path)) < 0; i++)
+    for (int i = 0; i < 2000 && rmdir((real_path(&r, "/box", path, sizeof(path)), path)) < 0; i++)
         usleep(10000);
     real_done(&r);
 }

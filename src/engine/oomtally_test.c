@@ -555,7 +555,7 @@ static void real_start(struct real *r) {
         skip();
     }
     r->version = r->fs.ctl[CG_MEMORY].version;
-    snprintf(r->group, sizeof(r->group), "/plimsoll-unit-%d", (int)getpid());
+    cgtest_real_name(r->group);
     snprintf(r->top, sizeof(r->top), "%.180s%s", r->fs.memory_point, r->group);
     if (!cgtest_real_make(r->top))
         skip();
@@ -594,8 +594,8 @@ static void take_memory(size_t mib) {
     }
 }
 
-/* A process in the group that takes so much and then waits. */
-static pid_t start(const struct real *r, const char *below, size_t mib) {
+/* A process in the group that takes so much, tells `ready` and then waits. */
+static pid_t start_telling(const struct real *r, const char *below, size_t mib, int ready) {
     pid_t pid = fork();
 
     if (pid != 0)
@@ -603,8 +603,14 @@ static pid_t start(const struct real *r, const char *below, size_t mib) {
     if (put(r, below, "cgroup.procs", "0") < 0)
         _exit(2);
     take_memory(mib);
+    if (ready >= 0 && write(ready, "!", 1) != 1)
+        _exit(3);
     for (;;)
         pause();
+}
+
+static pid_t start(const struct real *r, const char *below, size_t mib) {
+    return start_telling(r, below, mib, -1);
 }
 
 /* What an engine does: starts it, waits for its end, removes the group at once. In a process of its
@@ -643,7 +649,7 @@ static void killed_and_removed_at_once_counts(bool asleep, unsigned times) {
     real_start(&r);
     assert_int_equal(loop_add_signal(r.b.loop, SIGCHLD, on_child, NULL, &id), 0);
     for (unsigned i = 0; i < times; i++) {
-        int64_t end_us = clock_mono_us() + 10000000;
+        int64_t end_us;
         pid_t pid;
 
         make_group(&r, "/g", "8M");
@@ -653,6 +659,7 @@ static void killed_and_removed_at_once_counts(bool asleep, unsigned times) {
             assert_int_equal(loop_run(r.b.loop), 0); /* until the engine has ended */
         wait_for(pid);
         oomtally_remove(r.b.tally, 1 + i);
+        end_us = clock_mono_us() + 10000000;
         while (r.b.told.kills[1 + i] == 0 && clock_mono_us() < end_us)
             run_for(&r.b, 5);
     }
@@ -699,6 +706,7 @@ static void ten_at_once_are_counted(void **state) {
         wait_for(pid[i]);
         oomtally_remove(r.b.tally, 1 + i);
     }
+    run_until(&r.b, N, 20000);
     run_for(&r.b, 500);
     for (unsigned i = 0; i < N; i++)
         assert_int_equal(r.b.told.kills[1 + i], 1);
@@ -752,7 +760,7 @@ static void a_kill_below_a_target_is_its_own(void **state) {
         run_until(&r.b, i + 1, 1000);
         wait_for(pid);
         oomtally_group_remove(r.b.tally, str_of(path));
-        run_until(&r.b, i + 1, 1000);
+        run_until(&r.b, i + 1, 20000);
         assert_int_equal(r.b.told.kills[1], i + 1);
     }
     run_for(&r.b, 400);
@@ -765,9 +773,10 @@ static void a_kill_below_a_target_is_its_own(void **state) {
 }
 
 static void an_oom_around_two_counts_for_the_one_whose_process_was_killed(void **state) {
-    struct real r;
+    int status, ready[2];
     pid_t small, big;
-    int status;
+    struct real r;
+    char byte;
 
     (void)state;
     real_start(&r);
@@ -777,8 +786,11 @@ static void an_oom_around_two_counts_for_the_one_whose_process_was_killed(void *
     make_group(&r, "/p/big", NULL);
     add_real(&r, 1, "/p/small");
     add_real(&r, 2, "/p/big");
-    small = start(&r, "/p/small", 1);
-    usleep(20000);
+    assert_int_equal(pipe(ready), 0);
+    small = start_telling(&r, "/p/small", 1, ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1); /* it takes nothing more: it would be next */
+    close(ready[0]);
+    close(ready[1]);
     big = start(&r, "/p/big", 32);
     assert_int_equal(waitpid(big, &status, 0), big);
     drop_real(&r, "/p/big");
@@ -788,6 +800,7 @@ static void an_oom_around_two_counts_for_the_one_whose_process_was_killed(void *
     assert_int_equal(waitpid(small, &status, 0), small);
     drop_real(&r, "/p/small");
     oomtally_remove(r.b.tally, 1);
+    run_until(&r.b, 1, 20000);
     run_for(&r.b, 500);
     assert_int_equal(r.b.told.kills[1], 0);
     assert_int_equal(r.b.told.kills[2], 1);

@@ -55,7 +55,7 @@ void *realloc(void *p, size_t n) {
 /* --- a group, a grower, a guard ----------------------------------------------------------------
  */
 
-enum { LIMIT = 64 << 20, PATIENCE_US = 20 * 1000000 };
+enum { LIMIT = 64 << 20, PATIENCE_US = 60 * 1000000 };
 
 struct world {
     struct cgtest_real real;
@@ -113,7 +113,7 @@ static void grow_so(struct world *w, unsigned mib, bool deaf) {
                                   "for i in range(int(sys.argv[1]) * 4):\n"
                                   "    kept.append(bytearray(b'x') * (256 << 10))\n"
                                   "    time.sleep(0.002)\n"
-                                  "time.sleep(30)\n";
+                                  "time.sleep(100)\n";
     char procs[512], size[16];
     int pair[2];
     pid_t child;
@@ -259,12 +259,12 @@ static void what_is_paused_goes_on_when_the_guard_ends(void **state) {
     grow(&w, 52);
     assert_int_equal(loop_run(w.loop), 0);
     assert_true(w.ended);
-    for (unsigned i = 0; i < 200 && state_of(w.grower) != 'T'; i++)
+    for (unsigned i = 0; i < 4000 && state_of(w.grower) != 'T'; i++)
         usleep(5000);
     assert_int_equal(state_of(w.grower), 'T');
     guards_remove(w.guards, 0, "enough");
     assert_int_equal(w.undo.action, ACTION_PAUSE);
-    for (unsigned i = 0; i < 200 && state_of(w.grower) == 'T'; i++)
+    for (unsigned i = 0; i < 4000 && state_of(w.grower) == 'T'; i++)
         usleep(5000);
     assert_int_not_equal(state_of(w.grower), 'T');
     done(&w);
@@ -291,7 +291,7 @@ static void page_cache_is_no_reason(void **state) {
     struct world w;
     struct policy p;
     char procs[512];
-    int status;
+    int status = -1;
 
     (void)state;
     begin(&w, "80%", "kill", ACTION_KILL, &p);
@@ -315,7 +315,7 @@ static void page_cache_is_no_reason(void **state) {
                 _exit(1);
         _exit(0);
     }
-    for (unsigned i = 0; i < 2000 && waitpid(w.grower, &status, WNOHANG) == 0; i++) {
+    for (unsigned i = 0; i < 12000 && waitpid(w.grower, &status, WNOHANG) == 0; i++) {
         assert_int_equal(loop_turn(w.loop), 0);
         usleep(5000);
     }
@@ -387,7 +387,7 @@ static void a_group_that_is_above_its_mark_at_the_start(void **state) {
     (void)state;
     begin(&w, "50%", "notify", ACTION_NOTIFY, &p);
     grow(&w, 40);
-    for (unsigned i = 0; i < 1000 && usage(&w) < LIMIT / 100 * 60; i++)
+    for (unsigned i = 0; i < 4000 && usage(&w) < LIMIT / 100 * 60; i++)
         usleep(5000);
     add(&w, &p);
     assert_int_equal(loop_run(w.loop), 0);
@@ -426,11 +426,13 @@ static void what_goes_on_when_the_guard_ends(void **state) {
     begin(&w, "90%", "notify", ACTION_NOTIFY, &p);
     memcpy(p.hook,
            "/bin/sleep\0"
-           "20\0",
+           "60\0",
            15);
     add(&w, &p);
     assert_int_equal(guards_ask(w.guards, 0, ACTION_NOTIFY, "test", id), 0);
-    turn(&w, 10);
+    for (unsigned i = 0; i < 1000 && !w.began; i++)
+        turn(&w, 1);
+    turn(&w, 5);
     assert_true(w.began && !w.ended);
     guards_remove(w.guards, 0, "enough");
     assert_true(w.ended);

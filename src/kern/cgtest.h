@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "kern/cgfs.h"
 #include "kern/cgroup.h"
@@ -176,7 +177,7 @@ static inline int cgtest_open_fds(void) {
 struct cgtest_real {
     struct host host;
     struct cgfs fs;
-    char group[64]; /* "/plimsoll-unit-PID", below the mount */
+    char group[64]; /* below the mount */
     char top[256];  /* the same as a path on this machine */
 };
 
@@ -280,6 +281,15 @@ static inline bool cgtest_real_make(const char *top) {
     return true;
 }
 
+/* Nobody else's, also where another process has our pid: one that died in the middle, or one of
+ * another pid namespace on the same kernel. */
+static inline void cgtest_real_name(char out[64]) {
+    static long long began_us;
+
+    began_us = began_us ? began_us : (long long)clock_mono_us();
+    snprintf(out, 64, "/plimsoll-unit-%d-%llx", (int)getpid(), began_us);
+}
+
 /* Makes the folder, or skips the test. */
 static inline void cgtest_real_init(struct cgtest_real *r) {
     struct err err = {0};
@@ -291,7 +301,7 @@ static inline void cgtest_real_init(struct cgtest_real *r) {
         print_message("# skipped: the memory controller of this machine is not on cgroup v1\n");
         skip();
     }
-    snprintf(r->group, sizeof(r->group), "/plimsoll-unit-%d", (int)getpid());
+    cgtest_real_name(r->group);
     snprintf(r->top, sizeof(r->top), "%.180s%s", r->fs.memory_point, r->group);
     if (!cgtest_real_make(r->top)) {
         cgfs_done(&r->fs);

@@ -77,7 +77,7 @@ static int touch(int group, size_t bytes) {
 static bool is_ready(const struct cgwatch *w) {
     struct pollfd wait = {.fd = w->fd, .events = (short)cgwatch_poll_events(w)};
 
-    return poll(&wait, 1, 1000) == 1;
+    return poll(&wait, 1, 10000) == 1;
 }
 
 static void an_oom_kill_is_signalled_and_counted(void **state) {

@@ -982,7 +982,7 @@ static void a_slow_stream_reader_skips_what_it_missed(void **state) {
         webtest_tell(&site, 't');
     assert_int_equal(webtest_get(&site, true, "/healthz", NULL, &answer), 200);
     buf_clear(&answer);
-    while (poll(&(struct pollfd){fd, POLLIN, 0}, 1, 300) == 1) {
+    while (poll(&(struct pollfd){fd, POLLIN, 0}, 1, 2000) == 1) {
         char *room = buf_room(&answer, 65536);
         ssize_t n = recv(fd, room, 65536, 0);
 

@@ -473,8 +473,8 @@ static inline void webtest_send(int fd, const char *text) {
     }
 }
 
-/* Reads until the text is there, the other side ends, or five seconds pass without anything. True:
- * the text is there (with NULL: the other side has ended). */
+/* Reads until the text is there, the other side ends, or thirty seconds pass without anything.
+ * True: the text is there (with NULL: the other side has ended). */
 static inline bool webtest_until(int fd, struct buf *b, const char *text) {
     struct pollfd p = {fd, POLLIN, 0};
 
@@ -486,7 +486,7 @@ static inline bool webtest_until(int fd, struct buf *b, const char *text) {
         b->n--;
         if (text && memmem(b->p, b->n, text, strlen(text)))
             return true;
-        if (poll(&p, 1, 5000) != 1)
+        if (poll(&p, 1, 30000) != 1)
             return false;
         room = buf_room(b, 4096);
         assert_non_null(room);
