@@ -64,7 +64,10 @@ def go_refaults():
             break
         folder, text = file_of(16, "text")
         hung = livelocked(text)
-        found, took = verdict(hung)
+        for _ in range(3):  # on a busy machine it may have had no turn to read in while it was watched
+            found, _ = verdict(hung)
+            if found["hang"]:
+                break
         seen.append(found["hang"])
         check(found["hang"] in ("refault-livelock", hangs.hang_word()), f"the hang: {found}")
         hung.end()

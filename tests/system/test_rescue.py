@@ -24,7 +24,7 @@ class Rescue:
         audit = self.folder.name + "/audit"
         start = time.monotonic()
         done = plimsoll("rescue", "--json", "--audit", audit, "--watch", "1", *where, *more,
-                        hung.box.path, code=None, timeout=90)
+                        hung.box.path, code=None, timeout=150)
         self.took = time.monotonic() - start
         check(done.objects, f"no answer: {done.err}")
         self.found = done.objects[0]
@@ -54,15 +54,19 @@ def is_told(rescue):
 def rescued(hung, *more, stable=1.0):
     """It hangs, is rescued, runs, and has its limits back."""
     limits = hung.limits()
-    rescue = Rescue(hung, *more)
+    for _ in range(3):  # on a busy machine it may have had no turn to read in while it was watched
+        rescue = Rescue(hung, *more)
+        if rescue.found["hang"]:
+            break
     found = rescue.found
     check(found["running"] and found["restored"] and found["lent_now"] == 0, f"{found}")
     check(found["lent_peak"] >= 16 * MIB or found["lent_peak"] > 0, f"lent: {found}")
     equal(hung.limits(), limits, "the limits")
     is_told(rescue)
     check(hung.alive(), "the program lives")
-    check(hung.ticks(stable) >= 2, f"it says that it lives: {found}")
-    check(not hung.waits(), f"it does not hang again within {stable} s")
+    hung.lines(stable)
+    hung.goes_on()
+    check(not hung.stays(), f"it does not hang again within {stable} s")
     return rescue
 
 
@@ -93,8 +97,8 @@ def go_fill():
         rescue = rescued(hung, "--inject", stable=STABLE)
         times.append(rescue.found["running_ms"])
         check(("begin", "gc") in rescue.actions(), rescue.actions())
-        check(any(hung.works(0.5) >= 2 for _ in range(6)),
-              f"it goes on to fill and to drop: {hung.lines()[-5:]}")
+        wait_for(lambda: hung.works(0.5) >= 2, 10,
+                 lambda: f"it to go on to fill and to drop: {hung.lines()[-5:]}")  # noqa: B023
         hung.end()
     tell_times("Go", times)
 
@@ -127,14 +131,14 @@ def java():
         limits = hung.limits()
         rescue = Rescue(hung, "--lend", "96M")
         equal(hung.limits(), limits, "the limits")
-        check(hung.alive() and not hung.waits(), f"it runs: {rescue.found}")
+        check(hung.alive() and not hung.stays(), f"it runs: {rescue.found}")
         wait_for(lambda: "ready" in hung.lines(), 10, "its word")
         hung.process.stdin.close()
         wait_for(lambda: any(line.startswith("kept ") for line in hung.lines()), 10,
                  "its last word: all it had is still there")
         is_told(rescue)
         times.append(rescue.found["running_ms"])
-        hung.process.wait(10)
+        hung.process.wait(60)
         hung.process.stdin = open(os.devnull, "rb")
         hung.end()
     tell_times("Java", times)
@@ -185,8 +189,11 @@ def second():
       needs=(needs_v1,))
 def too_large_killed():
     hung = holder(40, "+100", 64 * MIB).wait()
-    beside = subprocess.Popen(["sleep", "300"])
+    beside = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
+        beside.stdin.write(b"it is there\n")  # what is still being loaded would not survive the group
+        beside.stdin.flush()
+        beside.stdout.readline()
         write(hung.box.dir + "/cgroup.procs", str(beside.pid))
         limits = hung.limits()
         dry = plimsoll("rescue", "--kill", "--dry-run", hung.box.path).out
@@ -198,7 +205,7 @@ def too_large_killed():
         found = rescue.found
         equal((found["killed"], found["running"], found["restored"], found["outcome"]),
               (hung.pid, True, True, "done"), f"{found}")
-        equal(hung.process.wait(5), -signal.SIGKILL, "how it ended")
+        equal(hung.process.wait(30), -signal.SIGKILL, "how it ended")
         equal(hung.limits(), limits, "the limits")
         equal(beside.poll(), None, "what was beside it")
         is_told(rescue)
@@ -208,7 +215,7 @@ def too_large_killed():
         check(kills[1]["after"] < kills[1]["before"], f"{kills}")
     finally:
         beside.kill()
-        beside.wait()
+        beside.communicate()
 
 
 @test("with --kill nobody is ended whom the kernel's killer may not end either", needs=(needs_v2,))
@@ -226,7 +233,7 @@ def stays_large():
     hung = holder(40, "+32", 64 * MIB).wait()
     rescue = Rescue(hung, "--timeout", "3", code=3)
     check(rescue.found["running"] and not rescue.found["restored"], f"{rescue.found}")
-    check(hung.ticks(0.5) >= 2, "it runs")
+    hung.goes_on()
     check("still lent" in rescue.found["text"] and "for an hour" in rescue.found["text"], rescue.found)
     check(f"&& echo {64 * MIB} > memory.limit_in_bytes" in rescue.found["text"], rescue.found["text"])
 
@@ -253,7 +260,11 @@ def killed():
             mine.send_signal(signal.SIGKILL)
             mine.wait()
             os.kill(hung.pid, signal.SIGKILL)  # what it uses cannot be taken back
+            hung.process.wait(60)
+            died = time.monotonic()
             wait_for(lambda: hung.limits() == limits, 2, "the limits to be what they were")
+            took = time.monotonic() - died
+            check(took < 2, f"the limits were what they were after {took:.1f} s")
         hung.end()
 
 
@@ -268,7 +279,7 @@ def unrecorded():
     limits = hung.limits()
     with tempfile.TemporaryDirectory() as folder:
         done = plimsoll("rescue", "--json", "--no-dump", "--audit", folder + "/audit", hung.box.path,
-                        code=3, timeout=60, preexec_fn=without_files)
+                        code=3, timeout=100, preexec_fn=without_files)
         found = done.objects[0]
         equal((found["outcome"], found["lent_peak"], found["running"]), ("refused", 0, False), "it")
         check("cannot be recorded" in found["text"], found["text"])
@@ -285,12 +296,13 @@ def interrupted():
     limits = hung.limits()
     with tempfile.TemporaryDirectory() as folder:
         mine = subprocess.Popen([harness.options.binary, "rescue", "--no-dump", "--audit",
-                                 folder + "/audit", hung.box.path],
-                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        wait_for(lambda: hung.limits() != limits, 10, "a loan")
-        time.sleep(0.05)  # it is told after it was made
+                                 folder + "/audit", "--plain", hung.box.path],
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while (line := mine.stdout.readline()) and "\tlend\t" not in line:
+            pass
+        check(hung.limits() != limits, f"a loan: {line!r}")
         mine.send_signal(signal.SIGINT)
-        err = mine.communicate(timeout=20)[1]
+        err = mine.communicate(timeout=60)[1]
         equal(mine.returncode, -signal.SIGINT, f"how it ended: {err}")
         check("M are lent; plimsoll-warden" in err, err)
 
