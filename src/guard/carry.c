@@ -246,8 +246,12 @@ static void give(struct guarded *x, const struct audit *why, enum action action,
 
 /* What is stopped or hardly runs cannot collect, nor end. */
 static void let_run(struct guarded *x, enum action action) {
-    if (action == ACTION_GC || action == ACTION_RESCUE || action == ACTION_TERM)
-        let_go(x, &x->pause, ACTION_PAUSE, "it must run for what follows");
+    static const char why[] = "it must run for what follows";
+
+    if (action != ACTION_GC && action != ACTION_RESCUE && action != ACTION_TERM)
+        return;
+    let_go(x, &x->pause, ACTION_PAUSE, why);
+    let_go(x, &x->throttle, ACTION_THROTTLE, why);
 }
 
 static bool is_held(const struct action_report *report) {

@@ -467,6 +467,37 @@ static void a_group_that_cannot_be_read_for_a_while(void **state) {
     done(&w);
 }
 
+/* Who is asked to end needs a processor for that. */
+static void what_is_asked_to_end_is_not_slowed_down(void **state) {
+    char cpu[128], below[160], path[192], text[32] = "";
+    struct world w;
+    struct policy p;
+    int fd;
+
+    (void)state;
+    begin(&w, "80%", "throttle,term", ACTION_TERM, &p);
+    if (!cgtest_real_beside(&w.real, "cpu", cpu)) {
+        done(&w);
+        skip();
+    }
+    snprintf(below, sizeof(below), "%s/g", cpu);
+    assert_int_equal(mkdir(below, 0755), 0);
+    add(&w, &p);
+    grow(&w, 52);
+    assert_int_equal(loop_run(w.loop), 0);
+    assert_true(w.ended);
+    assert_int_equal(w.undo.action, ACTION_THROTTLE);
+    assert_string_equal(w.undo.report.text, "it must run for what follows"); /* not at its end */
+    snprintf(path, sizeof(path), "%s/cpu.cfs_quota_us", below);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+    close(fd);
+    assert_string_equal(text, "-1\n");
+    done(&w);
+    cgtest_remove(below);
+    cgtest_remove(cpu);
+}
+
 /* Each that has begun has an end in the audit. */
 static void a_second_term_ends_the_first(void **state) {
     struct world w;
@@ -629,6 +660,7 @@ int main(void) {
         cmocka_unit_test(an_id_is_given_again),
         cmocka_unit_test(what_goes_on_when_the_guard_ends),
         cmocka_unit_test(a_group_that_cannot_be_read_for_a_while),
+        cmocka_unit_test(what_is_asked_to_end_is_not_slowed_down),
         cmocka_unit_test(a_second_term_ends_the_first),
         cmocka_unit_test(a_warden_is_raised_when_there_is_room_again),
         cmocka_unit_test(many_groups),
