@@ -473,6 +473,7 @@ static int still_lent(struct lend *l, int r, struct err *err) {
 }
 
 int lend_back(struct lend *l, int64_t deadline_us, struct err *err) {
+    uint64_t was;
     int r;
 
     if (l->hold < 0)
@@ -488,7 +489,8 @@ int lend_back(struct lend *l, int64_t deadline_us, struct err *err) {
     if (r < 0)
         return still_lent(l, r, err);
     (void)warden_drop(l->warden, l->hold); /* or it has done the same, at its deadline */
-    mark(l, 0);
+    if (lend_found(l->grip, l->level, &was) == 0)
+        mark(l, 0); /* else another has lent on top of it, and goes back to the same */
     l->hold = -1;
     l->lent = 0;
     return 0;

@@ -254,6 +254,7 @@ static void a_loan_of_another_is_gone_back_from_too(void **state) {
     assert_int_equal(limit_now(&s), 56 * MIB);
     assert_int_equal(lend_back(&s.lend, 0, &err), 0); /* no longer its own */
     assert_int_equal(limit_now(&s), 56 * MIB);
+    assert_int_equal(lend_found(&s.grip, 0, &was), 24 * MIB);
     assert_int_equal(lend_back(&other, 0, &err), 0);
     assert_int_equal(limit_now(&s), 32 * MIB);
     if (has_memsw(&s))

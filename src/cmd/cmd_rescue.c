@@ -259,9 +259,10 @@ static int conclude(const struct rescue *x, const struct grip *g, const struct r
         add_json(x, g, got, r, &out);
     } else {
         text_add_visible(&out, str_of(g->name[0] ? g->name : g->path), false);
-        buf_add_format(&out, "%s%s", x->context->plain ? "\t" : ": ",
-                       x->context->plain ? outcome_name(r->outcome) : "");
-        buf_add_char(&out, x->context->plain ? '\t' : ' ');
+        if (x->context->plain)
+            buf_add_format(&out, "\t%s\t", outcome_name(r->outcome));
+        else
+            buf_add(&out, STR(": "));
         text_add_visible(&out, str_of(r->text), false);
         if (r->next[0]) {
             buf_add(&out, x->context->plain ? STR("\t") : STR("\nwhat would work: "));

@@ -28,7 +28,7 @@ enum {
     LOOK_US = 100000,        /* for what is late, while a job runs */
     DEAD_MOST = 64,
     URGENT = -10,      /* nice */
-    PATIENCE_S = 3600, /* a hand whose guard is stopped does not stay for ever */
+    PATIENCE_S = 3600, /* past its time, a hand whose guard is stopped does not stay for ever */
 };
 
 enum state { FREE, READY, RUNNING };
@@ -130,6 +130,12 @@ static void become_hand(pid_t parent) {
         _exit(1);
 }
 
+static unsigned seconds_to(int64_t at_us) {
+    int64_t left_us = at_us - clock_mono_us();
+
+    return left_us > 0 ? (unsigned)(left_us / 1000000) : 0;
+}
+
 static _Noreturn void be_hand(struct hands *h, int socket, struct warden *w, pid_t parent) {
     struct action_report report = {.pid = 0};
     struct hand_job *job = &h->job;
@@ -145,7 +151,7 @@ static _Noreturn void be_hand(struct hands *h, int socket, struct warden *w, pid
     while (n < 0 && errno == EINTR);
     if (n != sizeof(*job))
         _exit(n != 0);
-    alarm(PATIENCE_S);
+    alarm(PATIENCE_S + seconds_to(job->deadline_us));
     if (job->action == ACTION_GC || job->action == ACTION_RESCUE) /* memory does not wait */
         (void)setpriority(PRIO_PROCESS, 0, URGENT);
     /* An index that was given again means another group here. */
