@@ -211,6 +211,7 @@ static int tell_action(void *ctx, enum action action, int32_t pid, const char *w
                        const struct action_report *report) {
     struct rescue *x = ctx;
 
+    know_loan(x->got->lent_now); /* the record may have to wait for the disk */
     return rescueaudit_action(&x->audit, action, pid, why, report);
 }
 
