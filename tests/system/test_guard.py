@@ -274,6 +274,7 @@ def own_group_full():
                       preexec_fn=lambda: write(own.dir + "/cgroup.procs", "0"))
         wait_for(lambda: len(own.pids()) >= 3, 10, "guard, warden, and a hand")
         time.sleep(0.3)
+        wait_for(lambda: own.reclaim() < 8 * MIB, 10, "pages of its files to be gone")
         own.limit(8 * MIB)
         watchdog(own.dir, 90 * PATIENCE)
         write(own.dir + "/memory.oom_control", "1")

@@ -129,7 +129,7 @@ def java():
                        classes, "Garbage", "5", "110"], 100 * MIB)
         hung.wait()
         limits = hung.limits()
-        rescue = Rescue(hung, "--lend", "96M")
+        rescue = Rescue(hung, "--lend", "160M")  # more than its heap can become, with all beside it
         equal(hung.limits(), limits, "the limits")
         check(hung.alive() and not hung.stays(), f"it runs: {rescue.found}")
         wait_for(lambda: "ready" in hung.lines(), 10, "its word")
