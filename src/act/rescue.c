@@ -171,10 +171,14 @@ static void runs_again(struct rescue_run *r) {
 
     if (r->out->running_us == 0)
         r->out->running_us = us;
-    rescue_tell(r, "runs", "it runs again, %" PRId64 " ms after the first look", us / 1000);
+    if (r->out->hang.kind == HANG_NONE)
+        rescue_tell(r, "runs", "it runs, as before");
+    else
+        rescue_tell(r, "runs", "it runs again, %" PRId64 " ms after the first look", us / 1000);
 }
 
-/* More and more, until it runs. 0; -ENOMEM: not with all that may be lent; -errno. */
+/* More and more, until it runs. 0; -ENOMEM: not with all that may be lent; -ENODEV: it is gone;
+ * -errno. */
 static int lend_until_runs(struct rescue_run *r) {
     for (;;) {
         int s;
@@ -188,6 +192,8 @@ static int lend_until_runs(struct rescue_run *r) {
             runs_again(r);
             return 0;
         }
+        if (r->out->gone)
+            return -ENODEV;
         if (r->size >= r->budget || clock_mono_us() >= r->terms->deadline_us)
             return -ENOMEM;
         r->size *= 2;
@@ -320,8 +326,8 @@ static int try_once(struct rescue_run *r) {
     }
     s = take_back(r, BACK_US, false);
     if (s == 0 && !rescue_stays(r))
-        return -EAGAIN;
-    return s;
+        s = -EAGAIN;
+    return r->out->gone ? -ENODEV : s;
 }
 
 static int try_all(struct rescue_run *r) {
@@ -409,12 +415,12 @@ static void add_next(struct rescue_run *r, char *out, size_t size) {
     rescue_size(needs, at_least, sizeof(at_least));
     rescue_size(r->budget * 2, more, sizeof(more));
     (void)snprintf(out, size,
-                   "a limit of %s or more for good (docker update --memory %s --memory-swap %s), "
-                   "%s%s%s",
-                   at_least, at_least, at_least, larger ? "--lend " : "", larger ? more : "",
-                   r->out->running ? "or a kill"
-                   : larger        ? ", or --kill"
-                                   : "or --kill");
+                   "a limit of %s or more for good (of Docker: docker update --memory %s "
+                   "--memory-swap %s)%s%s%s",
+                   at_least, at_least, at_least, larger ? ", --lend " : "", larger ? more : "",
+                   r->out->running  ? ", or a kill"
+                   : r->terms->kill ? ""
+                                    : ", or --kill");
 }
 
 static int conclude_unrecorded(const struct rescue_run *r, struct action_report *report) {
@@ -456,6 +462,12 @@ static int conclude(struct rescue_run *r, int s, struct action_report *report) {
     rescue_size(r->out->limit, limit, sizeof(limit));
     if (r->out->killed > 0)
         return conclude_killed(r, report);
+    if (r->out->gone)
+        return report_failed(report, "",
+                             "the group was removed meanwhile: there is nothing left to rescue");
+    if (s == 0 && r->out->hang.kind == HANG_NONE)
+        return report_done(report, "did not hang: %s were lent on top of its %s and taken back",
+                           lent, limit);
     if (s == 0)
         return report_done(report,
                            "runs again after %.1f s, below its limit of %s: %s were lent "
@@ -520,15 +532,17 @@ static int refuse_level(struct rescue_run *r, struct action_report *report) {
 static int dry(struct rescue_run *r, struct action_report *report) {
     struct stuckexec stuck[STUCKEXEC_MOST];
     int n = stuckexec_find(r->g, r->terms->policy, stuck);
-    char budget[16], limit[16], last[200] = "";
+    char budget[16], limit[16], execs[40] = "", last[200] = "";
 
     rescue_size(r->budget, budget, sizeof(budget));
     rescue_size(r->out->limit, limit, sizeof(limit));
     rescue_would_kill(r, last, sizeof(last));
+    if (n > 0)
+        (void)snprintf(execs, sizeof(execs), "end %d stuck exec%s, ", n, n == 1 ? "" : "s");
     (void)report_done(report,
-                      "would %send %d stuck exec%s, %slend up to %s on top of %s, collect garbage, "
-                      "and take the loan back%s",
-                      r->terms->dump_dir ? "write a dump, " : "", n < 0 ? 0 : n, n == 1 ? "" : "s",
+                      "would %s%s%slend up to %s on top of %s, collect garbage, and take the loan "
+                      "back%s",
+                      r->terms->dump_dir ? "write a dump, " : "", execs,
                       r->terms->policy->inject ? "write a limit into Go's memory, " : "", budget,
                       limit, last);
     report->outcome = OUTCOME_DRY;

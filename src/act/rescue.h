@@ -43,6 +43,7 @@ struct rescue_result {
     uint64_t needs; /* a limit that would do, as far as can be told; 0: `limit` does */
     unsigned stuck_execs, collected; /* ended; processes whose garbage was collected */
     int32_t killed;                  /* the last one that was, since nothing else helped; 0: none */
+    bool gone;                       /* the group, meanwhile */
     bool running;                    /* it runs, and has not hung again within watch_us */
     bool restored;                   /* all limits are what they were */
     int64_t running_us;              /* from the start until it ran again; 0: it does not */

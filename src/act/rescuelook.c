@@ -32,6 +32,7 @@ static int look(struct rescue_run *r, struct hang *h, struct facts *now) {
 
     if (s == 0)
         (void)hang_see(h, now);
+    r->out->gone |= s == -ENODEV;
     return s;
 }
 
@@ -153,7 +154,7 @@ bool rescue_stays(struct rescue_run *r) {
         until = r->terms->deadline_us;
     while (clock_mono_us() < until) {
         if (look(r, &h, &now) < 0 || is_at_limit(h.kind)) {
-            rescue_tell(r, "watch", "%s", hang_name(h.kind));
+            rescue_tell(r, "watch", "%s", r->out->gone ? "the group is gone" : hang_name(h.kind));
             return false;
         }
         (void)poll(NULL, 0, CALM_MS);

@@ -211,6 +211,7 @@ static int tell_action(void *ctx, enum action action, int32_t pid, const char *w
                        const struct action_report *report) {
     struct rescue *x = ctx;
 
+    x->audit.hang = x->got->running_us > 0 ? NULL : &x->got->hang; /* over since then */
     know_loan(x->got->lent_now); /* the record may have to wait for the disk */
     return rescueaudit_action(&x->audit, action, pid, why, report);
 }
@@ -218,6 +219,7 @@ static int tell_action(void *ctx, enum action action, int32_t pid, const char *w
 static void add_json(const struct rescue *x, const struct grip *g, const struct rescue_result *got,
                      const struct action_report *r, struct buf *out) {
     int64_t now = clock_mono_us();
+    int64_t over = got->running_us > 0 ? x->began_us + got->running_us : now;
     bool hung = got->hang.kind != HANG_NONE;
     struct json j;
 
@@ -226,7 +228,7 @@ static void add_json(const struct rescue *x, const struct grip *g, const struct 
     json_key_str(&j, "target", str_of(g->path));
     json_key_str(&j, "name", str_of(g->name));
     json_key_maybe_str(&j, "hang", str_of(hung ? hang_name(got->hang.kind) : ""));
-    json_key_maybe(&j, "hang_for_ms", hung, (uint64_t)((now - got->hang.since_us) / 1000));
+    json_key_maybe(&j, "hang_for_ms", hung, (uint64_t)((over - got->hang.since_us) / 1000));
     json_key_str(&j, "outcome", str_of(outcome_name(r->outcome)));
     json_key_str(&j, "text", str_of(r->text));
     json_key_maybe_str(&j, "next", str_of(r->next));
@@ -275,7 +277,8 @@ static int conclude(const struct rescue *x, const struct grip *g, const struct r
     buf_done(&out);
     if (status != EXIT_DONE || r->outcome == OUTCOME_DRY)
         return status;
-    if (!got->restored || (got->hang.kind != HANG_NONE && !got->running && !got->killed) ||
+    if (!got->restored ||
+        (got->hang.kind != HANG_NONE && !got->running && !got->killed && !got->gone) ||
         (got->killed && r->outcome != OUTCOME_DONE))
         return EXIT_BAD;
     return r->outcome == OUTCOME_DONE ? EXIT_DONE : EXIT_FAILED;
@@ -347,6 +350,7 @@ static int work(struct cmd_context *context, const struct options *o, struct ses
 
 static int run(struct cmd_context *context, void *options) {
     struct session_options open = {TARGETS_CHOSEN, 0, false};
+    const struct options *o = options;
     auto_free struct grip *g = malloc(sizeof(*g));
     struct session session;
     struct err err;
@@ -355,6 +359,9 @@ static int run(struct cmd_context *context, void *options) {
     log_open("rescue", 0);
     if (context->nargs != 1)
         return cmd_usage(context->cmd, "rescue takes one TARGET, not %zu", context->nargs);
+    if (!o->kill && (o->policy.kill_init || o->policy.prefer[0]))
+        return cmd_usage(context->cmd, "%s does nothing without --kill",
+                         o->policy.kill_init ? "--kill-init" : "--prefer");
     if (!g)
         return cmd_failf("no memory");
     if (session_open(&session, context, &open, &err) < 0)

@@ -182,14 +182,14 @@ void hang_add_text(struct buf *out, const struct hang *h, int64_t now_us) {
              "short of memory",
              "No rescue from the limit is needed: raise memory.high, or let it give memory back"},
     };
-    int64_t s = (now_us - h->since_us + 500000) / 1000000;
+    double s = (double)(now_us - h->since_us) / 1e6;
 
     if ((unsigned)h->kind >= HANG_N)
         return;
     buf_add(out, str_of(texts[h->kind].what));
     if (h->kind == HANG_NONE)
         return;
-    if (s > 0)
-        buf_add_format(out, " (for %" PRId64 " s)", s);
+    if (s >= 0)
+        buf_add_format(out, " (for %.*f s)", s < 9.95, s);
     buf_add_format(out, ". %s", texts[h->kind].advice);
 }

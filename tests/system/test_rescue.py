@@ -36,6 +36,10 @@ class Rescue:
         return [(a["kind"], a["action"]) for a in self.audit]
 
 
+def limit_key(hung):
+    return hung.box.path, "memory.limit_in_bytes" if hangs.machine.version == "v1" else "memory.max"
+
+
 def is_told(rescue):
     """Each thing done has a beginning and an end, in this order, of one id."""
     open_id = None
@@ -160,8 +164,7 @@ def too_large():
     check(rescue.found["needs"] >= 80 * MIB, f"needs {rescue.found['needs']}")
     check("docker update --memory" in rescue.found["next"], rescue.found["next"])
     check(hung.alive(), "nobody is killed")
-    lent = hung.limits()[(hung.box.path, "memory.limit_in_bytes" if hangs.machine.version == "v1"
-                          else "memory.max")] - 64 * MIB
+    lent = hung.limits()[limit_key(hung)] - 64 * MIB
     equal(rescue.found["lent_now"], lent, "what is told as lent is lent")
     is_told(rescue)
 
@@ -225,6 +228,26 @@ def unkillable():
     check(hung.alive() and found["killed"] is None, f"{found}")
     check(any(step["step"] == "kill" and "nobody to end" in step["text"] for step in found["steps"]),
           f"{found['steps']}")
+
+
+@test("a group that is removed while it is watched is told as gone, and not as hanging again",
+      needs=(needs_cgroups,))
+def gone():
+    hung = holder(40, "20", 56 * MIB).wait()
+    with tempfile.TemporaryDirectory() as folder:
+        mine = subprocess.Popen([harness.options.binary, "rescue", "--json", "--no-dump", "--audit",
+                                 folder + "/audit", "--watch", "60", hung.box.path],
+                                stdout=subprocess.PIPE, text=True)
+        wait_for(lambda: hung.limits()[limit_key(hung)] > 56 * MIB, 30, "the loan")
+        wait_for(lambda: hung.limits()[limit_key(hung)] == 56 * MIB, 30, "the watch")
+        hung.process.kill()
+        hung.process.wait()
+        os.rmdir(hung.box.dir)
+        os.mkdir(hung.box.dir)  # another one, for the end of the test
+        found = json.loads(mine.communicate(timeout=60)[0])
+        equal((mine.returncode, found["running"], found["restored"]), (1, False, True), f"{found}")
+        check("was removed" in found["text"] and found["next"] is None, f"{found}")
+        check(found["hang_for_ms"] < 5000 * harness.PATIENCE, f"{found}")
 
 
 @test("what runs on the loan alone is told as such, with the limit that it needs",
