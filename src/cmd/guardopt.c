@@ -41,6 +41,9 @@ void guardopt_settle(struct guardopt *o) {
 int guardopt_check(const struct guardopt *o, struct err *err) {
     if (o->policy.rt_limit > 0 && !o->policy.inject)
         return err_set(err, -EINVAL, "--go-limit writes into a runtime's memory: add --inject");
+    if (o->hook_args > 0 && !policy_has(&o->policy, ACTION_NOTIFY))
+        return err_set(err, -EINVAL,
+                       "--hook is run by notify, which --do does not have: it would never be run");
     if (o->pressure_socket && !policy_has(&o->policy, ACTION_NOTIFY))
         return err_set(err, -EINVAL,
                        "--pressure-socket is for notify, which --do does not have: nobody would be "

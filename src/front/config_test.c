@@ -402,6 +402,8 @@ static void a_guard_that_would_not_do_what_it_says_is_refused(void **state) {
             "1:10: a hook is run by notify, which do: does not have\n");
     refuses(GUARD("at: 90%, do: kill, go_limit: 100M"),
             "1:58: go_limit is a share of the limit from 10% on, as 90%, not '100M'\n");
+    refuses(GUARD("at: 90%, do: gc, go_limit: 80%"),
+            "1:10: go_limit writes into a runtime's memory: add inject: true\n");
     refuses(GUARD("at: 90%, do: kill, cooldown: 0"),
             "1:58: cooldown may be 100ms to 1h, not '0'\n");
     refuses("guards: [{match: {nam: a}, at: 90%, do: kill}]",

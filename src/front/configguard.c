@@ -239,6 +239,8 @@ static void check(struct yamldoc *d, const yaml_node_t *item, const struct confi
         yamldoc_error(d, item, "%s", err.text);
     if (p->hook[0] && !policy_has(p, ACTION_NOTIFY))
         yamldoc_error(d, item, "a hook is run by notify, which do: does not have");
+    if (p->rt_limit > 0 && !p->inject)
+        yamldoc_error(d, item, "go_limit writes into a runtime's memory: add inject: true");
 }
 
 static struct config_guard *add(struct yamldoc *d, struct config *c) {

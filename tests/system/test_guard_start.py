@@ -77,6 +77,8 @@ def refused():
             return plimsoll("guard", "--audit", audit, *options, box.path, code=code).err
 
         check("--inject" in guard("--go-limit", "80%", code=2), "a limit for Go")
+        err = guard("--do", "gc", "--hook", "/bin/true", code=2)
+        check("--hook is run by notify" in err, err)
         check("TARGET" in guard("--replay", audit, code=2), "a replay of a target")
         with open(folder + "/file", "w", encoding="ascii"):
             pass
