@@ -29,6 +29,20 @@ static bool read_action(struct str word, enum action *out, struct answer *a) {
     return false;
 }
 
+/* As strict as the configuration: what is not known would be asked for in vain. */
+static bool keys_are_known(json_t *body, struct answer *a) {
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(body, key, value) {
+        if (strcmp(key, "target") == 0 || strcmp(key, "action") == 0)
+            continue;
+        answer_error(a, 400, "unknown key '%.200s': the body has 'target' and 'action'", key);
+        return false;
+    }
+    return true;
+}
+
 static const struct live_row *find(struct site *site, struct str word, struct answer *a) {
     struct live_row *row[CANDIDATES];
     size_t n = word.n > 0 ? live_resolve(site->live, word, row, CANDIDATES) : 0;
@@ -38,6 +52,12 @@ static const struct live_row *find(struct site *site, struct str word, struct an
         answer_error(a, 400, "'target' is missing");
     else if (n == 0)
         answer_error(a, 404, "there is no target '%.*s' now", STR_ARG(str_head(word, 200)));
+    if (n == 1 && row[0]->uid == WIRE_UID_HOST) {
+        answer_error(a, 400,
+                     "the whole machine is not acted on: 'target' is one of its containers, "
+                     "services or groups");
+        return NULL;
+    }
     if (n < 2)
         return n == 1 ? row[0] : NULL;
     buf_init(&list, 64 << 10);
@@ -75,7 +95,7 @@ bool act_begin(struct site *site, struct str text, struct act *act, struct answe
 
     if (!json_is_object(body))
         answer_error(a, 400, "the body is {\"target\": NAME, \"action\": \"gc\"}");
-    else if (read_action(text_at(body, "action"), &act->action, a))
+    else if (keys_are_known(body, a) && read_action(text_at(body, "action"), &act->action, a))
         row = find(site, text_at(body, "target"), a);
     if (row)
         r = ask(site, row, act, a);

@@ -134,11 +134,16 @@ static void nonsense_is_refused(void **state) {
         {"{\"target\":\"nobody\",\"action\":\"gc\"}", 404},
         {"{\"target\":\"container-3\",\"action\":\"gc\"}", 503},
         {"{\"target\":1,\"action\":\"gc\"}", 400},
+        {"{\"target\":\"/\",\"action\":\"notify\"}", 400},
+        {"{\"target\":\"web\",\"action\":\"notify\",\"x\":1}", 400},
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_N(cases); i++)
         assert_int_equal(post(false, JSON BEARER, cases[i].body), cases[i].status);
+    assert_true(told("unknown key 'x': the body has 'target' and 'action'"));
+    assert_int_equal(post(false, JSON BEARER, "{\"target\":\"host\",\"action\":\"kill\"}"), 400);
+    assert_true(told("the whole machine is not acted on"));
 }
 
 /* A reader who goes while the answer is waited for harms nobody. */
