@@ -234,8 +234,14 @@ static void ask_pprof(const struct rtproc *p, const struct gopprof *at,
     buf_done(&text);
 }
 
-static void say_pprof_missing(const struct rt_heap_ask *ask, int r, unsigned tried,
-                              struct heapview *out) {
+static void say_pprof_missing(const struct rtproc *p, const struct rt_heap_ask *ask, int r,
+                              unsigned tried, struct heapview *out) {
+    struct err err;
+
+    if (tried > 0 && rtproc_try_net(p, &err) < 0) {
+        heapview_note(out, "%s; %s", err.text, rtproc_net_hint);
+        return;
+    }
     if (ask->port)
         heapview_note(out, "nothing answers as pprof on port %u of its network namespace",
                       (unsigned)ask->port);
@@ -288,6 +294,6 @@ int go_heap(const struct rtproc *p, const struct rt_id *id, const struct rt_heap
     if (h.have)
         add_verdict(out, &h, p->pid);
     if (!h.has_pprof)
-        say_pprof_missing(ask, have_pprof, tried, out);
+        say_pprof_missing(p, ask, have_pprof, tried, out);
     return 0;
 }

@@ -283,7 +283,7 @@ static int say_failed(struct run *u, int r, struct rt_result *out) {
     if (go_has(&u->now, GO_ASLEEP) && u->now.value[GO_ASLEEP])
         return rt_fail(out, "--timeout 70s: it wakes once a minute",
                        "the program is idle, and the thread that forces collections sleeps, up to "
-                       "60 s; it listens on no port by which it could be woken");
+                       "60 s; it has no port that can be reached by which it could be woken");
     return rt_fail(out, "thaw or continue it, or give it CPU time, and try again",
                    "no collection came about: the program does not run (frozen, stopped or short "
                    "of CPU time)");
@@ -300,7 +300,9 @@ static void find_port(struct run *u) {
     struct rtproc_port port[8];
     int n = rtproc_ports(u->p, port, ARRAY_N(port));
 
-    if (n > 0)
+    struct err err;
+
+    if (n > 0 && rtproc_try_net(u->p, &err) == 0)
         u->port = port[0];
 }
 
@@ -329,7 +331,7 @@ int go_collect_words(const struct rtproc *p, const struct rt_id *id, const struc
     u.stays_awake = u.port.port == 0 && (!go_has(&u.now, GO_ASLEEP) || u.now.value[GO_ASLEEP]);
     r = goguard_start(&u.guard, p, ask->deadline_us, &err);
     if (r < 0)
-        return rt_refuse(out, "root, or CAP_SYS_PTRACE", "%s", err.text);
+        return rt_refuse(out, rtproc_mem_hint, "%s", err.text);
     u.knocked_us = clock_mono_us() - KNOCK_US;
     r = collect(&u);
     if (r == 0 && set_lasting(&u) < 0)
@@ -343,6 +345,25 @@ int go_collect_words(const struct rtproc *p, const struct rt_id *id, const struc
     return 0;
 }
 
+static int refuse_pprof(const struct rtproc *p, int r, unsigned tried, struct rt_result *out) {
+    const char *s = tried == 1 ? "" : "s";
+    struct err err;
+
+    if (r == -EACCES || r == -EPERM)
+        return rt_refuse(out, "run as root, or as the process's user",
+                         "its sockets cannot be seen");
+    if (r == -ENOENT && tried == 0)
+        return rt_refuse(out, "--inject, or import _ \"net/http/pprof\" and serve it on loopback",
+                         "the program listens on no port: there is no pprof to ask");
+    if (rtproc_try_net(p, &err) < 0)
+        return rt_refuse(out, rtproc_net_hint, "%s", err.text);
+    if (r == -ETIMEDOUT)
+        return rt_refuse(out, "a longer --timeout, or --inject",
+                         "%u port%s that the program listens on did not answer in time", tried, s);
+    return rt_refuse(out, "--inject, or import _ \"net/http/pprof\" and serve it on loopback",
+                     "no pprof answers on %u port%s that the program listens on", tried, s);
+}
+
 int go_collect_pprof(const struct rtproc *p, const struct rt_ask *ask, struct rt_result *out) {
     struct gopprof at;
     unsigned tried;
@@ -350,17 +371,8 @@ int go_collect_pprof(const struct rtproc *p, const struct rt_ask *ask, struct rt
 
     if (r == -ESRCH || rtproc_same(p) < 0)
         return -ESRCH;
-    if (r == -ENOENT && tried == 0)
-        return rt_refuse(out, "--inject, or import _ \"net/http/pprof\" and serve it on loopback",
-                         "the program listens on no port: there is no pprof to ask");
-    if (r == -ETIMEDOUT)
-        return rt_refuse(out, "a longer --timeout, or --inject",
-                         "%u port%s that the program listens on did not answer in time", tried,
-                         tried == 1 ? "" : "s");
     if (r < 0)
-        return rt_refuse(out, "--inject, or import _ \"net/http/pprof\" and serve it on loopback",
-                         "no pprof answers on %u port%s that the program listens on", tried,
-                         tried == 1 ? "" : "s");
+        return refuse_pprof(p, r, tried, out);
     /* The second collection finds the first one's sweeping done, and wakes what gives back: in an
      * idle program nothing else would. */
     r = gopprof_drain(p, &at, "heap?gc=1", ask->deadline_us - END_US);

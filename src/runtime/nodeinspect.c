@@ -349,7 +349,12 @@ static int refuse_signal(const struct rtproc *p, struct rt_result *why) {
 /* Without loopback its inspector opens where nobody can reach it, and nobody can close it. */
 static int refuse_network(const struct rtproc *p, struct rt_result *why) {
     char next[160];
+    struct err err;
 
+    if (rtproc_try_net(p, &err) < 0) {
+        rt_refuse(why, rtproc_net_hint, "%s", err.text);
+        return 1;
+    }
     if (rtproc_has_loopback(p))
         return 0;
     (void)snprintf(next, sizeof(next),

@@ -373,8 +373,7 @@ int python_collect(const struct rtproc *p, const struct rt_id *id, const struct 
                          "process %d is stopped by who traces it", p->pid);
     mem = rtproc_open_mem(p);
     if (mem < 0)
-        return rt_refuse(out, "run as root, or as the process's user",
-                         "its memory may not be opened by us");
+        return rt_refuse(out, rtproc_mem_hint, "its memory may not be opened by us");
     if (rtproc_same(p) < 0)
         return -ESRCH;
     j.mem = mem;

@@ -282,6 +282,21 @@ int rtproc_connect(const struct rtproc *p, uint16_t port, bool six, int64_t dead
     return r < 0 ? r : take_fd(&fd);
 }
 
+#define OF_THE_SERVICE                                                                             \
+    "; the agent's service gets that by guards.conf, which is in share/doc/plimsoll"
+
+const char rtproc_net_hint[] = "run it as root with CAP_SYS_ADMIN" OF_THE_SERVICE;
+const char rtproc_mem_hint[] = "run it as the process's user, or as root with CAP_DAC_OVERRIDE and "
+                               "CAP_SYS_PTRACE" OF_THE_SERVICE;
+
+int rtproc_try_net(const struct rtproc *p, struct err *err) {
+    auto_close int fd = socket_within(p, AF_INET, SOCK_DGRAM);
+
+    if (fd < 0)
+        return err_set(err, fd, "the network namespace of process %d cannot be entered:", p->pid);
+    return 0;
+}
+
 /* A datagram socket that is connected has found a route, and nothing is sent. An interface that is
  * down has none; where there is a default one, its flag tells. */
 bool rtproc_has_loopback(const struct rtproc *p) {

@@ -56,13 +56,19 @@ int rtproc_send(const struct rtproc *p,
 /* Its memory, without stopping it (process_vm_readv). Whole or not at all: 0; -EFAULT, -EPERM,
  * -ESRCH. */
 int rtproc_read(const struct rtproc *p, uint64_t address, void *out, size_t n);
-/* Opens /proc/PID/mem for reading and writing. Descriptor or -errno. */
+/* Opens /proc/PID/mem for reading and writing. Descriptor or -errno; what would help is in
+ * rtproc_mem_hint. */
 int rtproc_open_mem(const struct rtproc *p);
+extern const char rtproc_mem_hint[];
 
 /* A TCP connection to 127.0.0.1:port (or ::1 when six) within its network namespace, non-blocking.
  * Changes the caller's namespace for a moment: single-threaded processes only. Descriptor or
  * -errno, -ETIMEDOUT. */
 int rtproc_connect(const struct rtproc *p, uint16_t port, bool six, int64_t deadline_us);
+/* Whether such connections can be made at all: 0; -errno with a text that says that its network
+ * namespace cannot be entered, and rtproc_net_hint says what would help. As rtproc_connect. */
+int rtproc_try_net(const struct rtproc *p, struct err *err);
+extern const char rtproc_net_hint[];
 /* Whether 127.0.0.1 can be reached within its network namespace: true also when that cannot be
  * told. As rtproc_connect. */
 bool rtproc_has_loopback(const struct rtproc *p);

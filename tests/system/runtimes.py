@@ -1,6 +1,8 @@
 """Programs with a language runtime, for the tests that look into them."""
 import os
+import re
 import select
+import shutil
 import subprocess
 import time
 
@@ -8,6 +10,18 @@ import harness
 from harness import Skip, read
 
 RT = "rt"  # the folder of tests/loads that has them
+
+
+def as_service():
+    """What runs a command with the rights that the packaged unit leaves."""
+    if shutil.which("setpriv") is None:
+        raise Skip("needs setpriv")
+    unit = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                        "../../packaging/plimsoll.service.in")
+    rights = " ".join(re.findall(r"^CapabilityBoundingSet=(.*)$", read(unit), re.M)).split()
+    harness.check(rights, f"{unit} names no rights")
+    return ["setpriv", "--bounding-set",
+            ",".join(["-all", *("+" + right[len("CAP_"):].lower() for right in rights)])]
 
 
 class Program:

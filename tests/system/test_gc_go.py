@@ -16,6 +16,7 @@ import tempfile
 import time
 
 import harness
+import runtimes
 from harness import MIB, PATIENCE, Skip, check, equal, main, note, plimsoll, read, test, wait_for
 
 TRIES = int(os.environ.get("PLIMSOLL_TRIES", "3"))
@@ -171,6 +172,24 @@ def _():
         check("--inject" in said["next"] and "net/http/pprof" in said["next"], said["next"])
         equal(go.stats()["gc_count"], before["gc_count"], "collections")
         go.unharmed()
+
+
+@test("what the service's unit has no rights for is said so, and who gives them", [needs_root])
+def _():
+    with Go("goheap-pprof", garbage=0, before=elsewhere()) as go:
+        for more, why, right in (
+                ((), f"the network namespace of process {go.pid} cannot be entered",
+                 "CAP_SYS_ADMIN"),
+                (("--inject",), f"cannot open the memory of process {go.pid}",
+                 "CAP_DAC_OVERRIDE")):
+            run = subprocess.run([*runtimes.as_service(), harness.options.binary, "gc", "--json",
+                                  *more, str(go.pid)], capture_output=True, text=True, check=False)
+            said = json.loads(run.stdout)
+            equal(said["outcome"], "refused", f"outcome of {said}")
+            check(why in said["why"], said["why"])
+            check(right in said["next"] and "guards.conf" in said["next"], said["next"])
+        go.unharmed()
+
 
 
 for name in ("goheap", "goheap-stripped", "goheap-pie", "goheap-pie-stripped", "goheap-pprof"):

@@ -12,6 +12,7 @@ import tempfile
 import time
 
 import harness
+import runtimes
 from harness import MIB, PATIENCE, Skip, check, equal, main, note, plimsoll, read, test, wait_for
 
 NODE = next((p for p in ("/usr/bin/node", shutil.which("node") or "") if os.access(p, os.X_OK)), "")
@@ -276,6 +277,19 @@ def no_loopback():
         check("lo" in row["why"] and "ip link set lo up" in row["next"], f"{row}")
         check("Debugger" not in node.said(), f"it got a signal: {node.said()}")
         equal(node.ports(), set(), "ports that listen")
+
+
+@test("what the service's unit has no rights for is said so, and no signal is sent", [needs_node])
+def as_service():
+    with Node("-e", IDLE, before=CONTAINER) as node:
+        run = subprocess.run([*runtimes.as_service(), harness.options.binary, "gc", "--json",
+                              str(node.pid)], capture_output=True, text=True, check=False)
+        row = json.loads(run.stdout)
+        equal(row["outcome"], "refused", f"outcome of {row}")
+        check(f"the network namespace of process {node.pid} cannot be entered" in row["why"],
+              row["why"])
+        check("CAP_SYS_ADMIN" in row["next"] and "guards.conf" in row["next"], row["next"])
+        check(node.is_alive() and "Debugger" not in node.said(), f"it got a signal: {node.said()}")
 
 
 @test("without symbols its handlers are told apart as well", [needs_node])
