@@ -132,8 +132,39 @@ static int run_guard(void *ctx) {
     return r == -EINVAL ? CODE_CONFIG : r < 0 ? CODE_START : 0;
 }
 
+/* The front's executable says what is wrong, but for what is to be run: it knows nothing of what
+ * guards do. file_out: the one that was read, "": none. An exit code. */
+static int check(struct agent *a, char file_out[WIRE_TEXT + 1]) {
+    struct guardpolicies policies = {.at = NULL};
+    int bad = 0;
+    struct job job;
+    struct err err;
+
+    job_init(&job, GUARDPOLICIES_BYTES);
+    if (guardpolicies_ask(&job, a->guards, &policies) < 0)
+        bad = CODE_CONFIG;
+    job_done(&job);
+    for (unsigned i = 0; i < policies.n; i++) {
+        const struct wire_policy *p = &policies.at[i];
+
+        if (hook_check(&p->policy, &err) == 0)
+            continue;
+        fprintf(stderr, "%s:%u:%u: hook: %s\n", policies.file, p->line, p->column, err.text);
+        bad = CODE_CONFIG;
+    }
+    memcpy(file_out, policies.file, sizeof(policies.file));
+    guardpolicies_done(&policies);
+    return bad;
+}
+
+static int run_check(void *ctx) {
+    char file[WIRE_TEXT + 1];
+
+    return check(ctx, file);
+}
+
 static void describe(struct agent *a) {
-    struct child *c = a->child, asks;
+    struct child *c = a->child, asks = {.name = "guards"};
 
     for (unsigned i = 0; i < CHILDREN; i++)
         c[i] = (struct child){.fd = {-1, -1, -1}};
@@ -157,11 +188,11 @@ static void describe(struct agent *a) {
     c[GUARD].fd[1] = a->life[0];
     c[GUARD].fd[2] = a->policies;
     c[CHECK].name = "check of the configuration";
-    set_args(a, &c[CHECK], a->front);
-    add_arg(&c[CHECK], "--check");
-    asks = c[CHECK];
-    for (unsigned i = 0; asks.argv[i]; i++)
-        a->guards[i] = strcmp(asks.argv[i], "--check") == 0 ? "--guards" : asks.argv[i];
+    c[CHECK].run = run_check;
+    c[CHECK].ctx = a;
+    set_args(a, &asks, a->front);
+    add_arg(&asks, "--guards");
+    memcpy(a->guards, asks.argv, sizeof(a->guards));
 }
 
 /* --- their lives ------------------------------------------------------------------------------ */
@@ -412,6 +443,7 @@ static void close_channels(struct agent *a) {
 }
 
 static int run_all(struct agent *a) {
+    char file[WIRE_TEXT + 1];
     int r = open_channels(a);
 
     if (r < 0)
@@ -422,6 +454,8 @@ static int run_all(struct agent *a) {
     if (r < 0)
         return err_set(a->err, r, "cannot start the agent:");
     describe(a);
+    if (check(a, file) != 0)
+        return err_set(a->err, -EINVAL, "the configuration is wrong");
     for (unsigned i = COLLECTOR; i <= GUARD; i++)
         a->child[i].again_us = 1;
     start_due(a, loop_now_us(a->loop));
@@ -443,43 +477,17 @@ int agent_run(const struct agent_options *options, struct err *err) {
     return r;
 }
 
-/* What the front's executable cannot say of guards: it knows nothing of what they do. */
-static int check_hooks(struct agent *a) {
-    struct guardpolicies policies = {.at = NULL};
-    int bad = 0;
-    struct job job;
-    struct err err;
-
-    job_init(&job, GUARDPOLICIES_BYTES);
-    if (guardpolicies_ask(&job, a->guards, &policies) < 0)
-        bad = CODE_CONFIG;
-    job_done(&job);
-    for (unsigned i = 0; i < policies.n; i++) {
-        const struct wire_policy *p = &policies.at[i];
-
-        if (hook_check(&p->policy, &err) == 0)
-            continue;
-        fprintf(stderr, "%s:%u:%u: hook: %s\n", policies.file, p->line, p->column, err.text);
-        bad = CODE_CONFIG;
-    }
-    guardpolicies_done(&policies);
-    return bad;
-}
-
 int agent_check(const struct agent_options *options, struct err *err) {
     struct agent a = {.options = options, .err = err, NO_CHANNELS, .only_check = true};
-    int status, r = find_executables(&a);
+    char file[WIRE_TEXT + 1] = "";
+    int r = find_executables(&a);
 
     if (r < 0)
         return r;
     describe(&a);
-    r = child_start(&a.child[CHECK], 0);
-    if (r < 0)
-        return err_set(err, r, "cannot start the check:");
-    while (waitpid(a.child[CHECK].pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return err_set(err, -errno, "cannot wait for the check:");
-    if (!WIFEXITED(status))
-        return 1;
-    return WEXITSTATUS(status) == 0 ? check_hooks(&a) : WEXITSTATUS(status);
+    r = check(&a, file);
+    if (r == 0 &&
+        (printf("%s: good\n", file[0] ? file : "the defaults") < 0 || fflush(stdout) != 0))
+        r = CODE_START;
+    return r;
 }

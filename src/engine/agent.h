@@ -20,6 +20,6 @@ struct agent_options {
 /* 0 after an orderly end (TERM, INT), or a negative errno with a text. */
 int agent_run(const struct agent_options *options, struct err *err);
 
-/* Reads the configuration in the front's executable and prints what is wrong with it: the exit code
- * to end with. */
+/* Reads the configuration in the front's executable and prints what is wrong with it, or that it is
+ * good: the exit code to end with. agent_run begins with the same. */
 int agent_check(const struct agent_options *options, struct err *err);

@@ -13,11 +13,6 @@
 
 enum { CODE_CONFIG = 2, CODE_START = 3, COLLECTOR_FD = 3, LIFE_FD = 4 };
 
-static int check(const struct settings *s) {
-    printf("%s: good\n", s->config_path ? s->config_path : "the defaults");
-    return fflush(stdout) == 0 ? 0 : CODE_START;
-}
-
 int main(int argc, char **argv) {
     struct front_options options = {
         .collector = COLLECTOR_FD, .life = LIFE_FD, .version = PLIMSOLL_VERSION};
@@ -32,11 +27,6 @@ int main(int argc, char **argv) {
         return CODE_CONFIG;
     }
     log_open("front", !settings.foreground);
-    if (settings.check) {
-        r = check(&settings);
-        settings_done(&settings);
-        return r;
-    }
     if (settings.guards) {
         r = guardsout_write(&settings.config, settings.config_path, STDOUT_FILENO);
         settings_done(&settings);

@@ -35,10 +35,6 @@ static int parse(struct settings *s, struct words *w, int argc, char **argv) {
             s->foreground = true;
             continue;
         }
-        if (strcmp(argv[i], "--check") == 0) {
-            s->check = true;
-            continue;
-        }
         if (strcmp(argv[i], "--guards") == 0) {
             s->guards = true;
             continue;

@@ -8,7 +8,7 @@
 struct settings {
     struct config config;
     char *config_path; /* that was read; NULL: none */
-    bool foreground, check, guards;
+    bool foreground, guards;
 };
 
 /* 0; -EINVAL, when everything that is wrong has been printed on stderr. settings_done in either

@@ -340,7 +340,7 @@ int main(int argc, char **argv) {
     buf_init(&a.status_before, STATUS_MAX);
     if (settings_read(&a.settings, argc, argv) < 0) {
         code = CODE_CONFIG;
-    } else if (!a.settings.check && a.settings.config.remotes > 0) {
+    } else if (a.settings.config.remotes > 0) {
         log_open("remote", !a.settings.foreground);
         code = work(&a, life);
     }

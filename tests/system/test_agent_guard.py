@@ -301,7 +301,9 @@ def checked():
         def says(line, code):
             with open(path, "w") as file:
                 file.write("guards:\n" + line)
-            return harness.plimsoll("agent", "--check", "--config", path, code=code).err
+            done = harness.plimsoll("agent", "--check", "--config", path, code=code)
+            equal(done.out, "" if code else f"{path}: good\n", "the verdict")
+            return done.err
 
         err = says("  - {match: {name: a}, at: 90%, do: kil}\n", 2)
         check(f'{path}:2:37: unknown action "kil", did you mean "kill"?' in err, err)
@@ -315,6 +317,28 @@ def checked():
         check("tell" in says(line, 2), "a program that others may write is taken")
         os.chmod(program, 0o755)
         equal(says(line, 0), "", "what is said of a good one")
+
+
+@test("a hook that cannot be run keeps the agent from starting, and from taking a file over",
+      [needs_cgroups])
+def hook_is_wrong():
+    box = group("hook", LIMIT)
+    bad = config(guard("hook*", "at: 90%, do: notify, hook: [/nonexistent/tell]"))
+    agent = Agent(bad)
+    try:
+        agent.start(wait=False)
+        equal(agent.process.wait(10 * PATIENCE), 2, "exit code")
+        check("plimsoll.yaml:7:" in agent.said() and "/nonexistent" in agent.said(), agent.said())
+        check(not os.path.exists(agent.state), "it has begun")
+    finally:
+        agent.delete()
+    with Agent(config(guard("hook*", "at: 90%, do: gc"))) as agent:
+        guarded(agent, box.path)
+        agent.configure(bad)
+        agent.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "not taken over" in agent.said(), 10, "the refusal")
+        check("plimsoll.yaml:7:" in agent.said() and "/nonexistent" in agent.said(), agent.said())
+        equal(agent.records(kind="over"), [], "ends after a refusal")
 
 
 if __name__ == "__main__":
