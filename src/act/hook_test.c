@@ -361,6 +361,11 @@ static void a_hook_must_be_nobody_elses(void **state) {
     assert_int_equal(chmod(path, 01777), 0);
     assert_int_equal(check_name("open/hook", text), -EPERM);
     assert_non_null(strstr(text, "'open' can be written to"));
+    assert_non_null(strstr(text, "put it into a folder that only "));
+    assert_null(strstr(text, "chmod"));
+    assert_int_equal(chmod(path, 0777), 0);
+    assert_int_equal(check_name("open/hook", text), -EPERM);
+    assert_non_null(strstr(text, "'open' can be written to by others (try: chmod go-w)"));
 }
 
 static void link_to(const char *target, const char *name) {

@@ -14,6 +14,7 @@ enum { LINKS = 40 };
 struct walk {
     int at;              /* the folder that `rest` begins in */
     char rest[PATH_MAX]; /* still to go */
+    unsigned depth;      /* of `at` below / */
     unsigned links;
 };
 
@@ -21,17 +22,31 @@ static int fail(struct err *err, int code, const char *path, struct str part, co
     return err_set(err, code, "'%s' is not executed: '%.*s' %s", path, STR_ARG(part), what);
 }
 
+/* A folder that others are meant to write to, as /tmp and /var/mail: to take that away would break
+ * what uses it. */
+static bool is_common(const struct walk *w, const struct stat *st) {
+    return S_ISDIR(st->st_mode) && (w->depth == 0 || (st->st_mode & (S_ISVTX | S_ISGID)));
+}
+
 /* Nobody but root and we may change it. */
-static int check_owner(const struct stat *st, const char *path, struct str part, struct err *err) {
+static int check_owner(const struct walk *w, const struct stat *st, const char *path,
+                       struct str part, struct err *err) {
     if (st->st_uid != 0 && st->st_uid != geteuid())
         return fail(err, -EPERM, path, part, "belongs to another user");
-    if (!S_ISLNK(st->st_mode) && (st->st_mode & 022) != 0)
+    if (S_ISLNK(st->st_mode) || (st->st_mode & 022) == 0)
+        return 0;
+    if (!is_common(w, st))
         return fail(err, -EPERM, path, part, "can be written to by others (try: chmod go-w)");
-    return 0;
+    return fail(err, -EPERM, path, part,
+                geteuid() == 0 ? "can be written to by others: put it into a folder that only root "
+                                 "can write to"
+                               : "can be written to by others: put it into a folder that only you "
+                                 "can write to");
 }
 
 static int open_root(struct walk *w) {
     mem_close_fd(&w->at);
+    w->depth = 0;
     w->at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     return w->at < 0 ? -errno : 0;
 }
@@ -83,7 +98,7 @@ static int step(struct walk *w, const char *path, int *out, struct err *err) {
     next = openat(w->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (next < 0 || fstat(next, &st) < 0)
         return err_set(err, -errno, "cannot open '%s' of '%s':", name, path);
-    r = check_owner(&st, path, str_of(name), err);
+    r = check_owner(w, &st, path, str_of(name), err);
     if (r < 0)
         return r;
     if (S_ISLNK(st.st_mode)) {
@@ -99,6 +114,7 @@ static int step(struct walk *w, const char *path, int *out, struct err *err) {
         return fail(err, -ENOTDIR, path, str_of(name), "is no folder");
     close(w->at);
     w->at = take_fd(&next);
+    w->depth++;
     memcpy(w->rest, behind, sizeof(behind));
     return 0;
 }
