@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/guardbox.h"
+#include "engine/guardlog.h"
 #include "engine/guardtable.h"
 #include "guard/auditlog.h"
 #include "guard/guards.h"
@@ -47,6 +48,7 @@ struct guardproc {
     struct guards *guards;
     struct guardtable *table;
     struct guardbox *box;
+    struct guardlog log;
     struct guardpolicies policies;
     struct job asking;
     uint32_t asking_id;
@@ -77,6 +79,7 @@ static void on_record(void *ctx, const struct audit *a) {
     (void)wire_add_audit(&out, &told); /* fits */
     guardbox_put(g->box, &out);
     guardbox_flush(g->box);
+    guardlog_tell(&g->log, a, clock_mono_us() / 1000);
 }
 
 static void copy(struct str s, char *out, size_t size) {

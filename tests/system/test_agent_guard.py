@@ -174,6 +174,26 @@ def told_and_asked():
     end_hogs()
 
 
+@test("what a guard does is in the log, what is quiet is not", [needs_cgroups])
+def logged():
+    box, quiet = group("told", LIMIT), group("toldnot", LIMIT)
+    with Agent(config(guard("told*", "at: [60%, 80%], do: [notify, kill]"))) as agent:
+        guarded(agent, box.path)
+        guarded(agent, quiet.path)
+        hog = Hog(box, 41, 56)
+        wait_for(lambda: not hog.is_running(), 10, "the end of the hog")
+        ended(agent, box.path, "kill")
+        wait_for(lambda: "kill" in agent.said(), 5, "the kill in the log")
+        lines = [line for line in agent.said().splitlines() if line.startswith("plimsoll: guard: '")]
+        for line in lines:
+            note(line)
+        check(all(f"'{os.path.basename(box.path)}': " in line for line in lines), "the log has what is quiet")
+        check(any(": mark 1: notify: done" in line for line in lines), "notify is not in the log")
+        check(any(f": mark 2: kill {hog.pid}: done in " in line and " -> " in line for line in lines),
+              "the kill is not in the log")
+    end_hogs()
+
+
 @test("a dry run records what it would have done, and does nothing", [needs_cgroups])
 def dry_run():
     box = group("dry", LIMIT)
