@@ -142,6 +142,13 @@ static int may_arm(const struct oomhold *o, struct err *err) {
     return 0;
 }
 
+int oomhold_may(struct grip *g, struct err *err) {
+    struct oomhold none = OOMHOLD_NONE;
+
+    none.grip = g;
+    return may_arm(&none, err);
+}
+
 int oomhold_arm(struct oomhold *o, struct grip *g, struct warden *w, struct err *err) {
     struct oomhold made = OOMHOLD_NONE;
     int dir = g->level[0].dir, r;

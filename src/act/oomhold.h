@@ -34,8 +34,11 @@ struct oomhold {
 #define OOMHOLD_NONE                                                                               \
     { .watch.fd = -1, .late.fd = -1, .hold = -1 }
 
-/* Arms it. 0; with a text: -EOPNOTSUPP (v2), -EALREADY (disabled by somebody else), -ENOTEMPTY
- * (there are groups below), -EDEADLK (we are in it); -errno. */
+/* Whether it could be armed now: 0; with a text: -EOPNOTSUPP (v2), -EALREADY (disabled by somebody
+ * else), -ENOTEMPTY (there are groups below), -EDEADLK (we are in it); -errno. */
+int oomhold_may(struct grip *g, struct err *err);
+
+/* Arms it. 0; as oomhold_may. */
 int oomhold_arm(struct oomhold *o, struct grip *g, struct warden *w, struct err *err);
 
 /* At each look, at least every second, also when nothing is armed. 0: go on (the warden may have

@@ -29,23 +29,36 @@ static struct guards *owner(const struct guarded *x) {
 
 /* --- records ---------------------------------------------------------------------------------- */
 
+/* Whether its OOM is held; of a dry run, whether it would be. */
+static bool hold_oom(struct guarded *x) {
+    struct err err;
+    int r;
+
+    if (!x->policy->oom_hold)
+        return false;
+    if (x->policy->dry_run)
+        r = oomhold_may(&x->grip, &err);
+    else
+        r = oomhold_arm(&x->hold, &x->grip, owner(x)->warden, &err);
+    x->holds = r == 0 && !x->policy->dry_run;
+    if (r < 0)
+        log_line(LOG_WARN, "the moment of OOM cannot be held: %s", err.text);
+    return r == 0;
+}
+
 void carry_begin(struct guarded *x) {
+    struct policy true_now = *x->policy;
     struct audit a;
     struct facts f;
     struct buf text;
-    struct err err;
 
+    true_now.oom_hold = hold_oom(x);
     (void)grip_read(&x->grip, GRIP_STAT | GRIP_EVENTS, &f);
     record_new(&a, x, AUDIT_GUARD, &f);
     buf_fixed(&text, a.report.text, sizeof(a.report.text) - 1);
-    policy_add_words(&text, x->policy);
+    policy_add_words(&text, &true_now);
     if (high_may(x))
         buf_add(&text, STR("; memory.high may be moved to be the mark"));
-    if (x->policy->oom_hold && !x->policy->dry_run) {
-        x->holds = oomhold_arm(&x->hold, &x->grip, owner(x)->warden, &err) == 0;
-        if (!x->holds)
-            log_line(LOG_WARN, "the moment of OOM cannot be held: %s", err.text);
-    }
     record(x, &a, x->policy);
 }
 

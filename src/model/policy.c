@@ -255,7 +255,8 @@ void policy_add_words(struct buf *out, const struct policy *p) {
     if (p->inject)
         buf_add(out, STR("; may write into runtimes"));
     if (p->oom_hold)
-        buf_add(out, STR("; holds an OOM for a dump"));
+        buf_add(out, p->dry_run ? STR("; would hold an OOM for a dump")
+                                : STR("; holds an OOM for a dump"));
     if (p->dry_run)
         buf_add(out, STR("; dry run"));
 }

@@ -44,6 +44,21 @@ static void marks_start_actions(void **state) {
     words("400M, 1G", "gc , term", "400M gc, 1.00G term");
 }
 
+static void a_dry_run_holds_nothing(void **state) {
+    struct policy p;
+    char text[200];
+    struct buf out;
+
+    (void)state;
+    policy_defaults(&p);
+    p.marks = p.actions = 1;
+    p.oom_hold = p.dry_run = true;
+    buf_fixed(&out, text, sizeof(text));
+    policy_add_words(&out, &p);
+    buf_add_char(&out, 0);
+    assert_string_equal(text, "80% notify; would hold an OOM for a dump; dry run");
+}
+
 static void refuses(const char *marks, const char *actions, const char *want) {
     struct policy p;
     struct err err;
@@ -135,11 +150,9 @@ static void names_come_back(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_are_sound),
-        cmocka_unit_test(marks_start_actions),
-        cmocka_unit_test(what_does_not_fit),
-        cmocka_unit_test(lists_of_texts),
-        cmocka_unit_test(policies_are_compared_in_all),
+        cmocka_unit_test(defaults_are_sound),      cmocka_unit_test(marks_start_actions),
+        cmocka_unit_test(a_dry_run_holds_nothing), cmocka_unit_test(what_does_not_fit),
+        cmocka_unit_test(lists_of_texts),          cmocka_unit_test(policies_are_compared_in_all),
         cmocka_unit_test(names_come_back),
     };
 

@@ -236,6 +236,27 @@ def oom_hold():
         check(not disabled(), "the killer is enabled again")
 
 
+@test("a guard says that it holds an OOM only where it does, and of a dry run that it would",
+      needs=(needs_v1, needs_cgroups))
+def oom_hold_told():
+    with tempfile.TemporaryDirectory() as folder:
+        box = room()
+        for below, options, holds in (
+                (False, (), "; holds an OOM"), (False, ("--dry-run",), "; would hold an OOM"),
+                (True, (), None), (True, ("--dry-run",), None)):
+            if below:
+                os.makedirs(box.dir + "/below", exist_ok=True)
+            guard = Guard(box.path, folder, "--at", "90%", "--do", "notify", "--oom-hold", *options)
+            text = wait_record(guard, "guard")["text"]
+            err = guard.stream.errors()
+            guard.stream.end()
+            if holds:
+                check(holds in text, f"{options}: {text}")
+            else:
+                check("hold" not in text, f"{options}: {text}")
+                check("cannot be held" in err and "groups below" in err, f"{options}: {err}")
+
+
 def dumps_of(guard):
     guard.stream.read_for(0.2)
     return records(guard, "end", "dump")
