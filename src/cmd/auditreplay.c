@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -27,6 +28,8 @@ struct replaying {
     struct run *runs;
     struct buf out;
     unsigned records, damaged, same, other, asked;
+    unsigned guards;  /* whose beginning, which has the policy, is in the file */
+    unsigned without; /* actions of nobody whose policy is known */
 };
 
 /* Whose record it is: those that somebody asked for are of the guard that did them. */
@@ -108,6 +111,8 @@ static int take_line(struct replaying *r, struct str line) {
     }
     r->records++;
     x = run_of(r, &read.audit);
+    r->guards += read.audit.kind == AUDIT_GUARD && read.have_policy;
+    r->without += read.audit.kind == AUDIT_BEGIN && !(x && x->replay.any);
     if (!x)
         return read.audit.kind == AUDIT_GUARD ? -ENOMEM : 0;
     said = replay_take(&x->replay, &read.audit, read.have_policy ? &read.policy : NULL, &decision);
@@ -122,9 +127,29 @@ static int take_line(struct replaying *r, struct str line) {
 
 static int load(const char *file, char **out, size_t *n_out, struct err *err) {
     auto_close int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    int r = fd < 0 ? -errno : file_load_fd(fd, FILE_MOST, out, n_out);
+    struct stat st;
+    int r;
 
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_set(err, -errno, "cannot read '%s':", file);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, -EINVAL, "'%s' is no regular file", file);
+    r = file_load_fd(fd, FILE_MOST, out, n_out);
     return r < 0 ? err_set(err, r, "cannot read '%s':", file) : 0;
+}
+
+/* Why nothing can be compared, as far as that is so. */
+static int check_any(const struct replaying *r, const char *file, size_t size) {
+    if (size == 0)
+        return cmd_failf("'%s' is empty: nothing can be decided again", file);
+    if (r->records == 0)
+        return cmd_failf("'%s' has no records: nothing can be decided again", file);
+    if (r->guards == 0 && r->without > 0)
+        return cmd_failf("'%s' has no guard's beginning, with its policy: none of its %u action%s "
+                         "can be decided again (try: what plimsoll guard, or the agent for its "
+                         "guards, has written as --audit FILE)",
+                         file, r->without, r->without == 1 ? "" : "s");
+    return EXIT_DONE;
 }
 
 int auditreplay(struct cmd_context *context, const char *file) {
@@ -142,14 +167,14 @@ int auditreplay(struct cmd_context *context, const char *file) {
     lines.rest = (struct str){text, n};
     while (failed == 0 && auditread_next(&lines, &line))
         failed = take_line(&r, line);
-    if (!context->json && !context->plain)
+    if (!context->json && !context->plain && (r.guards > 0 || r.without == 0))
         buf_add_format(&r.out, "%u decided again, %u otherwise, %u were asked for\n", r.same,
                        r.other, r.asked);
     status = failed < 0 ? cmd_failf("no memory") : cmd_write(&r.out, NULL);
     if (r.damaged > 0)
         cmd_warn("%u lines of '%s' are no records", r.damaged, file);
-    if (status == EXIT_DONE && r.records == 0)
-        status = cmd_failf("'%s' has no records: nothing can be decided again", file);
+    if (status == EXIT_DONE)
+        status = check_any(&r, file, n);
     if (status == EXIT_DONE && r.other > 0)
         status = EXIT_BAD;
     while (r.runs) {

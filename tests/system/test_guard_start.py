@@ -99,6 +99,17 @@ def replays():
             out.write(json.dumps({"kind": "over", "id": "1", "at_ms": 1, "by": "guard", "name": "a",
                                   "target": "/a", "guard": "", "dry_run": False, "facts": {}}) + "\n")
         check("1 lines" in plimsoll("guard", "--replay", file).err, "what is damaged")
+        with open(file, "w", encoding="ascii") as out:
+            out.write(json.dumps({"kind": "begin", "id": "1", "at_ms": 1, "by": "rescue",
+                                  "name": "a", "target": "/a", "guard": "", "dry_run": False,
+                                  "action": "rescue", "facts": {}}) + "\n")
+        result = plimsoll("guard", "--replay", file, code=1)
+        check("none of its 1 action can" in result.err and "--audit" in result.err, result.err)
+        equal(result.out, "", "what is told of a rescue's records")
+        with open(file, "w", encoding="ascii"):
+            pass
+        check("is empty" in plimsoll("guard", "--replay", file, code=1).err, "an empty file")
+    check("is no regular file" in plimsoll("guard", "--replay", "/dev/null", code=1).err, "a device")
 
 
 @test("ended in the middle of a rescue, the guard says what is lent", needs=(needs_v1,))
