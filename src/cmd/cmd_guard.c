@@ -179,6 +179,19 @@ static int open_audit(struct guard *g, struct err *err) {
                    g->options->audit ? "" : "; --audit FILE names another place");
 }
 
+static int check_hook(const struct guard *g, struct err *err) {
+    const char *program = g->options->policy.hook;
+    struct err why = {0};
+    int r = hook_check(&g->options->policy, &why);
+
+    if (r >= 0)
+        return 0;
+    return err_set(err, r, "%s%s", why.text,
+                   r == -ENOENT && strchr(program, ' ')
+                       ? " (--hook is one program; its arguments are given by more --hook)"
+                       : "");
+}
+
 static int open_all(struct guard *g, struct err *err) {
     int r = host_open(NULL, &g->host, err);
 
@@ -191,7 +204,7 @@ static int open_all(struct guard *g, struct err *err) {
     if (r == 0)
         r = open_dumps(g, err);
     if (r == 0 && g->options->hook_args > 0)
-        r = hook_check(&g->options->policy, err);
+        r = check_hook(g, err);
     if (r == 0 && g->options->pressure_socket && g->options->policy.dry_run)
         r = pressuresock_check(g->options->pressure_socket, err);
     if (r == 0)

@@ -139,12 +139,19 @@ static int set_go_limit(void *into, struct str value, struct err *err) {
     return 0;
 }
 
+static int add_text(const char *option, char list[POLICY_TEXT], struct str value, struct err *err) {
+    struct err why;
+    int r = policy_add_text(list, value, &why);
+
+    return r < 0 ? err_set(err, r, "%s: %s", option, why.text) : 0;
+}
+
 static int set_protect(void *into, struct str value, struct err *err) {
-    return policy_add_text(((struct guardopt *)into)->policy.protect, value, err);
+    return add_text("--protect", ((struct guardopt *)into)->policy.protect, value, err);
 }
 
 static int set_prefer(void *into, struct str value, struct err *err) {
-    return policy_add_text(((struct guardopt *)into)->policy.prefer, value, err);
+    return add_text("--prefer", ((struct guardopt *)into)->policy.prefer, value, err);
 }
 
 static int set_hook(void *into, struct str value, struct err *err) {
@@ -155,7 +162,7 @@ static int set_hook(void *into, struct str value, struct err *err) {
                        "'%.*s': a hook begins with the full path of a program; its arguments are "
                        "given by more --hook",
                        STR_ARG(value));
-    return policy_add_text(o->policy.hook, value, err);
+    return add_text("--hook", o->policy.hook, value, err);
 }
 
 static int set_audit(void *into, struct str value, struct err *err) {

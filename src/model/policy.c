@@ -87,7 +87,7 @@ int policy_parse_marks(struct str text, struct policy *p, struct err *err) {
 /* --- actions ---------------------------------------------------------------------------------- */
 
 static const char *nearest(struct str word) {
-    unsigned best = 3;
+    unsigned best = word.n < 3 ? (unsigned)word.n : 3; /* something of it is right */
     const char *found = NULL;
 
     for (unsigned i = 0; i < ACTION_N; i++) {
@@ -139,8 +139,8 @@ int policy_check(const struct policy *p, struct err *err) {
         return err_set(err, -EINVAL, "a guard needs an action: notify, gc ...");
     if (p->marks > p->actions)
         return err_set(err, -EINVAL,
-                       "%u marks and %u actions: each mark starts one, the last all that follow",
-                       p->marks, p->actions);
+                       "%u marks and %u action%s: each mark starts one, the last all that follow",
+                       p->marks, p->actions, p->actions == 1 ? "" : "s");
     for (unsigned i = 1; i < p->actions; i++)
         for (unsigned j = 0; j < i; j++)
             if (p->action[i] == p->action[j] && p->action[i] >= ACTION_TERM)

@@ -84,8 +84,10 @@ static void what_does_not_fit(void **state) {
     refuses("80.123%", "gc", "'80.123%'");
     refuses("90%,80%", "gc,kill", "mark 2 is not above mark 1");
     refuses("80%,400M", "gc,kill", "all in percent or all sizes");
-    refuses("80%,90%", "gc", "2 marks and 1 actions");
+    refuses("80%,90%", "gc", "2 marks and 1 action:");
     refuses("80%", "gcc", "did you mean 'gc'?");
+    refuses("80%", "", "unknown action '': notify, gc");
+    refuses("80%", "xy", "unknown action 'xy': notify, gc");
     refuses("80%", "explode", "unknown action 'explode': notify");
     refuses("80%", "kill,gc", "nothing can follow 'kill'");
     refuses("80%", "term,term", "'term' stands in the list twice");

@@ -277,9 +277,11 @@ def removed():
 @test("wrong options are told with what would be right")
 def options():
     for words, want in ((("--at", "120%"), "no mark"), (("--do", "kil"), "did you mean 'kill'"),
-                        (("--at", "80%,90%", "--do", "gc"), "2 marks and 1 actions"),
+                        (("--at", "80%,90%", "--do", "gc"), "2 marks and 1 action:"),
                         (("--hook", "true"), "full path"), (("--lend", "1K"), "1M at least"),
                         (("--go-limit", "2G"), "share of the limit"),
+                        (("--protect", ""), "--protect: an empty text"),
+                        (("--do", ""), "unknown action '': notify, gc"),
                         (("--do", "kill,gc"), "nothing can follow 'kill'")):
         result = plimsoll("guard", "nobody", *words, code=2)
         check(want in result.err, f"{words}: {result.err}")

@@ -79,6 +79,8 @@ def refused():
         check("--inject" in guard("--go-limit", "80%", code=2), "a limit for Go")
         err = guard("--do", "gc", "--hook", "/bin/true", code=2)
         check("--hook is run by notify" in err, err)
+        err = guard("--do", "notify", "--hook", "/bin/hook.sh arg", code=1)
+        check("its arguments are given by more --hook" in err, err)
         check("TARGET" in guard("--replay", audit, code=2), "a replay of a target")
         with open(folder + "/file", "w", encoding="ascii"):
             pass
