@@ -304,6 +304,7 @@ static int run(struct cmd_context *context, void *options) {
     guardopt_settle(o);
     if (guardopt_check(o, &err) < 0)
         return cmd_usage(context->cmd, "%s", err.text);
+    guardopt_warn(o);
     buf_init(&g.line, OUTPUT_MAX);
     r = open_all(&g, &err);
     if (r == 0)

@@ -1,9 +1,12 @@
 #include "cmd/guardopt.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/num.h"
+#include "cmd/cmd.h"
 
 enum { SECOND_US = 1000000, HOUR_MS = 3600 * 1000, LEAST_LEND = 1 << 20 };
 
@@ -50,6 +53,58 @@ int guardopt_check(const struct guardopt *o, struct err *err) {
                        "told");
     return policy_check(&o->policy, err);
 }
+
+/* --- what does nothing ------------------------------------------------------------------------ */
+
+/* Options that only these actions heed. */
+enum {
+    GCS = 1 << ACTION_GC | 1 << ACTION_RESCUE,
+    ENDS = 1 << ACTION_TERM | 1 << ACTION_KILL,
+};
+#define FIELD(name) offsetof(struct policy, name), sizeof(((struct policy *)0)->name)
+static const struct {
+    const char *option;
+    size_t at, size;
+    unsigned actions;
+} heeded[] = {
+    {"--inject", FIELD(inject), GCS},
+    {"--go-limit", FIELD(rt_limit), GCS},
+    {"--lend", FIELD(lend), 1 << ACTION_RESCUE},
+    {"--grace", FIELD(grace_us), 1 << ACTION_TERM},
+    {"--kill-init", FIELD(kill_init), ENDS},
+    {"--protect", FIELD(protect), ENDS},
+    {"--prefer", FIELD(prefer), ENDS},
+    {"--max-kills-per-hour", FIELD(kills_per_hour), ENDS},
+};
+
+static void warn_unheeded(const char *option, unsigned actions) {
+    char text[64];
+    struct buf names;
+
+    buf_fixed(&names, text, sizeof(text));
+    for (unsigned i = 0; i < ACTION_N; i++)
+        if (actions & 1u << i) {
+            buf_add(&names, names.n > 0 ? STR(" or ") : STR(""));
+            buf_add(&names, str_of(action_name((enum action)i)));
+        }
+    cmd_warn("%s does nothing without %.*s in --do", option, (int)names.n, text);
+}
+
+void guardopt_warn(const struct guardopt *o) {
+    unsigned does = 0;
+    struct policy usual;
+
+    policy_defaults(&usual);
+    for (unsigned i = 0; i < o->policy.actions; i++)
+        does |= 1u << o->policy.action[i];
+    for (size_t i = 0; i < ARRAY_N(heeded); i++)
+        if (!(does & heeded[i].actions) &&
+            memcmp((const char *)&o->policy + heeded[i].at, (const char *)&usual + heeded[i].at,
+                   heeded[i].size) != 0)
+            warn_unheeded(heeded[i].option, heeded[i].actions);
+}
+
+/* --- the options ------------------------------------------------------------------------------ */
 
 static int set_inject(void *into, struct str value, struct err *err) {
     (void)value, (void)err;

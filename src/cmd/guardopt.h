@@ -16,6 +16,9 @@ void guardopt_defaults(void *options);
 /* What does not go together. 0; -EINVAL with a text. */
 int guardopt_check(const struct guardopt *o, struct err *err);
 
+/* Says on stderr which options do nothing, as no action of --do heeds them. */
+void guardopt_warn(const struct guardopt *o);
+
 /* Fewer actions than there are usual marks begin at the last of these: one alone at 95 %. */
 void guardopt_settle(struct guardopt *o);
 extern const struct opt guardopt_table[];

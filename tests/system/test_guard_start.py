@@ -90,6 +90,22 @@ def refused():
         check(not os.path.exists(folder + "/none"), "a folder is made for a mistyped name")
 
 
+@test("options that no action of --do heeds are named, and no others", needs=(needs_cgroups,))
+def unheeded():
+    box = group("start", limit=LIMIT)
+    words = ("--grace", "5s", "--lend", "8M", "--kill-init", "--protect", "web*", "--inject")
+    _, err = begun(box.path, "--do", "gc,kill", *words)
+    check("--grace does nothing without term in --do" in err, err)
+    check("--lend does nothing without rescue in --do" in err, err)
+    equal(err.count("does nothing"), 2, f"options of no use: {err}")
+    _, err = begun(box.path, "--do", "reclaim", *words, "--prefer", "x")
+    for option in ("--kill-init", "--protect", "--prefer"):
+        check(f"{option} does nothing without term or kill in --do" in err, err)
+    check("--inject does nothing without gc or rescue in --do" in err, err)
+    _, err = begun(box.path, "--do", "rescue,term", *words)
+    check("does nothing" not in err, err)
+
+
 @test("a replay of what has no record fails; damaged lines alone do not")
 def replays():
     with tempfile.TemporaryDirectory() as folder:
