@@ -14,8 +14,8 @@ enum family_over {
     OVER_ONCE, /* nothing: of the agent or the machine */
 };
 
-/* The value of a line, or false where it is not known. row is NULL with OVER_ONCE; `which` is the
- * line's. */
+/* The value of a line, or false where it is not known. row is NULL with OVER_ONCE; of one that is
+ * gone it has but what live_lost keeps. `which` is the line's. */
 typedef bool family_get(const struct live *l, const struct live_row *row, unsigned which,
                         uint64_t *out);
 
@@ -29,7 +29,7 @@ struct family_line {
 struct family {
     const char *name, *help;
     bool counter;
-    bool with_lost; /* OVER_KEPT: OOM kills of those that are gone follow */
+    bool with_lost; /* OVER_KEPT: what is not 0 of those that are gone follows */
     unsigned decimals;
     enum family_over over;
     family_get *get;

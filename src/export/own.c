@@ -123,13 +123,15 @@ static bool guard_number(const struct live *l, const struct live_row *row, unsig
     return true;
 }
 
-#define GUARD(NAME, COUNTER, WHICH, HELP)                                                          \
+#define GUARD(NAME, COUNTER, OVER, WHICH, HELP)                                                    \
     {                                                                                              \
-        .name = (NAME), .help = (HELP), .counter = (COUNTER), .over = OVER_ROWS,                   \
-        .get = guard_number, .lines = 1, .line = {                                                 \
+        .name = (NAME), .help = (HELP), .counter = (COUNTER), .with_lost = (COUNTER),              \
+        .over = (OVER), .get = guard_number, .lines = 1, .line = {                                 \
             {(WHICH), NULL}                                                                        \
         }                                                                                          \
     }
+#define GUARD_COUNTER(NAME, WHICH, HELP) GUARD(NAME, true, OVER_KEPT, WHICH, HELP)
+#define GUARD_STATE(NAME, WHICH, HELP) GUARD(NAME, false, OVER_ROWS, WHICH, HELP)
 
 static const struct family families[] = {
     {.name = "plimsoll_oom_kills_total",
@@ -146,19 +148,21 @@ static const struct family families[] = {
      .get = restarts,
      .lines = 1},
     {.name = "plimsoll_guard_actions_total",
-     .help = "Actions of guards that have ended, by what came of them, since the agent started.",
+     .help = "Actions of guards that have ended, by what came of them, since the agent started; "
+             "counted on when the target is made again under its name.",
      .counter = true,
-     .over = OVER_ROWS,
+     .with_lost = true,
+     .over = OVER_KEPT,
      .get = guard_actions,
      .lines = ARRAY_N(guard_lines),
      .more = guard_lines},
-    GUARD("plimsoll_guard_freed_bytes_total", true, GUARD_FREED,
-          "Used memory that was less after actions of guards than before, added up."),
-    GUARD("plimsoll_guard_marks_passed_total", true, GUARD_MARKS,
-          "Times that used memory passed a mark of a guard upwards."),
-    GUARD("plimsoll_guard_active", false, GUARD_ON, "1 while a guard watches the target."),
-    GUARD("plimsoll_guard_hung", false, GUARD_HUNG,
-          "1 while the target hangs at its limit, as its guard sees it."),
+    GUARD_COUNTER("plimsoll_guard_freed_bytes_total", GUARD_FREED,
+                  "Used memory that was less after actions of guards than before, added up."),
+    GUARD_COUNTER("plimsoll_guard_marks_passed_total", GUARD_MARKS,
+                  "Times that used memory passed a mark of a guard upwards."),
+    GUARD_STATE("plimsoll_guard_active", GUARD_ON, "1 while a guard watches the target."),
+    GUARD_STATE("plimsoll_guard_hung", GUARD_HUNG,
+                "1 while the target hangs at its limit, as its guard sees it."),
     {.name = "plimsoll_build_info",
      .help = "Always 1; the version is its label.",
      .over = OVER_ONCE,

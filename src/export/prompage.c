@@ -13,7 +13,7 @@ enum { PIECE_MIN = 4096 };
 /* Label texts that have been written in this family, where they need not differ from row to row. */
 struct seen {
     uint64_t hash;
-    int64_t series;
+    int64_t series, who; /* the row's uid; below 0: of those that are gone */
     bool used;
 };
 
@@ -139,16 +139,17 @@ static struct seen *seen_at(struct prompage *p, uint64_t hash) {
 /* Two that bear the same labels: of the same logical target they have the same counters; of two,
  * the second is told by its id too. */
 static bool put_kept(struct prompage *p, struct piece *o, const struct labels *labels,
-                     int64_t series, uint64_t value) {
+                     const struct live_row *row, int64_t who, uint64_t value) {
+    const char *more = family_line_at(&p->family, p->line)->labels;
     struct seen *seen = seen_at(p, labels->kept_hash);
+    bool others = seen->used && seen->who != who;
 
-    if (seen->used && series != 0 && seen->series == series)
+    if (others && row->series != 0 && seen->series == row->series)
         return true;
-    if (!put_line(p, o, seen->used ? labels_full(labels) : labels_kept(labels),
-                  p->family.line[0].labels, value))
+    if (!put_line(p, o, others ? labels_full(labels) : labels_kept(labels), more, value))
         return false;
     if (!seen->used)
-        *seen = (struct seen){labels->kept_hash, series, true};
+        *seen = (struct seen){labels->kept_hash, row->series, who, true};
     return true;
 }
 
@@ -163,31 +164,38 @@ static bool put_pod(struct prompage *p, struct piece *o, const struct labels *la
         return true;
     if (!put_line(p, o, labels_pod(labels), more, value))
         return false;
-    *seen = (struct seen){labels->pod_hash, 0, true};
+    *seen = (struct seen){labels->pod_hash, 0, 0, true};
     return true;
 }
 
-static bool put_row(struct prompage *p, struct piece *o, struct live_row *row) {
+/* All lines of a row; of one that is gone (who below 0) those that are not 0. */
+static bool put_lines(struct prompage *p, struct piece *o, const struct live_row *row,
+                      const struct labels *labels, int64_t who) {
     const struct family *f = &p->family;
-    const struct labels *labels = labels_get(&row->t, &row->labels);
     uint64_t value = 0;
 
     for (; labels && p->line < f->lines; p->line++) {
         const struct family_line *line = family_line_at(f, p->line);
         bool fits = true;
 
-        if (!f->get(p->live, row, line->which, &value))
+        if (!f->get(p->live, row, line->which, &value) || (who < 0 && value == 0))
             continue;
         if (f->over == OVER_ROWS)
             fits = put_line(p, o, labels_full(labels), line->labels, value);
         else if (f->over == OVER_KEPT)
-            fits = put_kept(p, o, labels, row->series, value);
+            fits = put_kept(p, o, labels, row, who, value);
         else
             fits = put_pod(p, o, labels, value);
         if (!fits)
             return false;
     }
     p->line = 0;
+    return true;
+}
+
+static bool put_row(struct prompage *p, struct piece *o, struct live_row *row) {
+    if (!put_lines(p, o, row, labels_get(&row->t, &row->labels), row->uid))
+        return false;
     p->uid = row->uid;
     return true;
 }
@@ -224,13 +232,12 @@ static bool put_lost(struct prompage *p, struct piece *o) {
 
     for (; p->family.with_lost && p->lost < l->losts; p->lost++) {
         struct live_lost *x = &l->lost[p->lost];
-        const struct labels *labels;
+        const struct live_row row = {
+            .t = x->t, .series = x->series, .oom_kills = x->oom_kills, .guard = x->guard};
 
-        if (x->oom_kills == 0 || l->at_ms - x->at_ms > LIVE_LOST_MS ||
-            live_has_series(l, x->series))
-            continue;
-        labels = labels_get(&x->t, &x->labels);
-        if (labels && !put_kept(p, o, labels, x->series, x->oom_kills))
+        if (l->at_ms - x->at_ms > LIVE_LOST_MS || live_has_series(l, x->series))
+            p->line = 0;
+        else if (!put_lines(p, o, &row, labels_get(&x->t, &x->labels), -1 - (int64_t)p->lost))
             return false;
     }
     return true;

@@ -620,9 +620,47 @@ static void actions_of_guards_are_counted(void **state) {
     live_done(&l);
 }
 
+/* Who was killed is told by name, and what was counted goes on when it is made again. */
+static void what_guards_did_outlives_their_container(void **state) {
+    struct live l;
+    struct live_row *row;
+    char *page;
+
+    (void)state;
+    live_init(&l);
+    row = put_docker(&l, 1, "web");
+    live_set_series(&l, row, 5);
+    record(&l, row, AUDIT_GUARD, ACTION_NOTIFY, OUTCOME_NONE, false);
+    record(&l, row, AUDIT_MARK, ACTION_NOTIFY, OUTCOME_NONE, true);
+    record(&l, row, AUDIT_END, ACTION_GC, OUTCOME_DONE, false);
+    record(&l, row, AUDIT_END, ACTION_KILL, OUTCOME_DONE, false);
+    live_remove(&l, 1, l.at_ms);
+    for (size_t piece = PIECE / 8; piece <= PIECE; piece *= 8) {
+        page = read_page(&l, BOTH, piece);
+        check_line(page, "plimsoll_guard_actions_total{" KEPT ",action=\"gc\",outcome=\"done\"} 1");
+        check_line(page,
+                   "plimsoll_guard_actions_total{" KEPT ",action=\"kill\",outcome=\"done\"} 1");
+        check_line(page, "plimsoll_guard_marks_passed_total{" KEPT "} 1");
+        check_line(page, "plimsoll_guard_freed_bytes_total{" KEPT "} 6000");
+        assert_int_equal(count(page, "name=\"web\""), 4); /* and nothing else of it */
+        free(page);
+    }
+    row = put_docker(&l, 2, "web");
+    live_set_series(&l, row, 5);
+    assert_false(row->guard->guarded);
+    record(&l, row, AUDIT_END, ACTION_KILL, OUTCOME_DONE, false);
+    page = read_page(&l, BOTH, PIECE);
+    check_line(page, "plimsoll_guard_actions_total{" KEPT ",action=\"gc\",outcome=\"done\"} 1");
+    check_line(page, "plimsoll_guard_actions_total{" KEPT ",action=\"kill\",outcome=\"done\"} 2");
+    assert_int_equal(count(page, "plimsoll_guard_actions_total{"), 2);
+    free(page);
+    live_done(&l);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(actions_of_guards_are_counted),
+        cmocka_unit_test(what_guards_did_outlives_their_container),
         cmocka_unit_test(sizes_and_times_have_their_units),
         cmocka_unit_test(the_swap_limit_of_v1_is_of_both),
         cmocka_unit_test(labels_are_those_of_cadvisor),

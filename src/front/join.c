@@ -166,7 +166,7 @@ static int take_target(struct join *j, struct wire_in in) {
     }
     if (row->series > 0 && j->store)
         (void)store_gone(j->store, row->series, j->at_ms); /* it has another name from now on */
-    row->series = series;
+    live_set_series(j->live, row, series);
     if (series > 0) {
         begin_instance(j, row);
         if (j->store && row->sample.have)
@@ -288,37 +288,50 @@ static int take_oom(struct join *j, struct wire_in in) {
 
 /* --- guards ----------------------------------------------------------------------------------- */
 
-/* The row that a record is about: the collector may not have known it. */
-static struct live_row *row_of_audit(struct join *j, const struct wire_audit *w) {
-    struct live_row *row = w->uid != WIRE_UID_HOST ? live_find(j->live, w->uid) : NULL;
+/* Whom a record is about, by number, else by path: the collector may not have known it. What a
+ * guard has ended may be gone before that is told. */
+static struct live_row *row_of_audit(struct join *j, const struct wire_audit *w,
+                                     struct live_lost **lost_out) {
+    struct str path = str_of(w->audit.path);
+    bool numbered = w->uid != WIRE_UID_HOST;
+    struct live_row *row = numbered ? live_find(j->live, w->uid) : NULL;
 
-    for (int64_t at = -1; !row && (row = live_after(j->live, at));) {
+    *lost_out = numbered ? live_lost(j->live, w->uid) : NULL;
+    for (int64_t at = -1; !row && !*lost_out && (row = live_after(j->live, at));) {
         at = row->uid;
-        if (!str_eq(row->t.path, str_of(w->audit.path)))
+        if (!str_eq(row->t.path, path))
             row = NULL;
     }
-    return row ? row : live_find(j->live, WIRE_UID_HOST);
+    if (!row && !*lost_out)
+        *lost_out = live_lost_at(j->live, path);
+    return row;
 }
 
 static int take_audit(struct join *j, struct wire_in in) {
-    struct wire_audit w;
+    struct live_lost *lost;
     struct live_row *row;
+    struct wire_audit w;
+    int64_t series;
+    int r = 0;
 
     if (wire_read_audit(&in, &w) < 0)
         return -EBADMSG;
-    row = row_of_audit(j, &w);
-    if (!row)
-        return 0;
-    if (live_guard_take(j->live, row, &w.audit, !j->replaying) < 0)
-        return -ENOMEM;
-    if (j->replaying)
-        return 0;
+    row = row_of_audit(j, &w, &lost);
+    if (row)
+        r = live_guard_take(j->live, row, &w.audit, !j->replaying);
+    else if (lost)
+        r = live_guard_take_lost(lost, &w.audit, !j->replaying);
+    else /* nobody's that is known: told with the machine's, and not counted as its own */
+        row = live_find(j->live, WIRE_UID_HOST);
+    if (r < 0 || j->replaying || (!row && !lost))
+        return r;
+    series = row ? row->series : lost->series;
     buf_clear(&j->text);
-    web_add_audit(&j->text, &w.audit, &row->t);
+    web_add_audit(&j->text, &w.audit, row ? &row->t : &lost->t);
     if (buf_error(&j->text) < 0)
         return 0;
-    if (row->series > 0)
-        events_audit(&j->events, row->series, w.audit.at_ms, web_audit_word(&w.audit),
+    if (series > 0)
+        events_audit(&j->events, series, w.audit.at_ms, web_audit_word(&w.audit),
                      buf_str(&j->text));
     if (j->audit)
         j->audit(j->ctx, buf_str(&j->text));

@@ -645,6 +645,42 @@ static void what_guards_tell_is_kept_and_outlives_a_front(void **state) {
     end(&s);
 }
 
+/* What a kill has ended is gone when that is told: it is that target's all the same, never the
+ * machine's, and so is what was counted before another collector numbered all anew. */
+static void what_guards_did_is_counted_by_name(void **state) {
+    const struct live_guard *g;
+    struct setting s;
+
+    (void)state;
+    begin(&s);
+    start(&s, 5, false);
+    target(&s, WIRE_UID_HOST, "", "/machine.slice");
+    target(&s, 1, "web", "/docker/a");
+    audit(&s, 1, AUDIT_GUARD, false);
+    audit(&s, 1, AUDIT_END, false);
+    gone(&s, 1);
+    audit(&s, 1, AUDIT_END, false);
+    audit(&s, WIRE_UID_HOST, AUDIT_END, false); /* the guard knows it no more */
+    audit(&s, WIRE_UID_HOST, AUDIT_OVER, false);
+    g = live_lost(&s.live, 1)->guard;
+    assert_int_equal(g->ended[ACTION_GC][OUTCOME_DONE], 3);
+    assert_false(g->guarded);
+    assert_null(live_find(&s.live, WIRE_UID_HOST)->guard);
+    target(&s, 2, "web", "/docker/b");
+    g = live_find(&s.live, 2)->guard;
+    assert_int_equal(g->ended[ACTION_GC][OUTCOME_DONE], 3);
+    audit(&s, 2, AUDIT_GUARD, false);
+    start(&s, 6, false);
+    target(&s, WIRE_UID_HOST, "", "/machine.slice");
+    target(&s, 1, "other", "/docker/c");
+    target(&s, 3, "web", "/docker/b");
+    assert_null(live_find(&s.live, 1)->guard);
+    g = live_find(&s.live, 3)->guard;
+    assert_int_equal(g->ended[ACTION_GC][OUTCOME_DONE], 3);
+    assert_true(g->guarded); /* the same group: its guard has not begun anew */
+    end(&s);
+}
+
 static void what_is_out_of_order_is_refused(void **state) {
     struct setting s;
 
@@ -683,6 +719,7 @@ int main(void) {
         cmocka_unit_test(what_comes_at_once_after_an_end_is_told_after_it),
         cmocka_unit_test(a_flood_of_groups_or_services_is_not_kept),
         cmocka_unit_test(what_guards_tell_is_kept_and_outlives_a_front),
+        cmocka_unit_test(what_guards_did_is_counted_by_name),
         cmocka_unit_test(what_is_out_of_order_is_refused),
     };
 

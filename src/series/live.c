@@ -31,6 +31,7 @@ static void free_row(const struct live *l, struct live_row *row) {
 
 static void free_lost(const struct live *l, struct live_lost *x) {
     drop_labels(l, x->labels);
+    free(x->guard);
     free(x->texts);
 }
 
@@ -200,6 +201,11 @@ struct live_row *live_put(struct live *l, const struct wire_target *t) {
     return row;
 }
 
+void live_set_series(struct live *l, struct live_row *row, int64_t series) {
+    row->series = series;
+    live_guard_inherit(l, row);
+}
+
 void live_restart(struct live_row *row) {
     row->trend = (struct trend){0};
     row->trend_begun = false;
@@ -208,14 +214,19 @@ void live_restart(struct live_row *row) {
 
 /* --- what is gone ----------------------------------------------------------------------------- */
 
-/* Who goes first when there is no room: the oldest without kills, else the oldest. */
+/* What is counted of it is told although it is gone. */
+static bool has_counters(const struct live_lost *x) {
+    return x->oom_kills > 0 || live_guard_counted(x->guard);
+}
+
+/* Who goes first when there is no room: the oldest without counters, else the oldest. */
 static size_t least_wanted(const struct live *l) {
     size_t worst = 0;
 
     for (size_t i = 1; i < l->losts; i++) {
-        bool kills = l->lost[i].oom_kills > 0, worst_kills = l->lost[worst].oom_kills > 0;
+        bool counts = has_counters(&l->lost[i]), worst_counts = has_counters(&l->lost[worst]);
 
-        if (kills != worst_kills ? !kills : l->lost[i].at_ms < l->lost[worst].at_ms)
+        if (counts != worst_counts ? !counts : l->lost[i].at_ms < l->lost[worst].at_ms)
             worst = i;
     }
     return worst;
@@ -234,11 +245,13 @@ static void remember(struct live *l, struct live_row *row, uint32_t uid, int64_t
                                     .series = row->series,
                                     .oom_kills = row->oom_kills,
                                     .killed_ms = row->killed_ms,
+                                    .guard = row->guard,
                                     .t = row->t,
                                     .texts = row->texts,
                                     .labels = row->labels};
     row->texts = NULL;
     row->labels = NULL;
+    row->guard = NULL;
 }
 
 void live_remove(struct live *l, uint32_t uid, int64_t at_ms) {
@@ -259,7 +272,7 @@ void live_clear(struct live *l) {
     size_t kept = 0;
 
     for (size_t i = 0; i < l->losts; i++) {
-        if (l->lost[i].oom_kills == 0) {
+        if (!has_counters(&l->lost[i])) {
             free_lost(l, &l->lost[i]);
             continue;
         }
@@ -268,7 +281,7 @@ void live_clear(struct live *l) {
     }
     l->losts = kept;
     for (size_t i = 0; i < l->n; i++) {
-        if (l->row[i]->oom_kills > 0)
+        if (l->row[i]->oom_kills > 0 || live_guard_counted(l->row[i]->guard))
             remember(l, l->row[i], LIVE_NO_UID, l->at_ms);
         free_row(l, l->row[i]);
     }
@@ -284,6 +297,15 @@ struct live_lost *live_lost(struct live *l, uint32_t uid) {
         if (l->lost[i].uid == uid)
             return &l->lost[i];
     return NULL;
+}
+
+struct live_lost *live_lost_at(struct live *l, struct str path) {
+    struct live_lost *newest = NULL;
+
+    for (size_t i = 0; i < l->losts; i++)
+        if (str_eq(l->lost[i].t.path, path) && (!newest || l->lost[i].at_ms >= newest->at_ms))
+            newest = &l->lost[i];
+    return newest;
 }
 
 /* --- ticks ------------------------------------------------------------------------------------ */

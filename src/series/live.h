@@ -68,14 +68,15 @@ struct live_gone {
     int64_t at_ms;
 };
 
-/* Who a target was that is gone, for OOM kills that are told after its end, and for the counters of
- * those that had any. */
+/* Who a target was that is gone, for OOM kills and what guards did that are told after its end, and
+ * for the counters of those that had any. */
 struct live_lost {
     uint32_t uid; /* LIVE_NO_UID: the numbers mean others by now */
     int64_t at_ms;
     int64_t series;
     uint64_t oom_kills;
     int64_t killed_ms;
+    struct live_guard *guard; /* NULL: nothing was told */
     struct wire_target t;
     char *texts;
     void *labels;
@@ -85,7 +86,7 @@ struct live_lost {
 
 enum {
     LIVE_GONE = 256,          /* so many removals are remembered, for streams that resume */
-    LIVE_LOST = 256,          /* and so many of who they were, first of all those with OOM kills */
+    LIVE_LOST = 256,          /* and so many of who they were, first of all those with counters */
     LIVE_LOST_MS = 3600000,   /* for so long */
     LIVE_CPU_STILL_MS = 10000 /* CPU time that has not moved for so long: 0 % */
 };
@@ -115,11 +116,17 @@ struct live_row *live_put(struct live *l, const struct wire_target *t);
 void live_restart(struct live_row *row);
 void live_remove(struct live *l, uint32_t uid, int64_t at_ms);
 /* All of them, before a KEY tick: what was not told again is gone. The rings are emptied but for
- * those with OOM kills. */
+ * those with counters. */
 void live_clear(struct live *l);
 
 /* Who had this number until a moment ago; NULL when nobody had, or it is there still. */
 struct live_lost *live_lost(struct live *l, uint32_t uid);
+
+/* Who was in this group last, of those that are gone. */
+struct live_lost *live_lost_at(struct live *l, struct str path);
+
+/* The row is of that logical target: what was counted of it by guards is its own. */
+void live_set_series(struct live *l, struct live_row *row, int64_t series);
 
 /* All OOM kills of a logical target (not 0), and when the newest was, for every row that is an
  * instance of it or was: a kill may be told when its group is gone, and the next one there. Rows

@@ -56,6 +56,63 @@ static void take(struct live_guard *g, const struct audit *a, bool count) {
     }
 }
 
+int live_guard_take_lost(struct live_lost *lost, const struct audit *a, bool count) {
+    if (!lost->guard)
+        lost->guard = calloc(1, sizeof(*lost->guard));
+    if (!lost->guard)
+        return -ENOMEM;
+    take(lost->guard, a, count);
+    return 0;
+}
+
+bool live_guard_counted(const struct live_guard *g) {
+    uint64_t sum = g ? g->marks + g->freed : 0;
+
+    for (unsigned a = 0; g && a < ACTION_N; a++)
+        for (unsigned o = 0; o < OUTCOME_N; o++)
+            sum += g->ended[a][o];
+    return sum > 0;
+}
+
+static void add(struct live_guard *g, const struct live_guard *more) {
+    for (unsigned a = 0; a < ACTION_N; a++)
+        for (unsigned o = 0; o < OUTCOME_N; o++)
+            g->ended[a][o] += more->ended[a][o];
+    g->marks += more->marks;
+    g->freed += more->freed;
+}
+
+/* What it is now is another's when the group is another. */
+static void forget_state(struct live_guard *g) {
+    g->guarded = g->dry_run = false;
+    g->name[0] = '\0';
+    g->hang = HANG_NONE;
+    g->above = 0;
+}
+
+static bool same_group(const struct live_lost *x, const struct live_row *row) {
+    return x->uid == LIVE_NO_UID && x->t.instance == row->t.instance && row->t.instance != 0 &&
+           str_eq(x->t.path, row->t.path);
+}
+
+void live_guard_inherit(struct live *l, struct live_row *row) {
+    for (size_t i = 0; row->series > 0 && i < l->losts; i++) {
+        struct live_lost *x = &l->lost[i];
+
+        if (!x->guard || x->series != row->series)
+            continue;
+        if (!same_group(x, row))
+            forget_state(x->guard);
+        if (row->guard) {
+            add(row->guard, x->guard);
+            free(x->guard);
+        } else {
+            row->guard = x->guard;
+        }
+        x->guard = NULL;
+    }
+}
+
 int live_guard_take(struct live *l, struct live_row *row, const struct audit *a, bool count) {
     struct live_guard before;
 

@@ -194,6 +194,31 @@ def logged():
     end_hogs()
 
 
+@test("what was killed is counted under its own name, also when its group is gone", [needs_cgroups])
+def counted_when_gone():
+    box = group("gone", LIMIT)
+    with Agent(config(guard("gone*", "at: 80%, do: kill"))) as agent:
+        guarded(agent, box.path)
+        hog = Hog(box, 41, 58)
+        wait_for(lambda: not hog.is_running(), 10, "the end of the hog")
+        os.rmdir(box.dir)  # before what came of it is told, mostly
+        ended(agent, box.path, "kill")
+
+        def kills():
+            return [(labels["id"].endswith(box.path), value)
+                    for labels, value in agent.metrics().get("plimsoll_guard_actions_total", [])
+                    if labels["action"] == "kill"]
+
+        wait_for(lambda: agent.records(kind="over", target=box.path), 10, "the end of its guard")
+        wait_for(kills, 10, "the kill in /metrics")
+        time.sleep(1)
+        equal(kills(), [(True, 1.0)], "kills in /metrics")
+        for name, lines in agent.metrics().items():
+            if name.startswith("plimsoll_guard_"):
+                check(all(labels["id"] != "/" for labels, _ in lines), f"{name} of the machine")
+    end_hogs()
+
+
 @test("a dry run records what it would have done, and does nothing", [needs_cgroups])
 def dry_run():
     box = group("dry", LIMIT)
