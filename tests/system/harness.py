@@ -594,8 +594,8 @@ class Stream:
         return [o for o in self.objects() if o["cgroup"] == path]
 
     def errors(self):
-        self.stderr.seek(0)
-        return self.stderr.read().decode("utf-8", "replace")
+        file = self.stderr.fileno()  # where the program writes stays where it is
+        return os.pread(file, os.fstat(file).st_size, 0).decode("utf-8", "replace")
 
     def end(self, how=signal.SIGINT):
         """Stops it as Ctrl-C would; returns the exit code."""
