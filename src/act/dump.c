@@ -145,6 +145,16 @@ static void clean(struct dump *d) {
     free(d);
 }
 
+/* All of our own folder is made; the path of another may be mistyped. */
+static int open_store(struct dump *d, struct err *err) {
+    const char *dir = d->terms->dir, *name = d->g->name[0] ? d->g->name : d->g->path;
+    char own[4096];
+
+    if (dump_default_dir(own, sizeof(own)) == 0 && strcmp(own, dir) == 0)
+        dumpstore_make_above(dir);
+    return dumpstore_open(&d->store, dir, str_of(name), d->at_ms, err);
+}
+
 int dump_write(struct grip *g, const struct dump_terms *terms, struct action_report *out) {
     struct dump *d = calloc(1, sizeof(*d));
     struct err err;
@@ -167,8 +177,7 @@ int dump_write(struct grip *g, const struct dump_terms *terms, struct action_rep
     if (terms->hung && are_inside(g))
         r = report_refused(out, "from outside of the group",
                            "we are in the group ourselves, and it hangs: we would hang with it");
-    else if (dumpstore_open(&d->store, terms->dir, str_of(g->name[0] ? g->name : g->path), d->at_ms,
-                            &err) < 0)
+    else if (open_store(d, &err) < 0)
         r = report_failed(out, "another folder for dumps", "%s", err.text);
     else {
         (void)write_summary(d, false);

@@ -76,22 +76,25 @@ bool dumpstore_is_name(struct str name, struct str *time_out) {
 
 /* --- the folder ------------------------------------------------------------------------------- */
 
-static int make_path(const char *path) {
-    char part[4096];
-    size_t n = strlen(path);
-
-    if (path[0] != '/' || n >= sizeof(part))
+static int make_folder(const char *path) {
+    if (path[0] != '/')
         return -EINVAL;
-    memcpy(part, path, n + 1);
-    for (size_t i = 1; i <= n; i++) {
-        if (part[i] != '/' && part[i] != '\0')
+    return mkdir(path, 0700) < 0 && errno != EEXIST && errno != EROFS && errno != EACCES ? -errno
+                                                                                         : 0;
+}
+
+void dumpstore_make_above(const char *top) {
+    char part[4096];
+
+    if (str_copy(str_of(top), part, sizeof(part)) < 0)
+        return;
+    for (size_t i = 1; part[i]; i++) {
+        if (part[i] != '/')
             continue;
         part[i] = '\0';
-        if (mkdir(part, 0700) < 0 && errno != EEXIST && errno != EROFS && errno != EACCES)
-            return -errno;
-        part[i] = path[i];
+        (void)make_folder(part);
+        part[i] = '/';
     }
-    return 0;
 }
 
 static int open_folder(int dir, const char *name) {
@@ -140,7 +143,12 @@ int dumpstore_open(struct dumpstore *s, const char *top, struct str name, int64_
     int r;
 
     *s = (struct dumpstore){.top = -1, .dir = -1, .left = DUMP_TOTAL_MAX};
-    r = make_path(top);
+    r = make_folder(top);
+    if (r == -ENOENT)
+        return err_set(err, r,
+                       "cannot make the folder '%s' for dumps: what it would lie in is not "
+                       "there",
+                       top);
     if (r == 0)
         s->top = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (r < 0 || s->top < 0)

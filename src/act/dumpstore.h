@@ -24,8 +24,11 @@ struct dumpstore {
     bool full;     /* the disk is */
 };
 
-/* Makes top (0700) and in it the folder NAME-TIME; `name` may be any bytes. 0; -errno with a text.
- * dumpstore_done in any case. */
+/* Makes the folders that top lies in (0700), as far as it can. */
+void dumpstore_make_above(const char *top);
+
+/* Makes top (0700), nothing above it, and in it the folder NAME-TIME; `name` may be any bytes. 0;
+ * -errno with a text. dumpstore_done in any case. */
 int dumpstore_open(struct dumpstore *s, const char *top, struct str name, int64_t at_ms,
                    struct err *err);
 void dumpstore_done(struct dumpstore *s);

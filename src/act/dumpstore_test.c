@@ -173,6 +173,13 @@ static void odd_folders_are_refused(void **state) {
     (void)state;
     assert_int_equal(dumpstore_open(&s, "relative/path", STR("web"), 1000, &err), -EINVAL);
     dumpstore_done(&s);
+    (void)snprintf(open_to_all, sizeof(open_to_all), "%s/none/dumps", p.top);
+    assert_int_equal(dumpstore_open(&s, open_to_all, STR("web"), 1000, &err), -ENOENT);
+    dumpstore_done(&s);
+    assert_int_equal(faccessat(p.fd, "none", F_OK, 0), -1);
+    dumpstore_make_above(open_to_all);
+    assert_int_equal(dumpstore_open(&s, open_to_all, STR("web"), 1000, &err), 0);
+    dumpstore_done(&s);
     (void)snprintf(open_to_all, sizeof(open_to_all), "%s/all", p.top);
     assert_int_equal(mkdir(open_to_all, 0777), 0);
     assert_int_equal(chmod(open_to_all, 0777), 0);

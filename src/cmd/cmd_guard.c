@@ -160,7 +160,7 @@ static int open_dumps(struct guard *g, struct err *err) {
 
     if (r < 0)
         return err_set(err, r, "no place for dumps:");
-    r = writes_dumps(&g->options->policy) ? guardstart_dumps(g->dumps) : 0;
+    r = writes_dumps(&g->options->policy) ? guardstart_dumps(g->dumps, dir != NULL) : 0;
     if (r < 0 && dir)
         return err_set(err, r, "dumps cannot be written into '%s':", dir);
     if (r < 0)

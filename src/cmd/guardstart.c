@@ -36,8 +36,9 @@ void guardstart_done(struct guardstart *s) {
     mem_close_fd(&s->name);
 }
 
-int guardstart_dumps(const char *dir) {
+int guardstart_dumps(const char *dir, bool named) {
     char path[4096];
+    unsigned missing = 0;
     struct stat st;
     int r = str_copy(str_of(dir), path, sizeof(path));
 
@@ -46,7 +47,7 @@ int guardstart_dumps(const char *dir) {
     while (stat(path, &st) < 0) { /* what is missing is made in what is there */
         ptrdiff_t slash = str_rfind(str_of(path), '/');
 
-        if (errno != ENOENT || slash < 0)
+        if (errno != ENOENT || slash < 0 || (named && missing++ > 0))
             return -errno;
         path[slash > 0 ? slash : 1] = '\0';
     }

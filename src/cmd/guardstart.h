@@ -20,8 +20,9 @@ int guardstart_open(struct guardstart *s, const struct host *h, const struct cgf
                     struct str path, struct err *err);
 void guardstart_done(struct guardstart *s);
 
-/* Whether dumps can be written below `dir`, which need not be there yet. 0 or -errno, no text. */
-int guardstart_dumps(const char *dir);
+/* Whether dumps can be written below `dir`, which need not be there yet; what a folder that was
+ * `named` lies in must. 0 or -errno, no text. */
+int guardstart_dumps(const char *dir, bool named);
 
 /* Warnings, on stderr. */
 void guardstart_warn(struct guardstart *s, const struct policy *p);

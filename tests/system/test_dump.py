@@ -132,7 +132,7 @@ def everything():
 def modes():
     box = group("dumpmode")
     load = Load("anon", 1, groups=[box])
-    top = os.path.join(tempfile.mkdtemp(prefix="plimsoll-dump-"), "made", "by", "it")
+    top = os.path.join(tempfile.mkdtemp(prefix="plimsoll-dump-"), "made")
     with Dump(box.path, out=top, preexec_fn=lambda: os.umask(0)) as dump:
         check(dump.has(f"processes/{load.pid}/status"), "the process was not written down")
         for at, folders, names in os.walk(top):
@@ -140,7 +140,22 @@ def modes():
             for name in names:
                 equal(stat.S_IMODE(os.stat(os.path.join(at, name)).st_mode), 0o600,
                       f"mode of {name}")
-    shutil.rmtree(os.path.dirname(os.path.dirname(os.path.dirname(top))))
+    shutil.rmtree(os.path.dirname(top))
+
+
+@test("of a folder that is named only the last part is made, of one's own all", needs=[needs_cgroups])
+def mistyped():
+    box = group("dumptypo", limit=None)
+    with tempfile.TemporaryDirectory(prefix="plimsoll-dump-") as top:
+        done = plimsoll("dump", box.path, "--out", top + "/mistyped/dumps", code=1)
+        check("is not there" in done.err, done.err)
+        equal(os.listdir(top), [], "what was made")
+    if os.geteuid() == 0 and shutil.which("unshare"):
+        run = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /var/log && "$@" && '
+               "exec ls /var/log/plimsoll/dumps", "sh", harness.options.binary, "dump", box.path]
+        done = subprocess.run(run, capture_output=True, text=True, timeout=60 * PATIENCE, check=False)
+        check("/var/log/plimsoll/dumps/" in done.stdout and done.returncode == 0,
+              f"the usual folder: {done.stdout} {done.stderr}")
 
 
 @test("--no-cmdline leaves command lines out of all files", needs=[needs_cgroups])

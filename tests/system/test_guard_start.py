@@ -86,6 +86,8 @@ def refused():
             pass
         err = guard("--do", "dump", "--dumps", folder + "/file/dumps", code=1)
         check("dumps cannot be written into" in err, err)
+        err = guard("--do", "dump", "--dumps", folder + "/none/dumps", code=1)
+        check("No such file" in err and not os.path.exists(folder + "/none"), err)
         plimsoll("guard", "--audit", folder + "/none/audit", box.path, code=1)
         check(not os.path.exists(folder + "/none"), "a folder is made for a mistyped name")
 
