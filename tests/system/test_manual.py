@@ -37,5 +37,23 @@ def _():
         equal(options_of_manual(page), options_of_help(command), f"options of {command}")
 
 
+@test("what is installed beside the pages is named by them, with its place")
+def _():
+    if not MAN.is_dir():
+        return
+    installs = {}
+    for folder in ("packaging", "examples"):
+        text = (MAN.parent / folder / "meson.build").read_text()
+        for call in re.findall(r"install_data\((.*?)\)\n", text, re.S):
+            place = re.search(r"/ '(doc/[^']*)'", call)[1]
+            names = re.findall(r"'([^']+)'", call.partition("install_dir")[0])
+            installs.update((name, f"share/{place}") for name in names)
+    check({"guards.conf", "selfcap.c"} <= set(installs), f"what is installed: {installs}")
+    pages = [page.read_text() for page in MAN.glob("*.scd")]
+    for name in ("guards.conf", "selfcap.c"):
+        check(any(name in page and installs[name] in page for page in pages),
+              f"no page names {installs[name]}/{name}")
+
+
 if __name__ == "__main__":
     main(needs_programs=False)
