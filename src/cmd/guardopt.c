@@ -8,8 +8,6 @@
 #include "base/num.h"
 #include "cmd/cmd.h"
 
-enum { SECOND_US = 1000000, HOUR_MS = 3600 * 1000, LEAST_LEND = 1 << 20 };
-
 void guardopt_defaults(void *options) {
     struct guardopt *o = options;
 
@@ -139,7 +137,7 @@ static int set_leave_high(void *into, struct str value, struct err *err) {
 static int parse_time(struct str value, uint64_t least_ms, int64_t *out_us, struct err *err) {
     uint64_t ms;
 
-    if (num_parse_ms(value, &ms) < 0 || ms < least_ms || ms > HOUR_MS)
+    if (num_parse_ms(value, &ms) < 0 || ms < least_ms || ms > POLICY_TIME_MOST_MS)
         return err_set(err, -EINVAL, "'%.*s' is not a time from %ums to 1h", STR_ARG(value),
                        (unsigned)least_ms);
     *out_us = (int64_t)ms * 1000;
@@ -155,14 +153,16 @@ static int set_grace(void *into, struct str value, struct err *err) {
 }
 
 static int set_deadline(void *into, struct str value, struct err *err) {
-    return parse_time(value, 100, &((struct guardopt *)into)->policy.deadline_us, err);
+    return parse_time(value, POLICY_DEADLINE_LEAST_MS,
+                      &((struct guardopt *)into)->policy.deadline_us, err);
 }
 
 static int parse_count(struct str value, uint32_t *out, struct err *err) {
     uint64_t n;
 
-    if (str_to_u64(value, &n) < 0 || n == 0 || n > 1000000)
-        return err_set(err, -EINVAL, "'%.*s' is not a number from 1 to 1000000", STR_ARG(value));
+    if (str_to_u64(value, &n) < 0 || n == 0 || n > POLICY_COUNT_MOST)
+        return err_set(err, -EINVAL, "'%.*s' is not a number from 1 to %u", STR_ARG(value),
+                       (unsigned)POLICY_COUNT_MOST);
     *out = (uint32_t)n;
     return 0;
 }
@@ -180,7 +180,7 @@ static int set_lend(void *into, struct str value, struct err *err) {
 
     if (opt_size(value, lend, err) < 0)
         return err->code;
-    if (*lend < LEAST_LEND)
+    if (*lend < POLICY_LEND_LEAST)
         return err_set(err, -EINVAL, "'%.*s': a loan is 1M at least", STR_ARG(value));
     return 0;
 }

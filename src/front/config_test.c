@@ -406,6 +406,9 @@ static void a_guard_that_would_not_do_what_it_says_is_refused(void **state) {
             "1:10: go_limit writes into a runtime's memory: add inject: true\n");
     refuses(GUARD("at: 90%, do: kill, cooldown: 0"),
             "1:58: cooldown may be 100ms to 1h, not '0'\n");
+    refuses(GUARD("at: 90%, do: term, grace: 61m"), "1:55: grace may be 0s to 1h, not '61m'\n");
+    refuses(GUARD("at: 90%, do: term, deadline: 61m"),
+            "1:58: deadline may be 100ms to 1h, not '61m'\n");
     refuses("guards: [{match: {nam: a}, at: 90%, do: kill}]",
             "1:19: unknown key \"nam\", did you mean \"name\"?\n");
     refuses("guards: [{match: {cgroup: docker}, at: 90%, do: kill}]",

@@ -105,7 +105,7 @@ static void add_duration(struct buf *b, int64_t ms) {
         int64_t ms;
         const char *unit;
     } units[] = {{DAY_MS, "d"}, {HOUR_MS, "h"}, {MINUTE_MS, "m"}, {1000, "s"}, {1, "ms"}};
-    unsigned i = 0;
+    unsigned i = ms == 0 ? 3 : 0;
 
     while (ms % units[i].ms != 0)
         i++;
@@ -536,32 +536,32 @@ static const struct key keys[] = {
      .set = config_set_guard_duration,
      .offset = OF_GUARD(policy.cooldown_us),
      .least = 100,
-     .most = HOUR_MS},
+     .most = POLICY_TIME_MOST_MS},
     {{"guards", "max_per_hour", "NUMBER", "actions in an hour"},
      .set = config_set_count,
      .offset = OF_GUARD(policy.per_hour),
      .least = 1,
-     .most = 36000},
+     .most = POLICY_COUNT_MOST},
     {{"guards", "max_kills_per_hour", "NUMBER", "of them, those that end something"},
      .set = config_set_count,
      .offset = OF_GUARD(policy.kills_per_hour),
      .least = 1,
-     .most = 36000},
+     .most = POLICY_COUNT_MOST},
     {{"guards", "grace", "DURATION", "from SIGTERM to SIGKILL"},
      .set = config_set_guard_duration,
      .offset = OF_GUARD(policy.grace_us),
-     .least = 100,
-     .most = 10 * MINUTE_MS},
+     .least = 0,
+     .most = POLICY_TIME_MOST_MS},
     {{"guards", "deadline", "DURATION",
       "of gc, reclaim, dump and the hook, each; a rescue has four"},
      .set = config_set_guard_duration,
      .offset = OF_GUARD(policy.deadline_us),
-     .least = 100,
-     .most = 10 * MINUTE_MS},
+     .least = POLICY_DEADLINE_LEAST_MS,
+     .most = POLICY_TIME_MOST_MS},
     {{"guards", "lend", "SIZE", "memory that a rescue may lend"},
      .set = config_set_size,
      .offset = OF_GUARD(policy.lend),
-     .least = 1 << 20,
+     .least = POLICY_LEND_LEAST,
      .most = (int64_t)1 << 40},
     {{"guards", "go_limit", "PERCENT", "a limit that Go programs keep after a collection"},
      .set = config_set_guard_go_limit},

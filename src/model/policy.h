@@ -10,6 +10,15 @@
 
 enum { POLICY_MARKS = 8, POLICY_ACTIONS = 16, POLICY_TEXT = 1024 };
 
+/* Bounds of what is given as a number, on the command line and in the configuration alike. An agent
+ * alone has a cool-down at least: it guards many. */
+enum {
+    POLICY_TIME_MOST_MS = 3600 * 1000, /* cool-down, grace, deadline */
+    POLICY_DEADLINE_LEAST_MS = 100,
+    POLICY_COUNT_MOST = 1000000, /* actions in an hour, and of them kills: 1 to so many */
+    POLICY_LEND_LEAST = 1 << 20,
+};
+
 struct policy_mark {
     bool bytes;     /* `value` is bytes; else hundredths of a percent of the effective limit */
     uint64_t value; /* a mark in percent: 1 to 9999 */
