@@ -10,6 +10,7 @@
 #include "act/candidate.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "kern/cgmake.h"
 #include "kern/cgtree.h"
 #include "kern/proccgroup.h"
 #include "kern/procfile.h"
@@ -295,6 +296,19 @@ static int end_held(struct killer *k, int fd, const struct verdict_victim *v, bo
     return report_done(report, "SIGKILL to %d (%.32s), %s", c->pid, c->comm, v->why);
 }
 
+/* What has ended by itself meanwhile is no failure, and leaves nothing to do. */
+static int nobody(const struct killer *k, const struct grip *g, const struct verdict_victim *v,
+                  struct action_report *report) {
+    report->pid = 0; /* of one that was chosen, and went */
+    if (k->n == 0 && cgmake_busy(g->level[0].dir) == 0)
+        return report_done(report, "nothing runs in it any more");
+    return report_refused(report,
+                          k->n == 0 ? ""
+                                    : "what is spared is said by --protect and --kill-init "
+                                      "(protect and kill_init in the configuration)",
+                          "nobody to end: %s", v->why);
+}
+
 int killer_kill(struct killer *k, struct grip *g, const struct policy *p, bool dry,
                 struct action_report *report) {
     *report = (struct action_report){0};
@@ -307,8 +321,7 @@ int killer_kill(struct killer *k, struct grip *g, const struct policy *p, bool d
             return look_failed(r, report);
         victim_choose(k->list, k->n, p, &v);
         if (!v.any)
-            return report_refused(report, "what is spared is said by `protect` and `kill_init`",
-                                  "nobody to end: %s", v.why);
+            return nobody(k, g, &v, report);
         fd = hold_chosen(k, g, p, &v);
         if (fd < 0 && fd != -EAGAIN)
             return report_failed(report, "", "a process cannot be held: %s", strerrordesc_np(-fd));
