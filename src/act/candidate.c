@@ -151,6 +151,14 @@ bool candidate_is_same(const struct host *h, int32_t pid, uint64_t start_ticks) 
            stat.start_ticks == start_ticks && candidate_thread(h, &stat) != 0;
 }
 
+bool candidate_is_over(const struct host *h, int32_t pid, uint64_t start_ticks) {
+    struct procstat stat;
+
+    if (procstat_read(h->proc, pid, &stat) < 0 || stat.start_ticks != start_ticks)
+        return true;
+    return (stat.state == 'Z' || stat.state == 'X') && stat.threads <= 1;
+}
+
 static int waits_for_memory(void *ctx, const struct proctask *t) {
     bool *waits = ctx;
 

@@ -41,6 +41,10 @@ int32_t candidate_thread(const struct host *h, const struct procstat *stat);
 /* Whether the process that has this pid now began at that time. */
 bool candidate_is_same(const struct host *h, int32_t pid, uint64_t start_ticks);
 
+/* Whether that process has given its memory back: it is gone, or has ended with all its threads.
+ * One that is in the middle of that is not over yet, although candidate_is_same says no. */
+bool candidate_is_over(const struct host *h, int32_t pid, uint64_t start_ticks);
+
 /* Whether it was put into the group from outside, as an engine does it, whatever it calls itself:
  * its parent is not in the group (`inside`, sorted: all pids of it), nor one that adopts anybody
  * (pid 1), nor in the same pid namespace when that is a container's. */

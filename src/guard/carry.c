@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "act/candidate.h"
+#include "act/hook.h"
 #include "act/sibling.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,7 +15,8 @@
 #include "kern/cgmake.h"
 
 enum {
-    KILL_SETTLE_US = 100000,  /* after a kill: until its memory is given back */
+    SETTLE_LOOK_US = 20000,   /* who was ended gives its memory back: between two looks at that, */
+    SETTLE_MOST_US = 2000000, /* and no longer than so (a GiB takes some 0.3 s) */
     TERM_LOOK_US = 50000,     /* between two looks whether it has ended */
     PAUSE_MOST_US = 10000000, /* a pause wins time; it frees nothing */
     HOLD_AGAIN_US = 300000,   /* after an OOM that was held */
@@ -113,7 +115,7 @@ static void tell_end(struct guarded *x, struct guarded_doing *d, const struct ac
     a.mark = d->mark;
     a.report = *report;
     if (d->action == ACTION_NOTIFY)
-        add_told(x->told, &a.report);
+        add_told(d->told, &a.report);
     a.have_before = d->have_before;
     a.before = d->before;
     a.have_after = grip_used(&x->grip, &a.after) == 0;
@@ -127,14 +129,19 @@ static void tell_end(struct guarded *x, struct guarded_doing *d, const struct ac
     record(x, &a, NULL);
 }
 
-void carry_abandon(struct guarded *x) {
+static void abandon(struct guarded *x, struct guarded_doing *d) {
     struct action_report report = {.pid = 0};
 
-    if (!x->slow.any)
+    if (!d->any)
         return;
     report_failed(&report, "",
                   "the guard of this group ended before it did: how it went is not known");
-    tell_end(x, &x->slow, &report, clock_mono_us() - x->slow.began_us);
+    tell_end(x, d, &report, clock_mono_us() - d->began_us);
+}
+
+void carry_abandon(struct guarded *x) {
+    abandon(x, &x->hook);
+    abandon(x, &x->slow);
 }
 
 /* Somebody is killed now: the next OOM is held once that is through. */
@@ -143,17 +150,62 @@ static void end_hold(struct guarded *x) {
     x->hold_again_us = clock_mono_us() + HOLD_AGAIN_US;
 }
 
-void carry_ended(struct guarded *x, const struct action_report *report, int64_t took_us) {
-    struct guarded_doing d = x->slow;
+void carry_ended(struct guarded *x, enum action action, const struct action_report *report,
+                 int64_t took_us) {
+    struct guarded_doing *d = action == ACTION_NOTIFY ? &x->hook : &x->slow;
 
-    if (!d.any)
+    if (!d->any)
         return;
-    x->slow.any = false;
-    tell_end(x, &d, report, took_us);
-    if (x->holding) {
+    tell_end(x, d, report, took_us);
+    if (x->holding && d == &x->slow) {
         x->holding = false;
         end_hold(x);
     }
+}
+
+static bool is_held(const struct action_report *report) {
+    return report->outcome == OUTCOME_DONE || report->outcome == OUTCOME_PARTLY;
+}
+
+/* --- who was ended ---------------------------------------------------------------------------- */
+
+static void await_effect(struct guarded_doing *d, int64_t now_us) {
+    d->settle_us = now_us + SETTLE_MOST_US;
+    d->until_us = now_us + SETTLE_LOOK_US;
+    d->used = UINT64_MAX;
+}
+
+/* They are through, and used no longer falls: that is the effect. */
+static bool has_settled(struct guarded *x, struct guarded_doing *d, const struct guarded_asked *who,
+                        unsigned n, int64_t now_us) {
+    uint64_t before = d->used;
+
+    if (now_us < d->until_us)
+        return false;
+    if (now_us >= d->settle_us)
+        return true;
+    d->until_us = now_us + SETTLE_LOOK_US;
+    for (unsigned i = 0; i < n; i++)
+        if (!candidate_is_over(x->grip.host, who[i].pid, who[i].start_ticks))
+            return false;
+    return grip_used(&x->grip, &d->used) < 0 || d->used >= before;
+}
+
+static void see_kill(struct guarded *x, int64_t now_us) {
+    struct guarded_doing *d = &x->ending;
+
+    if (d->any && has_settled(x, d, &x->killed, 1, now_us))
+        tell_end(x, d, &d->report, now_us - d->began_us);
+}
+
+/* The signal was just sent: nobody has been given its pid yet. */
+static void await_killed(struct guarded *x, const struct guarded_doing *d) {
+    struct procstat stat = {.start_ticks = 0};
+
+    (void)procstat_read(x->grip.host->proc, d->report.pid, &stat);
+    x->killed = (struct guarded_asked){d->report.pid, stat.start_ticks};
+    x->ending = *d;
+    await_effect(&x->ending, clock_mono_us());
 }
 
 /* --- TERM and its grace ----------------------------------------------------------------------- */
@@ -211,6 +263,11 @@ static void see_term(struct guarded *x, int64_t now_us) {
 
     if (!d->any)
         return;
+    if (d->settle_us > 0) {
+        if (has_settled(x, d, x->asked, x->asked_n, now_us))
+            tell_end(x, d, &d->report, now_us - d->began_us);
+        return;
+    }
     if (still_there(x) == 0 && !(x->asked_more && cgmake_busy(x->grip.level[0].dir) > 0)) {
         report_done(&report, "%.300s; all of it ended by itself", d->report.text);
     } else if (now_us < d->began_us + x->policy->grace_us) {
@@ -220,13 +277,16 @@ static void see_term(struct guarded *x, int64_t now_us) {
         end_deaf(x, &report);
         report.pid = d->report.pid;
     }
-    tell_end(x, d, &report, now_us - d->began_us);
+    d->report = report;
+    if (is_held(&report))
+        await_effect(d, now_us);
+    else
+        tell_end(x, d, &d->report, now_us - d->began_us);
 }
 
 /* A kill has had its effect, or its time; a TERM was heeded, or its grace is over. */
 static void see_endings(struct guarded *x, int64_t now_us) {
-    if (x->ending.any && now_us >= x->ending.until_us)
-        tell_end(x, &x->ending, &x->ending.report, x->ending.took_us);
+    see_kill(x, now_us);
     see_term(x, now_us);
 }
 
@@ -265,10 +325,6 @@ static void let_run(struct guarded *x, enum action action) {
         return;
     let_go(x, &x->pause, ACTION_PAUSE, why);
     let_go(x, &x->throttle, ACTION_THROTTLE, why);
-}
-
-static bool is_held(const struct action_report *report) {
-    return report->outcome == OUTCOME_DONE || report->outcome == OUTCOME_PARTLY;
 }
 
 static void hold(struct guarded *x, enum action action, unsigned mark, int64_t now_us,
@@ -330,10 +386,25 @@ static int64_t time_for(const struct guarded *x, enum action action) {
     return action == ACTION_RESCUE ? RESCUE_TIMES * x->policy->deadline_us : x->policy->deadline_us;
 }
 
-/* Quick ones are done when this returns; of the others *report says only what went wrong. */
-static void act(struct guarded *x, const struct audit *why, int64_t now_us,
-                struct action_report *report) {
+/* Those who listen are told at once; the hook, if there is one, is for a hand. */
+static void notify(struct guarded *x, const struct audit *why, struct guarded_doing *d) {
+    struct pressuresock *s = owner(x)->pressure;
+
+    d->told = s ? pressuresock_tell(s, str_of(x->grip.path)) : 0;
+    if (!x->policy->hook[0])
+        (void)hook_run(x->policy, why, 0, &d->report);
+    else if (x->hook.any)
+        report_partly(&d->report,
+                      "told in the log and the audit; its hook is not run: that of the notify "
+                      "before it has not ended");
+    else
+        give(x, why, ACTION_NOTIFY, d->began_us + x->policy->deadline_us, &d->report);
+}
+
+/* Quick ones are done when this returns; of the others d->report says only what went wrong. */
+static void act(struct guarded *x, const struct audit *why, struct guarded_doing *d) {
     struct guards *g = owner(x);
+    struct action_report *report = &d->report;
     enum action action = why->action;
 
     if (x->policy->dry_run) {
@@ -348,7 +419,7 @@ static void act(struct guarded *x, const struct audit *why, int64_t now_us,
     switch (action) {
     case ACTION_THROTTLE:
     case ACTION_PAUSE:
-        hold(x, action, why->mark, now_us, report);
+        hold(x, action, why->mark, d->began_us, report);
         return;
     case ACTION_KILL:
         (void)killer_kill(g->killer, &x->grip, x->policy, false, report);
@@ -358,14 +429,13 @@ static void act(struct guarded *x, const struct audit *why, int64_t now_us,
         (void)killer_term(g->killer, &x->grip, x->policy, false, report);
         return;
     case ACTION_NOTIFY:
-        x->told = g->pressure ? pressuresock_tell(g->pressure, str_of(x->grip.path)) : 0;
-        give(x, why, action, now_us + time_for(x, action), report);
+        notify(x, why, d);
         return;
     case ACTION_GC:
     case ACTION_RECLAIM:
     case ACTION_DUMP:
     case ACTION_RESCUE:
-        give(x, why, action, now_us + time_for(x, action), report);
+        give(x, why, action, d->began_us + time_for(x, action), report);
         return;
     case ACTION_N:
         break;
@@ -377,10 +447,22 @@ static bool goes_on(enum action action, const struct action_report *report) {
     return !ladder_is_quick(action) && report->outcome == OUTCOME_NONE;
 }
 
+/* One that was asked for, or that is awaited yet: each that has begun has an end. */
+static void end_before(struct guarded *x, enum action action) {
+    struct guarded_doing *d = action == ACTION_KILL ? &x->ending : &x->term;
+    struct action_report report = d->report;
+
+    if (!d->any || (action != ACTION_KILL && action != ACTION_TERM))
+        return;
+    if (d->settle_us == 0)
+        report_partly(&report, "%.400s; SIGTERM was sent once more before its grace was over",
+                      d->report.text);
+    tell_end(x, d, &report, clock_mono_us() - d->began_us);
+}
+
 static void begin(struct guarded *x, const struct facts *f, enum action action, unsigned mark,
                   const char *why, const char *by, char id_out[AUDIT_ID]) {
     struct guarded_doing d = {.any = true, .action = action, .mark = mark};
-    struct action_report report = {.pid = 0};
     struct audit a;
 
     record_new(&a, x, AUDIT_BEGIN, f);
@@ -396,33 +478,25 @@ static void begin(struct guarded *x, const struct facts *f, enum action action, 
     if (id_out)
         memcpy(id_out, a.id, AUDIT_ID);
     record(x, &a, NULL);
-    if (action == ACTION_TERM && x->term.any) { /* one that was asked for, and has its grace yet */
-        report_partly(&report, "%.400s; SIGTERM was sent once more before its grace was over",
-                      x->term.report.text);
-        tell_end(x, &x->term, &report, clock_mono_us() - x->term.began_us);
-        report = (struct action_report){.pid = 0};
-    }
+    end_before(x, action);
     ladder_begun(&x->ladder, action, mark, f->at_us);
     d.began_us = clock_mono_us();
-    act(x, &a, d.began_us, &report);
+    act(x, &a, &d);
     /* Our own group may have no room even to open a file: what is kept for that moment is spent.
      * What holds is not begun once more: that would be refused. */
-    if (ladder_is_quick(action) && !is_held(&report) && !a.dry_run && locked_spend()) {
-        report = (struct action_report){.pid = 0};
-        act(x, &a, d.began_us, &report);
+    if (ladder_is_quick(action) && !is_held(&d.report) && !a.dry_run && locked_spend()) {
+        d.report = (struct action_report){.pid = 0};
+        act(x, &a, &d);
     }
-    d.took_us = clock_mono_us() - d.began_us;
-    d.report = report;
-    if (goes_on(action, &report)) {
-        x->slow = d;
-    } else if (action == ACTION_TERM && is_held(&report) && !a.dry_run) {
+    if (goes_on(action, &d.report)) {
+        *(action == ACTION_NOTIFY ? &x->hook : &x->slow) = d;
+    } else if (action == ACTION_TERM && is_held(&d.report) && !a.dry_run) {
         d.until_us = d.began_us + TERM_LOOK_US;
         x->term = d;
-    } else if (action == ACTION_KILL && report.outcome == OUTCOME_DONE && !x->ending.any) {
-        d.until_us = d.began_us + KILL_SETTLE_US;
-        x->ending = d;
+    } else if (action == ACTION_KILL && d.report.outcome == OUTCOME_DONE && d.report.pid > 0) {
+        await_killed(x, &d);
     } else {
-        tell_end(x, &d, &report, d.took_us);
+        tell_end(x, &d, &d.report, clock_mono_us() - d.began_us);
     }
 }
 
@@ -553,7 +627,7 @@ void carry_over(struct guarded *x, const char *why) {
         tell_end(x, &x->term, &x->term.report, clock_mono_us() - x->term.began_us);
     carry_abandon(x);
     if (x->ending.any)
-        tell_end(x, &x->ending, &x->ending.report, x->ending.took_us);
+        tell_end(x, &x->ending, &x->ending.report, clock_mono_us() - x->ending.began_us);
     oomhold_done(&x->hold);
     record_new(&a, x, AUDIT_OVER, grip_read(&x->grip, GRIP_STAT, &f) == 0 ? &f : NULL);
     (void)snprintf(a.report.text, sizeof(a.report.text), "%s", why);

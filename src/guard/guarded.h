@@ -32,7 +32,9 @@ struct guarded_doing {
     bool have_before;
     uint64_t before;
     int64_t began_us, until_us; /* until: look then whether it has had its effect */
-    int64_t took_us;            /* of a kill: the signal itself */
+    int64_t settle_us;          /* who was ended: until its effect is told; 0: is not ended */
+    uint64_t used;              /* ... at the look before */
+    unsigned told;              /* of notify: programs, by their sockets */
     struct action_report report;
 };
 
@@ -53,7 +55,6 @@ struct guarded {
     struct brake throttle, pause;
     unsigned throttle_mark, pause_mark; /* 0: asked for */
     int64_t throttle_until_us, pause_until_us;
-    unsigned told; /* programs, by their sockets, of the notify that goes on */
     struct oomhold hold;
     struct tripwire wire;
     int wire_said; /* what was told of it last */
@@ -69,8 +70,10 @@ struct guarded {
     uint64_t rate; /* of growth, bytes a second */
     int64_t look_us, refresh_us, watched_us, hold_again_us;
     struct guarded_doing slow;                 /* in a hand */
+    struct guarded_doing hook;                 /* of a notify, in another: nothing waits for it */
     struct guarded_doing term, ending;         /* a TERM's grace; a kill whose effect is awaited */
     struct guarded_asked asked[GUARDED_ASKED]; /* those that are to heed the TERM */
+    struct guarded_asked killed;               /* whose end `ending` awaits */
     unsigned asked_n;
     bool asked_more; /* there were others */
     bool knows_kills;

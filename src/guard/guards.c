@@ -14,7 +14,7 @@
 #include "guard/locked.h"
 
 enum {
-    HANDS_LEAST = 2,
+    HANDS_LEAST = 3,
     HANDS_MOST = 8,
     GROUPS_PER_HAND = 50,
     RESERVE_AGAIN_US = 2000000,
@@ -279,7 +279,7 @@ static uint64_t generation_of(void *ctx, unsigned group) {
     return group < g->n && g->at[group] ? g->at[group]->generation : 0;
 }
 
-static void hand_ended(void *ctx, unsigned group, uint64_t generation,
+static void hand_ended(void *ctx, unsigned group, uint64_t generation, enum action action,
                        const struct action_report *report, int64_t took_us) {
     struct guards *g = ctx;
     int64_t now_us = clock_mono_us();
@@ -287,7 +287,7 @@ static void hand_ended(void *ctx, unsigned group, uint64_t generation,
     if (generation == 0 || generation_of(g, group) != generation)
         return; /* another has its id now */
     g->at[group]->look_us = now_us;
-    carry_ended(g->at[group], report, took_us);
+    carry_ended(g->at[group], action, report, took_us);
     record_tell(g);
     guards_plan(g, now_us);
 }

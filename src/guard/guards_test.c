@@ -391,6 +391,14 @@ static uint64_t usage(const struct world *w) {
     return bytes;
 }
 
+static void hook(struct policy *p, const char *program, const char *word) {
+    struct err err = {0};
+
+    assert_int_equal(policy_add_text(p->hook, str_of(program), &err), 0);
+    if (word[0])
+        assert_int_equal(policy_add_text(p->hook, str_of(word), &err), 0);
+}
+
 /* Nobody stands ready yet to do what takes long. */
 static void a_group_that_is_above_its_mark_at_the_start(void **state) {
     struct world w;
@@ -398,6 +406,7 @@ static void a_group_that_is_above_its_mark_at_the_start(void **state) {
 
     (void)state;
     begin(&w, "50%", "notify", ACTION_NOTIFY, &p);
+    hook(&p, "/bin/true", "");
     grow(&w, 40);
     for (unsigned i = 0; i < 4000 && usage(&w) < LIMIT / 100 * 60; i++)
         usleep(5000);
@@ -416,6 +425,7 @@ static void an_id_is_given_again(void **state) {
 
     (void)state;
     begin(&w, "90%", "notify", ACTION_NOTIFY, &p);
+    hook(&p, "/bin/true", "");
     add(&w, &p);
     turn(&w, 30); /* one stands ready */
     guards_remove(w.guards, 0, "enough");
@@ -436,10 +446,7 @@ static void what_goes_on_when_the_guard_ends(void **state) {
 
     (void)state;
     begin(&w, "90%", "notify", ACTION_NOTIFY, &p);
-    memcpy(p.hook,
-           "/bin/sleep\0"
-           "60\0",
-           15);
+    hook(&p, "/bin/sleep", "60");
     add(&w, &p);
     assert_int_equal(guards_ask(w.guards, 0, ACTION_NOTIFY, "test", id), 0);
     for (unsigned i = 0; i < 1000 && !w.began; i++)
@@ -449,6 +456,37 @@ static void what_goes_on_when_the_guard_ends(void **state) {
     guards_remove(w.guards, 0, "enough");
     assert_true(w.ended);
     assert_string_equal(w.end.id, id);
+    assert_int_equal(w.end.report.outcome, OUTCOME_FAILED);
+    done(&w);
+}
+
+/* The end of each is told: of the kill at once, of the hook when it comes. */
+static void a_hook_holds_nothing_up(void **state) {
+    struct world w;
+    struct policy p;
+    char first[AUDIT_ID], second[AUDIT_ID];
+
+    (void)state;
+    begin(&w, "80%", "notify,kill", ACTION_KILL, &p);
+    hook(&p, "/bin/sleep", "60");
+    p.deadline_us = 2 * PATIENCE_US;
+    p.cooldown_us = 0;
+    add(&w, &p);
+    assert_int_equal(guards_ask(w.guards, 0, ACTION_NOTIFY, "test", first), 0);
+    grow(&w, 52);
+    assert_int_equal(loop_run(w.loop), 0);
+    assert_true(w.ended);
+    was_done(&w);
+    w.stop_at = ACTION_NOTIFY;
+    w.ended = false;
+    assert_int_equal(guards_ask(w.guards, 0, ACTION_NOTIFY, "test", second), 0);
+    assert_true(w.ended); /* one hook at a time */
+    assert_string_equal(w.end.id, second);
+    assert_int_equal(w.end.report.outcome, OUTCOME_PARTLY);
+    w.ended = false;
+    guards_remove(w.guards, 0, "enough");
+    assert_true(w.ended);
+    assert_string_equal(w.end.id, first);
     assert_int_equal(w.end.report.outcome, OUTCOME_FAILED);
     done(&w);
 }
@@ -671,6 +709,7 @@ int main(void) {
         cmocka_unit_test(a_group_that_is_above_its_mark_at_the_start),
         cmocka_unit_test(an_id_is_given_again),
         cmocka_unit_test(what_goes_on_when_the_guard_ends),
+        cmocka_unit_test(a_hook_holds_nothing_up),
         cmocka_unit_test(a_group_that_cannot_be_read_for_a_while),
         cmocka_unit_test(what_is_asked_to_end_is_not_slowed_down),
         cmocka_unit_test(a_second_term_ends_the_first),

@@ -61,7 +61,8 @@ bool record_may_act(
 /* carry.c: what follows from a look, from an action's end, from a wish. Nothing allocates. */
 void carry_begin(struct guarded *x);
 void carry_on(struct guarded *x, struct facts *f);
-void carry_ended(struct guarded *x, const struct action_report *report, int64_t took_us);
+void carry_ended(struct guarded *x, enum action action, const struct action_report *report,
+                 int64_t took_us);
 void carry_asked(struct guarded *x, const struct facts *f, enum action action, const char *by,
                  char id_out[AUDIT_ID]);
 void carry_release(struct guarded *x, const char *why, int64_t now_us);

@@ -39,6 +39,7 @@ struct hand {
     int socket;
     uint32_t id; /* of its watch */
     unsigned group;
+    enum action action;
     uint64_t generation; /* READY: the newest that it knows; RUNNING: that it works on */
     int64_t began_us, deadline_us;
     struct hands *hands;
@@ -276,13 +277,14 @@ static void make_ready(struct hands *h, int64_t now_us) {
 static void finish(struct hand *x, const struct action_report *report, bool end, int64_t now_us) {
     struct hands *h = x->hands;
     unsigned group = x->group;
+    enum action action = x->action;
     uint64_t generation = x->generation;
     int64_t took_us = now_us - x->began_us;
 
     let_go(h, x, end);
     if (!with_state(h, READY))
         again(h, now_us);
-    h->o.ended(h->o.ctx, group, generation, report, took_us);
+    h->o.ended(h->o.ctx, group, generation, action, report, took_us);
 }
 
 static void end_texts(struct action_report *r) {
@@ -392,12 +394,12 @@ static int send_job(const struct hand *x, const struct hand_job *job) {
 int hands_give(struct hands *h, const struct hand_job *job) {
     struct hand *x;
     int64_t now_us = clock_mono_us();
-    unsigned running = 0;
+    unsigned running = 0, kept = job->action == ACTION_NOTIFY ? 1 : 0;
     int r = -EIO;
 
     for (unsigned i = 0; i < h->n; i++)
         running += h->hand[i].state == RUNNING;
-    if (running + 1 >= h->n)
+    if (running + 1 + kept >= h->n)
         return -EBUSY;
     h->job = *job;
     h->job.generation = h->o.generation(h->o.ctx, job->group);
@@ -415,6 +417,7 @@ int hands_give(struct hands *h, const struct hand_job *job) {
     }
     x->state = RUNNING;
     x->group = job->group;
+    x->action = job->action;
     x->generation = h->job.generation;
     x->began_us = now_us;
     x->deadline_us = job->deadline_us;

@@ -22,7 +22,7 @@ struct hand_job {
 struct hands;
 
 /* Told in the caller's loop; report->outcome FAILED with a text when the hand died or was late. */
-typedef void hands_ended(void *ctx, unsigned group, uint64_t generation,
+typedef void hands_ended(void *ctx, unsigned group, uint64_t generation, enum action action,
                          const struct action_report *report, int64_t took_us);
 
 struct hands_options {
@@ -51,8 +51,9 @@ int64_t hands_tick(struct hands *h, int64_t now_us);
  * generation that there is. */
 void hands_stale(struct hands *h, uint64_t newest);
 
-/* 0: it is being done. -EBUSY: all hands are. When none stands ready that was made after the group
- * was opened, one is made at once: that takes a millisecond, and may fail: -ENOMEM, -EAGAIN, ... */
+/* 0: it is being done. -EBUSY: all hands are; for notify, whose hook may take its time while others
+ * are to be done, also when it would be the last. When none stands ready that was made after the
+ * group was opened, one is made at once: that takes a millisecond, and may fail: -ENOMEM, ... */
 int hands_give(struct hands *h, const struct hand_job *job);
 
 /* Ends the one that works on this generation, without a word. */

@@ -23,6 +23,7 @@ struct world {
     bool may_fork;
     unsigned ended;
     uint64_t of;
+    enum action action;
     struct action_report report;
 };
 
@@ -46,12 +47,13 @@ static bool may_fork(void *ctx) {
     return w->may_fork;
 }
 
-static void on_ended(void *ctx, unsigned group, uint64_t generation,
+static void on_ended(void *ctx, unsigned group, uint64_t generation, enum action action,
                      const struct action_report *report, int64_t took_us) {
     struct world *w = ctx;
 
     (void)group, (void)took_us;
     w->ended++;
+    w->action = action;
     w->of = generation;
     w->report = *report;
     loop_stop(w->loop);
@@ -107,6 +109,7 @@ static void a_job_is_done_by_the_one_that_stands_ready(void **state) {
     assert_int_equal(loop_run(w.loop), 0);
     assert_int_equal(w.ended, 1);
     assert_int_equal(w.of, 1);
+    assert_int_equal(w.action, ACTION_KILL);
     assert_string_equal(w.report.text, TAKEN);
     done(&w);
 }
@@ -181,6 +184,18 @@ static void one_that_was_ended_is_replaced(void **state) {
     done(&w);
 }
 
+/* A hook may take as long as it is given: something else may be urgent. */
+static void the_last_hand_is_not_for_a_hook(void **state) {
+    struct world w;
+
+    (void)state;
+    begin(&w); /* with one */
+    make_one(&w);
+    assert_int_equal(give(&w, ACTION_NOTIFY), -EBUSY);
+    assert_int_equal(give(&w, ACTION_KILL), 0);
+    done(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_is_done_by_the_one_that_stands_ready),
@@ -188,6 +203,7 @@ int main(void) {
         cmocka_unit_test(one_that_is_older_than_the_group_gets_nothing),
         cmocka_unit_test(a_hand_touches_no_other_group),
         cmocka_unit_test(one_that_was_ended_is_replaced),
+        cmocka_unit_test(the_last_hand_is_not_for_a_hook),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -331,6 +331,40 @@ def above_at_start():
         guard.stream.end()
 
 
+@test("the end of a kill, and of a TERM that is heeded, is told when the memory has been given back",
+      needs=(needs_cgroups,))
+def effect_awaited():
+    for actions in ("kill", "term,kill"):
+        with tempfile.TemporaryDirectory() as folder:
+            box = group("guard", limit=1024 * MIB, controllers=("unified",))
+            guard = Guard(box.path, folder, "--at", "80%", "--do", actions)
+            grower = Grower(box, 860, pause=0)  # takes the kernel some 0.3 s to give back
+            grower.ended(30)
+            end = wait_record(guard, "end", actions.split(",", maxsplit=1)[0])
+            check(end["before"] > 700 * MIB and end["after"] < 100 * MIB, f"its effect: {end}")
+            time.sleep(0.3)
+            guard.stream.end()
+            equal([r["action"] for r in records(guard, "begin")], [end["action"]], "what was begun")
+            box.remove()
+
+
+@test("a hook that takes its time holds nothing up, and its end is told", needs=(needs_cgroups,))
+def slow_hook():
+    with tempfile.TemporaryDirectory() as folder:
+        box = room()
+        guard = Guard(box.path, folder, "--at", "60%", "--do", "notify,dump,kill", "--deadline", "4s",
+                      "--hook", "/bin/sleep", "--hook", "60")
+        grower = Grower(box, 58, pause=0.01)
+        equal(grower.ended(), -signal.SIGKILL, "how the grower ended")
+        equal(oom_kills(box), 0, "kills by the kernel")
+        check("took more than" in wait_record(guard, "end", "notify")["text"], "its end, at its time")
+        guard.stream.end()
+        order = [r["action"] for r in guard.stream.objects() if r["kind"] == "end"]
+        equal(order, ["dump", "kill", "notify"], "what ended, in that order")
+        again = plimsoll("guard", "--replay", os.path.join(folder, "audit"), "--json").objects
+        equal([r["replay"] for r in again], ["same"] * 3, "decided again")
+
+
 @test("a job that goes on when its guard ends has its record", needs=(needs_cgroups,))
 def abandoned():
     with tempfile.TemporaryDirectory() as folder:
