@@ -3,12 +3,18 @@
  * A mark is passed when `used` (never cache) reaches it, and left when used falls LADDER_BACK_CENTI
  * of the limit below it. What stands in a passed mark's list is taken one after the other as long
  * as used stays above the mark; the highest passed mark comes first, then what lower ones have not
- * got to. An action that may take long keeps others waiting, but not the quick ones of a higher
- * mark. When used was below the mark since, and the cool-down is over, its list begins anew; when
- * all of it was in vain, after LADDER_REPEAT_US. A hang starts `rescue` at once where the policy
- * has it, whatever the marks say; when that has failed, or has not lasted twice, the list behind it
- * is walked, and what hangs yet after LADDER_RESCUE_US is rescued again: what was lacking may be
- * there. Never reads a clock: facts carry the time.
+ * got to: a notify of any of them before all else. An action that may take long keeps others
+ * waiting, but not the quick ones of a higher mark; a notify keeps nobody waiting. When used was
+ * below the mark since, and the cool-down is over, its list begins anew; when all of it was in
+ * vain, after LADDER_REPEAT_US: of what holds the group after as long a time without that, of what
+ * changes nothing (notify, dump) after twice the time of before each, up to LADDER_RARELY_S.
+ *
+ * A hang starts `rescue` at once where the policy has it, whatever the marks say; when that has
+ * failed, or has not lasted twice, the list behind it is walked, and what hangs yet after
+ * LADDER_RESCUE_US is rescued again: what was lacking may be there.
+ *
+ * Never reads a clock: facts carry the time. A look that changes nothing (*change) and decides
+ * nothing leaves no trace, so that records of the others suffice to decide the same (replay.h).
  */
 #pragma once
 #include "model/audit.h"
@@ -18,7 +24,9 @@ enum {
     LADDER_RELAPSE_US = 10000000, /* a hang so soon after a rescue: that rescue has not lasted */
     LADDER_RELAPSES = 2,
     LADDER_REPEAT_US = 10000000, /* a list that did not help begins anew after that */
-    LADDER_RESCUE_US = 60000000, /* ... and a rescue that did not */
+    LADDER_RARELY_S = 3600,      /* ... and what changes nothing so often at least */
+    LADDER_HOLD_US = 10000000,   /* so long a throttle or pause holds */
+    LADDER_RESCUE_US = 60000000, /* a rescue that did not help */
     LADDER_MINUTES = 60,
 };
 
@@ -29,7 +37,9 @@ struct ladder {
     bool eased[POLICY_MARKS];         /* used was below the mark since the last step */
     int64_t stepped_us[POLICY_MARKS]; /* when the last step began */
     uint64_t used, limit;             /* at the last look */
-    int64_t over_us[POLICY_MARKS];    /* when its list was at its end; 0: is not */
+    int64_t taken_us[POLICY_ACTIONS]; /* of all lists: when it was begun; 0: not above the mark */
+    uint8_t times[POLICY_ACTIONS];    /* since used was below the mark */
+    uint32_t owed;                    /* bits: a notify that others have passed by */
     bool busy;                        /* an action that takes long goes on: */
     enum action doing;
     unsigned doing_mark;

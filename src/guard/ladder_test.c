@@ -1,4 +1,4 @@
-#include "guard/ladder.h"
+#include "guard/replay.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -138,15 +138,86 @@ static void term_does_not_wait_for_what_is_slow(void **state) {
     assert_true(w.ladder.busy);
 }
 
-static void a_fast_grower_meets_the_highest_mark_first(void **state) {
+static void a_fast_grower_is_told_of_and_meets_the_highest_mark_first(void **state) {
     struct world w;
 
     (void)state;
-    begin(&w, "80%,90%,95%", "notify,gc,pause");
-    does(&w, 970, "pause", 3);
-    does(&w, 970, "gc", 2);
+    begin(&w, "70%,80%,90%,95%", "reclaim,notify,gc,pause");
+    does(&w, 970, "notify", 2);
+    does(&w, 970, "pause", 4);
+    does(&w, 970, "gc", 3);
     ends(&w, ACTION_GC, OUTCOME_DONE);
-    does(&w, 970, "notify", 1);
+    does(&w, 970, "reclaim", 1);
+}
+
+static void a_notify_keeps_nobody_waiting_and_is_not_forgotten(void **state) {
+    struct world w;
+
+    (void)state;
+    begin(&w, "80%,90%", "notify,notify,gc,notify,kill");
+    does(&w, 800, "notify", 1);
+    does(&w, 900, "gc", 2); /* the cool-down of notify */
+    ends(&w, ACTION_NOTIFY, OUTCOME_DONE);
+    waits(&w, 900);
+    w.now_us += w.policy.cooldown_us;
+    does(&w, 900, "notify", 2);
+    ends(&w, ACTION_NOTIFY, OUTCOME_DONE);
+    waits(&w, 900); /* gc is before what follows in its list */
+    ends(&w, ACTION_GC, OUTCOME_DONE);
+    does(&w, 900, "kill", 2);
+    w.now_us += w.policy.cooldown_us;
+    does(&w, 900, "notify", 2);
+    ends(&w, ACTION_NOTIFY, OUTCOME_DONE);
+    w.now_us += w.policy.cooldown_us;
+    waits(&w, 900);
+}
+
+/* At these seconds it is begun, while used stays above the mark: nobody is told 360 times an hour.
+ */
+static void begins_at(struct world *w, enum action a, const unsigned *second, size_t n) {
+    int64_t since_us = w->now_us;
+
+    for (unsigned s = 0, i = 0; i < n; s++) {
+        w->now_us = since_us + s * (int64_t)S;
+        for (see(w, 950); w->decision.any; see(w, 950)) {
+            ladder_begun(&w->ladder, w->decision.action, w->decision.mark, w->now_us);
+            ends(w, w->decision.action, OUTCOME_DONE);
+            if (w->decision.action == a)
+                assert_int_equal(s, second[i++]);
+        }
+    }
+}
+
+static void what_changes_nothing_is_repeated_ever_more_rarely(void **state) {
+    static const unsigned rarely[] = {0, 10, 30, 70, 150, 310, 630, 1270, 2550, 5110, 8710, 12310},
+                          often[] = {0, 10, 20, 30, 40, 50, 60};
+    struct world w;
+
+    (void)state;
+    begin(&w, "90%", "notify");
+    begins_at(&w, ACTION_NOTIFY, rarely, sizeof(rarely) / sizeof(rarely[0]));
+    waits(&w, 899); /* below the mark, if only just */
+    w.now_us += 2 * S;
+    begins_at(&w, ACTION_NOTIFY, rarely, 4);
+    begin(&w, "90%", "dump,reclaim");
+    begins_at(&w, ACTION_DUMP, rarely, 6);
+    begin(&w, "90%", "notify,reclaim");
+    begins_at(&w, ACTION_RECLAIM, often, sizeof(often) / sizeof(often[0]));
+}
+
+static void who_was_held_is_given_time_to_free_something(void **state) {
+    static const unsigned seconds[] = {0, 20, 40, 60}, often[] = {0, 10, 20, 30};
+    struct world w;
+
+    (void)state;
+    begin(&w, "90%", "throttle");
+    begins_at(&w, ACTION_THROTTLE, seconds, 4);
+    begin(&w, "90%", "throttle,pause,kill");
+    begins_at(&w, ACTION_PAUSE, seconds, 4);
+    begin(&w, "90%", "throttle,kill");
+    begins_at(&w, ACTION_KILL, often, 4);
+    begin(&w, "90%", "throttle,gc"); /* gc lets go of it */
+    begins_at(&w, ACTION_THROTTLE, often, 4);
 }
 
 static void a_hang_is_rescued_first(void **state) {
@@ -309,6 +380,142 @@ static void a_dry_rescue_is_said_now_and_then(void **state) {
     does(&w, 1000, "rescue", 0);
 }
 
+/* --- replay ----------------------------------------------------------------------------------- */
+
+/* A guard's life, as carry.c makes it: records are kept of changes and decisions, not of looks. */
+struct life {
+    struct world world;
+    struct replay replay;
+    uint64_t used, seed;
+    int64_t slow_us, note_us, term_us; /* ends then; 0: none */
+    enum action slow;
+};
+
+static unsigned roll(struct life *x, unsigned n) {
+    x->seed = x->seed * 6364136223846793005U + 1442695040888963407U;
+    return (unsigned)(x->seed >> 33) % n;
+}
+
+static void keep(struct life *x, enum audit_kind kind, enum action action, unsigned mark,
+                 enum outcome outcome) {
+    struct world *w = &x->world;
+    struct audit a = {.kind = kind,
+                      .by = "guard",
+                      .action = action,
+                      .mark = mark,
+                      .hang = w->hang,
+                      .up = kind == AUDIT_HANG && w->ladder.hung,
+                      .report.outcome = outcome,
+                      .facts = {.at_us = w->now_us,
+                                .have = 1U << FACT_USED | 1U << FACT_LIMIT,
+                                .value = {[FACT_USED] = x->used, [FACT_LIMIT] = LIMIT}}};
+    struct decision out;
+
+    if (replay_take(&x->replay, &a, &w->policy, &out) == REPLAY_OTHER)
+        fail_msg("seed %llu: %s at mark %u, but decided again %s at mark %u",
+                 (unsigned long long)x->seed, action_name(action), mark,
+                 out.any ? action_name(out.action) : "nothing", out.mark);
+}
+
+static void end_one(struct life *x, enum action a, int64_t *at_us) {
+    static const enum outcome outcomes[] = {OUTCOME_DONE, OUTCOME_PARTLY, OUTCOME_FAILED,
+                                            OUTCOME_DRY};
+    enum outcome o = outcomes[roll(x, 4)];
+
+    if (at_us && (*at_us == 0 || x->world.now_us < *at_us))
+        return;
+    if (at_us)
+        *at_us = 0;
+    ladder_ended(&x->world.ladder, a, 0, o, x->world.now_us);
+    keep(x, AUDIT_END, a, 0, o);
+    if (a == ACTION_RESCUE)
+        x->world.hang = (struct hang){0};
+}
+
+static void begin_one(struct life *x, enum action a, unsigned mark) {
+    int64_t until_us = x->world.now_us + roll(x, 2) * (int64_t)roll(x, 12 * S) + 1;
+
+    keep(x, AUDIT_BEGIN, a, mark, OUTCOME_NONE);
+    ladder_begun(&x->world.ladder, a, mark, x->world.now_us);
+    if (a == ACTION_NOTIFY)
+        x->note_us = until_us;
+    else if (a == ACTION_TERM)
+        x->term_us = until_us;
+    else if (ladder_is_quick(a))
+        end_one(x, a, NULL);
+    else {
+        x->slow = a;
+        x->slow_us = until_us;
+    }
+}
+
+static void look(struct life *x) {
+    struct world *w = &x->world;
+
+    end_one(x, x->slow, &x->slow_us);
+    end_one(x, ACTION_NOTIFY, &x->note_us);
+    end_one(x, ACTION_TERM, &x->term_us);
+    for (unsigned i = 0; i < 16; i++) {
+        see(w, x->used);
+        if (w->change.before != w->change.above || w->change.eased > 0)
+            keep(x, AUDIT_MARK, ACTION_N, 1, OUTCOME_NONE);
+        if (w->change.hang)
+            keep(x, AUDIT_HANG, ACTION_N, 0, OUTCOME_NONE);
+        if (!w->decision.any)
+            return;
+        begin_one(x, w->decision.action, w->decision.mark);
+    }
+    assert_true(w->policy.cooldown_us == 0); /* else it comes to an end */
+}
+
+static void live(struct life *x, const char *doing, uint64_t seed) {
+    static const int64_t cooldowns[] = {S, 0, 3 * S, 30 * S};
+    struct world *w = &x->world;
+    uint64_t aim = 0;
+
+    begin(w, "80%,90%,95%", doing);
+    *x = (struct life){.world = *w, .seed = seed, .used = 500};
+    w->ladder.policy = &w->policy;
+    w->policy.cooldown_us = cooldowns[seed % 4];
+    w->policy.per_hour = seed % 5 ? 1200 : 10;
+    replay_init(&x->replay);
+    keep(x, AUDIT_GUARD, ACTION_N, 0, OUTCOME_NONE);
+    for (unsigned i = 0; i < 4000; i++) {
+        w->now_us += roll(x, 20) ? 50 * MS : (int64_t)roll(x, 30 * S);
+        if (roll(x, 100) == 0)
+            aim = 720 + roll(x, 280);
+        x->used = aim ? aim + roll(x, roll(x, 3) ? 2 : 30) : x->used;
+        if (roll(x, 200) == 0)
+            w->hang.kind = roll(x, 2) ? HANG_OOM_WAIT : HANG_NONE;
+        if (roll(x, 500) == 0 && !w->ladder.busy && !w->ladder.term)
+            begin_one(x, ACTION_GC, 0); /* somebody asks for it */
+        look(x);
+    }
+}
+
+static void what_is_recorded_decides_the_same_again(void **state) {
+    static const char *const doing[] = {
+        "notify,gc,reclaim",
+        "notify,notify,notify,reclaim",
+        "notify,reclaim,throttle,kill",
+        "throttle,pause,term",
+        "notify,notify,dump",
+        "gc,throttle,rescue,kill",
+        "gc,gc,rescue",
+        "notify,term,notify,dump,reclaim,notify,kill",
+        "reclaim,notify,pause,notify",
+    };
+    static struct life x;
+    unsigned same = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        live(&x, doing[seed % (sizeof(doing) / sizeof(doing[0]))], seed);
+        same += x.replay.same;
+    }
+    assert_in_range(same, 10000, UINT32_MAX);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_mark_starts_its_action),
@@ -316,7 +523,10 @@ int main(void) {
         cmocka_unit_test(what_helped_is_repeated_before_the_next_is_taken),
         cmocka_unit_test(quick_ones_of_a_higher_mark_do_not_wait),
         cmocka_unit_test(term_does_not_wait_for_what_is_slow),
-        cmocka_unit_test(a_fast_grower_meets_the_highest_mark_first),
+        cmocka_unit_test(a_fast_grower_is_told_of_and_meets_the_highest_mark_first),
+        cmocka_unit_test(a_notify_keeps_nobody_waiting_and_is_not_forgotten),
+        cmocka_unit_test(what_changes_nothing_is_repeated_ever_more_rarely),
+        cmocka_unit_test(who_was_held_is_given_time_to_free_something),
         cmocka_unit_test(a_hang_is_rescued_first),
         cmocka_unit_test(a_rescue_that_does_not_last),
         cmocka_unit_test(a_rescue_that_has_failed_is_tried_again),
@@ -327,6 +537,7 @@ int main(void) {
         cmocka_unit_test(without_a_limit_sizes_still_count),
         cmocka_unit_test(nothing_known_changes_nothing),
         cmocka_unit_test(a_dry_rescue_is_said_now_and_then),
+        cmocka_unit_test(what_is_recorded_decides_the_same_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
