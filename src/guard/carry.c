@@ -506,10 +506,15 @@ static void tell_changes(struct guarded *x, const struct facts *f, const struct 
                          const struct hang *before) {
     struct audit a;
 
-    if (c->before != c->above) {
+    for (unsigned mark = c->before; mark < c->above; mark++) {
         record_new(&a, x, AUDIT_MARK, f);
-        a.up = c->above > c->before;
-        a.mark = a.up ? c->above : c->above + 1;
+        a.up = true;
+        a.mark = mark + 1;
+        record(x, &a, NULL);
+    }
+    if (c->above < c->before) {
+        record_new(&a, x, AUDIT_MARK, f);
+        a.mark = c->above + 1;
         record(x, &a, NULL);
     }
     if (c->eased > 0 && c->above == c->before) { /* for a replay: people are told when it is left */
@@ -527,19 +532,23 @@ static void tell_changes(struct guarded *x, const struct facts *f, const struct 
     }
 }
 
-static void see_brakes(struct guarded *x, int64_t now_us) {
-    if (x->pause.kind != BRAKE_NONE) {
-        if (now_us >= x->pause_until_us)
-            let_go(x, &x->pause, ACTION_PAUSE, "it was paused for as long as that is of use");
-        else if (x->pause_mark > x->ladder.above)
-            let_go(x, &x->pause, ACTION_PAUSE, "used is below the mark");
-    }
-    if (x->throttle.kind != BRAKE_NONE) {
-        if (now_us >= x->throttle_until_us)
-            let_go(x, &x->throttle, ACTION_THROTTLE, "it was slowed down for long enough");
-        else if (x->throttle_mark > x->ladder.above)
-            let_go(x, &x->throttle, ACTION_THROTTLE, "used is below the mark");
-    }
+/* Before anything is begun: what is over is not in its way. */
+static void see_times(struct guarded *x, int64_t now_us) {
+    _Static_assert((int)PAUSE_MOST_US <= (int)LADDER_HOLD_US &&
+                       (int)BRAKE_HOLD_US <= (int)LADDER_HOLD_US,
+                   "the ladder knows how long they hold");
+
+    if (now_us >= x->pause_until_us)
+        let_go(x, &x->pause, ACTION_PAUSE, "it was paused for as long as that is of use");
+    if (now_us >= x->throttle_until_us)
+        let_go(x, &x->throttle, ACTION_THROTTLE, "it was slowed down for long enough");
+}
+
+static void see_brakes(struct guarded *x) {
+    if (x->pause_mark > x->ladder.above)
+        let_go(x, &x->pause, ACTION_PAUSE, "used is below the mark");
+    if (x->throttle_mark > x->ladder.above)
+        let_go(x, &x->throttle, ACTION_THROTTLE, "used is below the mark");
 }
 
 /* After an OOM that was held, by us or by the warden: once it is over. */
@@ -597,6 +606,7 @@ void carry_on(struct guarded *x, struct facts *f) {
     see_kills(x, f);
     (void)hang_see(&x->hang, f);
     see_endings(x, f->at_us);
+    see_times(x, f->at_us);
     for (unsigned i = 0; i < DECISIONS_MOST; i++) {
         ladder_see(&x->ladder, f, &x->hang, &change, &decision);
         tell_changes(x, f, &change, &before);
@@ -606,7 +616,7 @@ void carry_on(struct guarded *x, struct facts *f) {
         if (x->hang.kind == HANG_NONE && before.kind != HANG_NONE)
             before = x->hang;
     }
-    see_brakes(x, f->at_us);
+    see_brakes(x);
     if (x->ladder.bounded > 0 && !x->told_bound)
         log_line(LOG_WARN, "'%s': nothing more is done within this hour: the bound is reached",
                  x->grip.name);
