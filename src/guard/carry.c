@@ -134,8 +134,14 @@ static void abandon(struct guarded *x, struct guarded_doing *d) {
 
     if (!d->any)
         return;
-    report_failed(&report, "",
-                  "the guard of this group ended before it did: how it went is not known");
+    if (d->action == ACTION_NOTIFY && !owner(x)->over)
+        report_failed(
+            &report, "",
+            "the guard of this group ended before its hook, which goes on: how it ends is "
+            "not told");
+    else
+        report_failed(&report, "",
+                      "the guard of this group ended before it did: how it went is not known");
     tell_end(x, d, &report, clock_mono_us() - d->began_us);
 }
 

@@ -370,6 +370,7 @@ int guards_new(const struct guards_options *o, struct guards **out, struct err *
 void guards_free(struct guards *g) {
     if (!g)
         return;
+    g->over = true;
     for (unsigned i = 0; g->at && i < g->n; i++)
         guards_remove(g, i, "the guard ends");
     pressuresock_free(g->pressure);
@@ -435,7 +436,7 @@ void guards_remove(struct guards *g, unsigned id, const char *why) {
 
     if (!x)
         return;
-    if (g->hands)
+    if (g->hands && !g->over)
         hands_end(g->hands, x->generation);
     carry_over(x, why); /* records that too */
     record_tell(g);

@@ -42,6 +42,7 @@ struct guards {
     unsigned wires; /* laid now */
     int beat;       /* readable when we have not turned round for BEAT_US: wires are undone then */
     int64_t beat_us;
+    bool over; /* all of it ends now */
     char line_text[AUDITLOG_LINE];
 };
 

@@ -153,6 +153,8 @@ static _Noreturn void be_hand(struct hands *h, int socket, struct warden *w, pid
     if (n != sizeof(*job))
         _exit(n != 0);
     alarm(PATIENCE_S + seconds_to(job->deadline_us));
+    if (job->action == ACTION_NOTIFY) /* who is to be told is told */
+        (void)prctl(PR_SET_PDEATHSIG, 0);
     if (job->action == ACTION_GC || job->action == ACTION_RESCUE) /* memory does not wait */
         (void)setpriority(PRIO_PROCESS, 0, URGENT);
     /* An index that was given again means another group here. */
@@ -428,7 +430,7 @@ int hands_give(struct hands *h, const struct hand_job *job) {
 void hands_end(struct hands *h, uint64_t generation) {
     for (unsigned i = 0; i < h->n; i++)
         if (h->hand[i].state == RUNNING && h->hand[i].generation == generation)
-            let_go(h, &h->hand[i], true);
+            let_go(h, &h->hand[i], h->hand[i].action != ACTION_NOTIFY);
     if (!with_state(h, READY))
         again(h, clock_mono_us());
 }

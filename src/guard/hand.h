@@ -56,5 +56,6 @@ void hands_stale(struct hands *h, uint64_t newest);
  * group was opened, one is made at once: that takes a millisecond, and may fail: -ENOMEM, ... */
 int hands_give(struct hands *h, const struct hand_job *job);
 
-/* Ends the one that works on this generation, without a word. */
+/* Ends those that work on this generation, without a word. A hook goes on, to its end or deadline:
+ * the group's end may be what it is to tell of. */
 void hands_end(struct hands *h, uint64_t generation);

@@ -76,6 +76,41 @@ def ladder():
         equal([r["replay"] for r in again], ["same"] * 3, "decided again")
 
 
+@test("what begins anew because all was in vain is decided again by a replay",
+      needs=(needs_cgroups,))
+def repeated():
+    with tempfile.TemporaryDirectory() as folder:
+        box = room()
+        Grower(box, 45)
+        guard = Guard(box.path, folder, "--at", "50%", "--do", "notify,reclaim")
+        guard.stream.read_for(60 * PATIENCE, lambda _: len(records(guard, "end", "reclaim")) == 3)
+        guard.stream.end()
+        equal([r["action"] for r in records(guard, "begin")], ["notify", "reclaim"] * 2 + ["reclaim"],
+              "notify is repeated more rarely")
+        again = plimsoll("guard", "--replay", os.path.join(folder, "audit"), "--json").objects
+        equal([r["replay"] for r in again], ["same"] * 5, "decided again")
+
+
+@test("marks that are passed at once are told in their order, a notify is begun before the kill, "
+      "and its hook has its time though the group ends with it", needs=(needs_cgroups,))
+def jump():
+    with tempfile.TemporaryDirectory() as folder:
+        box, told = room(), os.path.join(folder, "told")
+        grower = Grower(box, 56)
+        wait_for(lambda: box.usage() > 58 * MIB, 10 * PATIENCE, "it has grown")
+        guard = Guard(box.path, folder, "--at", "50%,60%,70%", "--do", "notify,reclaim,kill",
+                      "--hook", "/bin/sh", "--hook", "-c", "--hook", f"sleep 1; echo $USED > {told}")
+        equal(grower.ended(), -signal.SIGKILL, "how the grower ended")
+        box.remove()
+        wait_record(guard, "over")
+        wait_for(lambda: os.path.exists(told), 10 * PATIENCE, "the hook was not ended with the group")
+        guard.stream.end()
+        lines = guard.stream.objects()
+        equal([r["mark"] for r in lines if r["kind"] == "mark" and r["up"]], [1, 2, 3], "passed")
+        equal([r["action"] for r in lines if r["kind"] == "begin"][:2], ["notify", "kill"], "order")
+        check("which goes on" in records(guard, "end", "notify")[0]["text"], "its end")
+
+
 @test("a replay tells what would be decided otherwise", needs=(needs_cgroups,))
 def replay_differs():
     with tempfile.TemporaryDirectory() as folder:
