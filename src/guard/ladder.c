@@ -282,6 +282,8 @@ static bool is_kept(const struct ladder *l, enum action a, unsigned mark) {
 
     if (a == ACTION_NOTIFY)
         return false;
+    if (l->killing && ends_something(a)) /* what it has freed is not known yet */
+        return true;
     return (l->busy && !(first && mark > l->doing_mark)) ||
            (l->term && !(first && mark > l->term_mark));
 }
@@ -406,6 +408,7 @@ void ladder_begun(struct ladder *l, enum action a, unsigned mark, int64_t now_us
     for (unsigned i = 0; lets_run(a) && i < l->policy->actions; i++)
         if (holds(l->policy->action[i]))
             l->taken_us[i] = 0;
+    l->killing |= a == ACTION_KILL;
     if (a == ACTION_TERM) {
         l->term = true;
         l->term_mark = mark;
@@ -423,6 +426,8 @@ void ladder_ended(struct ladder *l, enum action a, unsigned mark, enum outcome o
         l->busy = false;
     if (a == ACTION_TERM)
         l->term = false;
+    if (a == ACTION_KILL)
+        l->killing = false;
     if (a != ACTION_RESCUE)
         return;
     if (outcome == OUTCOME_DONE || outcome == OUTCOME_PARTLY)

@@ -4,7 +4,8 @@
  * of the limit below it. What stands in a passed mark's list is taken one after the other as long
  * as used stays above the mark; the highest passed mark comes first, then what lower ones have not
  * got to: a notify of any of them before all else. An action that may take long keeps others
- * waiting, but not the quick ones of a higher mark; a notify keeps nobody waiting. When used was
+ * waiting, but not the quick ones of a higher mark; a notify keeps nobody waiting. Nobody else is
+ * ended before a kill has had its effect. When used was
  * below the mark since, and the cool-down is over, its list begins anew; when all of it was in
  * vain, after LADDER_REPEAT_US: of what holds the group after as long a time without that, of what
  * changes nothing (notify, dump) after twice the time of before each, up to LADDER_RARELY_S.
@@ -45,6 +46,7 @@ struct ladder {
     unsigned doing_mark;
     bool term; /* a TERM has its grace */
     unsigned term_mark;
+    bool killing;                                           /* a kill whose effect is awaited */
     int64_t started_us[ACTION_N];                           /* last start; 0: never */
     int64_t minute_at;                                      /* number of the newest bucket; */
     uint16_t minute[LADDER_MINUTES], kills[LADDER_MINUTES]; /* what was done in each */

@@ -303,6 +303,24 @@ static void what_cannot_help_a_hang_is_passed_over(void **state) {
     does(&w, 1000, "kill", 1);
 }
 
+/* A large one takes longer to give its memory back than the cool-down. */
+static void nobody_else_is_ended_before_a_kill_has_had_its_effect(void **state) {
+    struct world w;
+
+    (void)state;
+    begin(&w, "70%,80%,90%", "pause,term,kill");
+    w.policy.cooldown_us = 1;
+    does(&w, 920, "kill", 3);
+    does(&w, 920, "pause", 1);
+    ends(&w, ACTION_PAUSE, OUTCOME_DONE);
+    for (unsigned i = 0; i < 5; i++) {
+        w.now_us += S;
+        waits(&w, 920);
+    }
+    ends(&w, ACTION_KILL, OUTCOME_DONE);
+    does(&w, 920, "term", 2);
+}
+
 static void bounds_per_hour(void **state) {
     struct world w;
     unsigned kills = 0, minutes = 0;
@@ -532,6 +550,7 @@ int main(void) {
         cmocka_unit_test(a_rescue_that_has_failed_is_tried_again),
         cmocka_unit_test(a_hang_later_is_another_one),
         cmocka_unit_test(what_cannot_help_a_hang_is_passed_over),
+        cmocka_unit_test(nobody_else_is_ended_before_a_kill_has_had_its_effect),
         cmocka_unit_test(bounds_per_hour),
         cmocka_unit_test(notes_are_not_bounded),
         cmocka_unit_test(without_a_limit_sizes_still_count),
