@@ -239,5 +239,33 @@ def notify():
               f"{refused.code}: {refused.err}")
 
 
+@test("a hook is run while something else takes its time", needs=(needs_cgroups,))
+def beside():
+    path = f"{harness.options.loads}/rt/goheap-lies"
+    if not os.access(path, os.X_OK):
+        raise harness.Skip("no goheap-lies: Go was not there to build it")
+    box = group("slowgc", limit=LIMIT)
+    with guarding(box.path, "--at", "25%,60%", "--do", "gc,notify", "--hook", "/bin/true") as guard:
+        load = subprocess.Popen([path, "-keep", "2", "-garbage", "0", "-idle"],
+                                env={**os.environ, "LIE": "silent", "TO": "1", "GOGC": "off"},
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            load.stdout.readline()
+            box.add(load.pid)
+            for kind, mib in (("gc", LIMIT // MIB * 30 // 100), ("notify", LIMIT // MIB * 45 // 100)):
+                load.stdin.write(f"make {mib}\n")
+                load.stdin.flush()
+                load.stdout.readline()
+                guard.stream.read_for(10 * harness.PATIENCE, lambda text: any(
+                    r["kind"] == "begin" and r["action"] == kind for r in guard.stream.objects()))
+            record = ended(guard, "notify")
+            equal(record["outcome"], "done", f"how it went beside: {record['text']}")
+            done = [r["action"] for r in guard.stream.objects() if r["kind"] == "end"]
+            note(f"in this order: {done}")
+        finally:
+            load.kill()
+            load.wait()
+
+
 if __name__ == "__main__":
     main()
