@@ -439,14 +439,39 @@ static void an_id_is_given_again(void **state) {
     done(&w);
 }
 
+/* A hook that goes on until it is let go: it reads the ten lines that head(1) wants. */
+struct waiting {
+    char dir[40], path[64];
+    int fd;
+};
+
+static void wait_for_us(struct waiting *x, struct policy *p) {
+    snprintf(x->dir, sizeof(x->dir), "/tmp/plimsoll-guards-XXXXXX");
+    assert_non_null(mkdtemp(x->dir));
+    snprintf(x->path, sizeof(x->path), "%s/lines", x->dir);
+    assert_int_equal(mkfifo(x->path, 0600), 0);
+    x->fd = open(x->path, O_RDWR | O_CLOEXEC);
+    assert_true(x->fd >= 0);
+    hook(p, "/usr/bin/head", x->path);
+}
+
+static void let_it_go(struct waiting *x) {
+    assert_int_equal(write(x->fd, "\n\n\n\n\n\n\n\n\n\n", 10), 10);
+    usleep(20000); /* it has opened it, or does now */
+    close(x->fd);
+    unlink(x->path);
+    rmdir(x->dir);
+}
+
 static void what_goes_on_when_the_guard_ends(void **state) {
     struct world w;
     struct policy p;
+    struct waiting waiting;
     char id[AUDIT_ID];
 
     (void)state;
     begin(&w, "90%", "notify", ACTION_NOTIFY, &p);
-    hook(&p, "/bin/sleep", "60");
+    wait_for_us(&waiting, &p);
     add(&w, &p);
     assert_int_equal(guards_ask(w.guards, 0, ACTION_NOTIFY, "test", id), 0);
     for (unsigned i = 0; i < 1000 && !w.began; i++)
@@ -457,6 +482,7 @@ static void what_goes_on_when_the_guard_ends(void **state) {
     assert_true(w.ended);
     assert_string_equal(w.end.id, id);
     assert_int_equal(w.end.report.outcome, OUTCOME_FAILED);
+    let_it_go(&waiting);
     done(&w);
 }
 
@@ -464,11 +490,12 @@ static void what_goes_on_when_the_guard_ends(void **state) {
 static void a_hook_holds_nothing_up(void **state) {
     struct world w;
     struct policy p;
+    struct waiting waiting;
     char first[AUDIT_ID], second[AUDIT_ID];
 
     (void)state;
     begin(&w, "80%", "notify,kill", ACTION_KILL, &p);
-    hook(&p, "/bin/sleep", "60");
+    wait_for_us(&waiting, &p);
     p.deadline_us = 2 * PATIENCE_US;
     p.cooldown_us = 0;
     add(&w, &p);
@@ -488,6 +515,7 @@ static void a_hook_holds_nothing_up(void **state) {
     assert_true(w.ended);
     assert_string_equal(w.end.id, first);
     assert_int_equal(w.end.report.outcome, OUTCOME_FAILED);
+    let_it_go(&waiting);
     done(&w);
 }
 
