@@ -298,7 +298,7 @@ static void read_more(struct run *r) {
 
 static bool told_before(const struct incidentlist *told, const struct incident_record *r) {
     for (size_t i = told->n; i-- > 0;)
-        if (told->record[i].a.kind == r->a.kind && strcmp(told->record[i].a.id, r->a.id) == 0)
+        if (incident_same(&told->record[i], r))
             return true;
     return false;
 }

@@ -29,9 +29,10 @@ static int in_order(const void *a, const void *b) {
     return r != 0 ? r : (int)x->a.kind - (int)y->a.kind;
 }
 
-static bool same(const struct incident_record *x, const struct incident_record *y) {
+/* A kill has no number before the agent has written it down. */
+bool incident_same(const struct incident_record *x, const struct incident_record *y) {
     return x->oom == y->oom && x->a.kind == y->a.kind && x->a.at_ms == y->a.at_ms &&
-           strcmp(x->a.id, y->a.id) == 0 && strcmp(x->a.path, y->a.path) == 0;
+           (x->oom || strcmp(x->a.id, y->a.id) == 0) && strcmp(x->a.path, y->a.path) == 0;
 }
 
 void incidentlist_settle(struct incidentlist *l) {
@@ -40,7 +41,7 @@ void incidentlist_settle(struct incidentlist *l) {
     if (l->n > 1)
         qsort(l->record, l->n, sizeof(*l->record), in_order);
     for (size_t i = 0; i < l->n; i++)
-        if (n == 0 || !same(&l->record[n - 1], &l->record[i])) {
+        if (n == 0 || !incident_same(&l->record[n - 1], &l->record[i])) {
             if (n != i)
                 l->record[n] = l->record[i];
             n++;
@@ -114,13 +115,13 @@ static void read_victim(const json_t *row, struct audit *a) {
 
 static int add_oom(struct incidentlist *l, const json_t *row) {
     struct incident_record r = {.oom = true, .a = {.kind = AUDIT_N}};
-    json_int_t kills = json_integer_value(json_object_get(row, "kills"));
+    json_int_t kills = json_integer_value(json_object_get(row, "kills")), id;
 
     r.a.at_ms = json_integer_value(json_object_get(row, "at_ms"));
     if (r.a.at_ms <= 0)
         return -EBADMSG;
-    snprintf(r.a.id, sizeof(r.a.id), "oom-%lld",
-             (long long)json_integer_value(json_object_get(row, "id")));
+    id = json_integer_value(json_object_get(row, "id"));
+    snprintf(r.a.id, sizeof(r.a.id), "oom-%lld", (long long)(id > 0 ? id : r.a.at_ms));
     copy_text(row, "name", r.a.name, sizeof(r.a.name));
     copy_text(row, "target", r.a.path, sizeof(r.a.path));
     snprintf(r.a.by, sizeof(r.a.by), "kernel");
@@ -400,11 +401,21 @@ static void pass(struct calm *c, const struct incident_record *r) {
     }
 }
 
+/* What a kill was called before it had a number is its name for good. */
+static bool is_called(const struct incident_record *r, struct str id) {
+    char early[AUDIT_ID];
+
+    if (str_eq(id, str_of(r->a.id)))
+        return true;
+    snprintf(early, sizeof(early), "oom-%lld", (long long)r->a.at_ms);
+    return r->oom && str_eq(id, str_of(early));
+}
+
 size_t incidentlist_story(const struct incidentlist *l, struct str id, bool *in, bool *over) {
     size_t found = 0, first = 0, last, n = 0;
     struct calm calm = {.open = 0};
 
-    while (found < l->n && !str_eq(id, str_of(l->record[found].a.id)))
+    while (found < l->n && !is_called(&l->record[found], id))
         found++;
     if (found == l->n)
         return 0;

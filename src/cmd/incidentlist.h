@@ -62,6 +62,9 @@ void incident_add_what(struct buf *out, const struct incident *i);
 void incident_add_done(struct buf *out, const struct incident *i);
 bool incident_took_us(const struct incident *i, int64_t *out);
 
+/* Whether they tell of the same. */
+bool incident_same(const struct incident_record *x, const struct incident_record *y);
+
 /* One record as a line: of a kill too. */
 void incident_add_line(struct buf *out, const struct incident_record *r);
 

@@ -64,6 +64,29 @@ static const char *kills = "{\"incidents\":[{\"id\":7,\"series\":2,\"kind\":\"oo
                            "\"anon\":5000,\"file\":1,\"shmem\":24},\"outside\":true,"
                            "\"limit_path\":\"/pod\"}]}";
 
+/* The agent numbers a kill when it has written it down, a moment after it has told it. */
+static void a_kill_is_the_same_before_it_has_a_number(void **state) {
+    struct incidentlist early = {.n = 0}, late = {.n = 0};
+    json_t *answer = json_loads(kills, 0, NULL);
+    json_t *row = json_array_get(json_object_get(answer, "incidents"), 0);
+    bool in[4], over;
+
+    (void)state;
+    assert_int_equal(incidentlist_add_answer(&late, answer), 0);
+    assert_int_equal(json_object_set_new(row, "id", json_integer(0)), 0);
+    assert_int_equal(incidentlist_add_answer(&early, answer), 0);
+    assert_string_equal(early.record[0].a.id, "oom-1795305603500");
+    assert_true(incident_same(&early.record[0], &late.record[0]));
+    assert_int_equal(incidentlist_story(&late, str_of(early.record[0].a.id), in, &over), 1);
+    assert_int_equal(incidentlist_story(&late, STR("oom-7"), in, &over), 1);
+    assert_int_equal(json_object_set_new(row, "target", json_string("/db")), 0);
+    assert_int_equal(incidentlist_add_answer(&early, answer), 0);
+    assert_false(incident_same(&early.record[0], &early.record[1]));
+    incidentlist_done(&early);
+    incidentlist_done(&late);
+    json_decref(answer);
+}
+
 static void what_belongs_together_is_one(void **state) {
     struct incidentlist l = {.n = 0};
     struct incident i[64];
@@ -216,6 +239,7 @@ static void kinds_are_checked(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_kill_is_the_same_before_it_has_a_number),
         cmocka_unit_test_setup_teardown(what_belongs_together_is_one, begin, end),
         cmocka_unit_test_setup_teardown(nothing_is_there_twice, begin, end),
         cmocka_unit_test_setup_teardown(damage_is_counted, begin, end),
