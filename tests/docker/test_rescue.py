@@ -134,7 +134,10 @@ def stop_answers():
     with tempfile.TemporaryDirectory() as folder:
         done = plimsoll("rescue", "--json", "--no-dump", "--lend", "2M", "--watch", "1", "--audit",
                         folder + "/audit", box.name, code=None, timeout=60)
-    equal(done.code, 3, f"exit code: {done.out}")
+    # the stop that waited may end it before the rescue has given up
+    gone = done.code == 1 and "removed meanwhile" in done.out
+    check(done.code == 3 or gone, f"exit code {done.code}: {done.out}")
+    check(json.loads(done.out)["stuck_execs"] >= 1, f"the exec was ended: {done.out}")
     client.wait(60)
     start = time.monotonic()
     engine().docker("rm", "-f", box.name, timeout=60)

@@ -4,11 +4,12 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 
 import agents
 from harness import (MIB, PATIENCE, Load, check, equal, group, main, near, needs_cgroups, note,
-                     test)
+                     scratch_dir, test)
 from runs import demo
 
 STEP_MS = 300  # a MiB each
@@ -22,6 +23,24 @@ def climber(box, mib):
     climb = demo("-s", STEP_MS, "-t", 120, "climb", mib)
     return subprocess.Popen(["/bin/sh", "-c", enter + 'exec "$@"', "sh", *climb],
                             stdout=subprocess.DEVNULL)
+
+
+class Cache:
+    """Fills the group with page cache, and reads it again all the time: a host that takes cache away
+    has it back at once."""
+
+    def __init__(self, box, mib):
+        box.limit(mib * MIB)
+        self.file = tempfile.NamedTemporaryFile(dir=scratch_dir())
+        enter = "".join(f"echo $$ > {directory}/cgroup.procs; " for directory in box.dirs.values())
+        self.program = subprocess.Popen(
+            ["/bin/sh", "-c", enter + f"head -c {mib * 94 // 100}M /dev/zero > {self.file.name}; "
+             f"while sleep 0.3; do cat {self.file.name} > /dev/null 2>&1; done"])
+
+    def end(self):
+        self.program.kill()
+        self.program.wait()
+        self.file.close()
 
 
 def words(row):
@@ -64,9 +83,7 @@ def _():
     with agents.Agent("targets: all\n") as agent:
         boxes = {name: group(name) for name in WORDS}
         boxes["climbs"].limit(1024 * MIB)  # of which it takes too little for another word
-        boxes["cached"].limit(60 * MIB)
-        loads = [Load("anon", 30, groups=[boxes["stands"]]),
-                 Load("read-once", 80, groups=[boxes["cached"]])]
+        loads = [Load("anon", 30, groups=[boxes["stands"]]), Cache(boxes["cached"], 120)]
         program = climber(boxes["climbs"], 200)
         try:
             agent.target(boxes["climbs"].path)
@@ -86,7 +103,9 @@ def _():
             for name in ("stands", "cached"):
                 equal(now[name]["time_to_limit_s"], None, f"time to the limit of {name}")
                 check(abs(now[name]["trend_bytes_per_h"]) < 100 * MIB, f"slope of {name}")
-                equal(now[name]["refaults_per_s"], 0, f"refaults of {name}")
+                stat = boxes[name].stat()
+                if not stat.get("total_workingset_refault_file", stat["workingset_refault_file"]):
+                    equal(now[name]["refaults_per_s"], 0, f"refaults of {name}")
 
             at_ms = int(time.time() * 1000) - 1000
             then = rows(agent, boxes, f"?at={at_ms}")
