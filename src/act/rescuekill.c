@@ -44,6 +44,8 @@ static bool kill_one(struct rescue_run *r, struct killer *k) {
     if (!rescue_begins(r, ACTION_KILL, 0, "it hangs, and nothing else has helped"))
         return false;
     (void)killer_kill(k, r->g, r->terms->policy, false, &report);
+    if (report.outcome == OUTCOME_DONE)
+        r->over = await_end(r); /* its memory is back then: that is recorded */
     rescue_ended(r, ACTION_KILL, &report);
     rescue_tell(r, "kill", "%s%s%s", report.text, report.next[0] ? "; would work: " : "",
                 report.next);
@@ -64,8 +66,8 @@ void rescue_kill(struct rescue_run *r, bool hangs) {
         rescue_tell(r, "kill", "no memory to choose whom");
         return;
     }
-    for (int i = 0; i < KILLS && !r->over && kill_one(r, k); i++)
-        r->over = await_end(r);
+    for (int i = 0; i < KILLS && !r->over && kill_one(r, k);)
+        i++;
     killer_free(k);
 }
 

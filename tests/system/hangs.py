@@ -72,8 +72,9 @@ class Hanger:
                     write(box.dir + "/memory.oom_control", "1")
         self.disable = disable
         self.text = bytearray()
+        self.stderr = tempfile.TemporaryFile()
         self.process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL, preexec_fn=self.join, cwd=cwd)
+                                        stderr=self.stderr, preexec_fn=self.join, cwd=cwd)
         self.pid = self.process.pid
         os.set_blocking(self.process.stdout.fileno(), False)
         harness._loads.append(self)
@@ -120,7 +121,7 @@ class Hanger:
     def wait(self):
         """Until it hangs."""
         wait_for(lambda: not self.alive() or self.stays(), 20, "the group to hang")
-        check(self.alive(), f"it ended ({self.process.returncode}) instead of hanging")
+        check(self.alive(), f"it hangs instead of ending: {self.last_words()}")
         return self
 
     def lines(self, seconds=0.0):
@@ -153,6 +154,10 @@ class Hanger:
         alone say little: whoever needs no memory goes on while the others wait for it."""
         before = len(self.lines())
         return len({line.split(" ", 2)[-1] for line in self.lines(seconds)[before:]})
+
+    def last_words(self):
+        said = os.pread(self.stderr.fileno(), 600, 0).decode("utf-8", "replace")
+        return f"it ended with {self.process.poll()}: {said}"
 
     def alive(self):
         return self.process.poll() is None

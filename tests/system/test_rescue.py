@@ -67,7 +67,7 @@ def rescued(hung, *more, stable=1.0):
     check(found["lent_peak"] >= 16 * MIB or found["lent_peak"] > 0, f"lent: {found}")
     equal(hung.limits(), limits, "the limits")
     is_told(rescue)
-    check(hung.alive(), "the program lives")
+    check(hung.alive(), f"the program lives: {hung.last_words()} {found}")
     hung.lines(stable)
     hung.goes_on()
     check(not hung.stays(), f"it does not hang again within {stable} s")
