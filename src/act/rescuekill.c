@@ -66,8 +66,9 @@ void rescue_kill(struct rescue_run *r, bool hangs) {
         rescue_tell(r, "kill", "no memory to choose whom");
         return;
     }
-    for (int i = 0; i < KILLS && !r->over && kill_one(r, k);)
-        i++;
+    for (int i = 0; i < KILLS && !r->over; i++)
+        if (!kill_one(r, k))
+            break;
     killer_free(k);
 }
 
